@@ -1,0 +1,79 @@
+// What every parsed Kubernetes object has in common, and what can be wrong with one. Objects are
+// pruned at once: only what the mesh uses stays in memory.
+import type { Brand } from '../lib/brand.ts';
+
+/** The kinds that we read; SMI kinds by their Kubernetes names. */
+export type Kind =
+  | 'Service'
+  | 'EndpointSlice'
+  | 'Pod'
+  | 'Node'
+  | 'Namespace'
+  | 'ServiceAccount'
+  | 'TrafficTarget'
+  | 'HTTPRouteGroup'
+  | 'TCPRoute'
+  | 'UDPRoute'
+  | 'TrafficSplit';
+
+/** `Kind/namespace/name`; the namespace is empty for cluster-scoped kinds. */
+export type ObjectKey = Brand<string, 'ObjectKey'>;
+
+export function objectKey(kind: Kind, namespace: string, name: string): ObjectKey {
+  return `${kind}/${namespace}/${name}` as ObjectKey;
+}
+
+export type ObjectMeta = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** 0 where the kind has none. */
+  readonly generation: number;
+  /** Milliseconds since the epoch; 0 when absent. */
+  readonly createdMs: number;
+  /** Only keys that the mesh reads. */
+  readonly labels: ReadonlyMap<string, string>;
+  /** Only keys that the mesh reads. */
+  readonly annotations: ReadonlyMap<string, string>;
+};
+
+/** What `problem.reason` may be; documented in docs/reference/reasons.md (a test compares). */
+export type ProblemReason =
+  | 'InvalidObject'
+  | 'InvalidSetting'
+  | 'UnresolvedRoute'
+  | 'UnresolvedService'
+  | 'Conflict'
+  | 'MatchesDropped'
+  | 'BackendMissing'
+  | 'BackendPortMissing'
+  | 'NoBackendWeight'
+  | 'ForeignDestination'
+  | 'NamespaceDefaulted'
+  | 'NoRules'
+  | 'InvalidPattern'
+  | 'DuplicateMatch'
+  | 'ServicePortNamed'
+  | 'WeightRounded'
+  | 'ShapeMixed'
+  | 'HostAliasRefused'
+  | 'MatchesOnRoot'
+  | 'UnsupportedField'
+  | 'PortsExhausted'
+  | 'HeadlessRoot'
+  | 'AddressDisputed';
+
+/** A defect that a user can fix, bound to one object. The message names the fix. */
+export type Problem = {
+  readonly reason: ProblemReason;
+  readonly kind: Kind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly message: string;
+};
+
+/** A value (absent when nothing could be saved) and what was wrong on the way to it. */
+export type Parsed<T> = {
+  readonly value: T | undefined;
+  readonly problems: readonly Problem[];
+};

@@ -1,0 +1,89 @@
+// What the data plane asks and is told. All functions of this module are pure: live counters, load
+// and chance come in as arguments.
+import type { BackendId, ServiceRules } from '../snapshot/index.ts';
+
+/** The caller, from its connection's address or certificate, never from a header (A8). */
+export type Source =
+  | {
+      readonly kind: 'workload';
+      readonly namespace: string;
+      readonly serviceAccount: string;
+      /** `namespace/serviceAccount`: the key that permissions name. */
+      readonly principal: string;
+      readonly workload: string;
+      readonly podName: string;
+    }
+  | { readonly kind: 'unauthenticated' };
+
+/** What routing and authorisation see of a request; implemented by the parsed head itself. */
+export type RequestHead = {
+  /** Port of the user's Service, from the listener (never from Host). */
+  readonly servicePort: number;
+  /** Host or :authority without port and trailing dot, lower case. */
+  readonly hostname: string;
+  /** Upper case as sent. */
+  readonly method: string;
+  /** Path without query, byte for byte as it is forwarded. */
+  readonly path: string;
+  /** All values of a field (name in lower case), in order; empty when absent. */
+  readonly fieldValues: (name: string) => readonly string[];
+};
+
+export type RefuseReason = 'UnknownService' | 'Stopped' | 'NoBackendWeight';
+export type DenyReason = 'SourceNotAllowed' | 'RouteNotAllowed' | 'SourceUnknown';
+
+export type Endpoint = {
+  /** `address:port`, IPv6 in brackets: stable key of its live state. */
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+  readonly nodeName: string;
+  readonly podName: string;
+};
+
+export type Backend = {
+  readonly id: BackendId;
+  readonly namespace: string;
+  readonly service: string;
+  readonly port: number;
+  readonly scheme: 'http' | 'h2c' | 'https';
+  readonly endpoints: readonly Endpoint[];
+};
+
+/** Weighted choice among backends; the order is compiled (see pick-backend.ts). */
+export type Split = {
+  /** Stable key of its turn counter: route name and service port. */
+  readonly key: string;
+  readonly totalWeight: number;
+  readonly backends: readonly { readonly backend: Backend; readonly weight: number }[];
+  /** Compiled smooth order; opaque to everybody but pickBackend. */
+  readonly order: unknown;
+};
+
+/** The virtual host that a request belongs to, for metrics, rules and explanations. */
+export type VirtualHost = {
+  readonly namespace: string;
+  readonly service: string;
+  readonly rules: ServiceRules;
+};
+
+export type Decision =
+  | { readonly kind: 'split'; readonly host: VirtualHost; readonly split: Split }
+  | { readonly kind: 'refuse'; readonly reason: RefuseReason; readonly host: VirtualHost | undefined };
+
+/** What is known of the endpoints now. */
+export type LoadView = {
+  /** Requests in flight, or any load where less is better. */
+  readonly load: (endpoint: Endpoint) => number;
+  /** Tried already in this exchange, or ejected. */
+  readonly isExcluded: (endpoint: Endpoint) => boolean;
+};
+
+/** The workload behind an endpoint, for metrics: namespace and controller name. */
+export type Destination = { readonly namespace: string; readonly workload: string };
+
+export type Verdict =
+  | { readonly kind: 'allow'; readonly destination: Destination }
+  /** Allowed because the namespace only audits; counted and logged as a would-be denial. */
+  | { readonly kind: 'audit'; readonly reason: DenyReason; readonly destination: Destination }
+  | { readonly kind: 'deny'; readonly reason: DenyReason; readonly destination: Destination };

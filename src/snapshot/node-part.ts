@@ -1,0 +1,35 @@
+// What one node alone knows, and no version covers: which address is which workload. Sources are
+// known only on their own node (architecture §4), so `isLocal` is the licence to use a binding as a
+// source; bindings of other nodes' pods serve authorisation at the chosen pod, until the tunnels of
+// the identity work move that to the pod's own node.
+
+export type Workload = {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** `Deployment/web`. */
+  readonly workload: string;
+  readonly podName: string;
+  readonly podUid: string;
+};
+
+export type AddressBinding =
+  | { readonly kind: 'workload'; readonly isLocal: boolean; readonly workload: Workload }
+  /** Two live claims, or between an old and a new pod: nobody's. */
+  | { readonly kind: 'disputed' }
+  /** A node's address (also of hostNetwork pods): never a workload, never external. */
+  | { readonly kind: 'infrastructure' };
+
+export type NodePart = {
+  readonly nodeName: string;
+  /** Normalised address (`::ffff:` stripped, lower case) → whose it is. */
+  readonly bindings: ReadonlyMap<string, AddressBinding>;
+};
+
+/** The change of the node part that a worker applies. */
+export type NodePartDelta = {
+  readonly nodeName: string;
+  /** `true`: `set` is complete and replaces everything. */
+  readonly isComplete: boolean;
+  readonly set: readonly (readonly [address: string, binding: AddressBinding])[];
+  readonly removed: readonly string[];
+};

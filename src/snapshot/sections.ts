@@ -1,0 +1,191 @@
+// The snapshot: the immutable, serialisable configuration of the whole mesh, cut into sections so
+// that only what changed travels to the workers. It holds no secret (A4), no pods and no time: the
+// same objects give byte-identical sections on every node (A3). What a node alone knows – which
+// address is which workload – is the node part (node-part.ts), outside the version.
+import type { Brand } from '../lib/brand.ts';
+
+/** `mesh`, `namespaces`, `service/ns/name`, `endpoints/ns/name`, `permissions/ns/serviceAccount`. */
+export type SectionId = Brand<string, 'SectionId'>;
+
+/** `namespace/service:port`: one Service port as destination. */
+export type BackendId = Brand<string, 'BackendId'>;
+
+export type PolicyMode = 'off' | 'audit' | 'enforce';
+
+/** A listener that every proxy opens, as the mesh Services say. Sorted by targetPort. */
+export type ListenerSpec = {
+  readonly protocol: 'http';
+  /** Port of the user's Service that this listener stands for. */
+  readonly servicePort: number;
+  /** Port that the proxy listens on. */
+  readonly targetPort: number;
+};
+
+export type MeshSection = {
+  readonly kind: 'mesh';
+  /** First is canonical. */
+  readonly meshDomains: readonly string[];
+  readonly clusterDomain: string;
+  readonly listeners: readonly ListenerSpec[];
+  /** ClusterIPs of `weft-http`; what mesh names resolve to. Empty until they are allocated. */
+  readonly addresses: readonly string[];
+};
+
+/** Policy of each namespace that is not at the mesh's default. Sorted by name. */
+export type NamespacesSection = {
+  readonly kind: 'namespaces';
+  readonly defaultPolicy: PolicyMode;
+  readonly namespaces: readonly { readonly name: string; readonly policy: PolicyMode }[];
+};
+
+export type RetryCondition =
+  | 'connect-failure'
+  | 'reset'
+  | 'refused-stream'
+  | '5xx'
+  | 'gateway-error'
+  | 'retriable-4xx'
+  | 'unavailable'
+  | number;
+
+/** How calls to a service are forwarded: resolved settings, no defaults left to know. */
+export type ServiceRules = {
+  /** Host that the pod sees: `undefined` = as the client sent it. */
+  readonly upstreamHost: string | undefined;
+  /** Extra attempts; `undefined` = the contract's default retries. */
+  readonly retryAttempts: number | undefined;
+  readonly retryOn: readonly RetryCondition[];
+  readonly retryBudgetPercent: number;
+  readonly timeoutMs: number | undefined;
+  readonly connectTimeoutMs: number | undefined;
+  readonly idleTimeoutMs: number | undefined;
+  readonly perTryTimeoutMs: number | undefined;
+  readonly maxRequestBodyBytes: number | undefined;
+  readonly isStopped: boolean;
+};
+
+export type HeaderMatchSpec = { readonly name: string; readonly pattern: string };
+
+/** One HTTP match; all its conditions have to hold. A match without condition matches everything. */
+export type MatchSpec = {
+  /** `group/match`, for explanations. */
+  readonly name: string;
+  /** RE2 source, matched from the start of the path (R-20). */
+  readonly pathRegex: string | undefined;
+  readonly methods: readonly string[] | undefined;
+  readonly headers: readonly HeaderMatchSpec[];
+};
+
+export type WeightedBackend = { readonly backend: BackendId; readonly weight: number };
+
+/**
+ * One way for the requests of a service port. `matches` undefined: takes every request. Backends
+ * without weight are kept (weight 0): all zero is a refusal of its own (R-35).
+ */
+export type RouteSpec = {
+  /** `split ns/name` or `service ns/name`; stable key of the live turn counter. */
+  readonly name: string;
+  readonly matches: readonly MatchSpec[] | undefined;
+  readonly backends: readonly WeightedBackend[];
+};
+
+export type ServicePortSpec = {
+  readonly port: number;
+  readonly protocol: 'http' | 'tcp' | 'udp';
+  /** First that matches wins; the last one has no `matches`. */
+  readonly routes: readonly RouteSpec[];
+};
+
+export type ServiceSection = {
+  readonly kind: 'service';
+  readonly namespace: string;
+  readonly name: string;
+  /** Mesh names, lower case, canonical domain first. */
+  readonly hostnames: readonly string[];
+  /** Host aliases by TrafficSplits (R-31): matched on Host only, never answered by DNS. */
+  readonly aliases: readonly string[];
+  readonly ports: readonly ServicePortSpec[];
+  readonly rules: ServiceRules;
+};
+
+export type EndpointSpec = {
+  readonly address: string;
+  readonly port: number;
+  /** Empty when unknown or unproven (a slice that the EndpointSlice controller does not manage). */
+  readonly nodeName: string;
+  /** Pod in the Service's namespace; empty for external addresses. */
+  readonly podName: string;
+};
+
+export type BackendSpec = {
+  readonly port: number;
+  /** How to speak to the pods. */
+  readonly scheme: 'http' | 'h2c' | 'https';
+  /** Sorted by address, then port. Ready ones; where none is ready, those that still serve. */
+  readonly endpoints: readonly EndpointSpec[];
+};
+
+export type EndpointsSection = {
+  readonly kind: 'endpoints';
+  readonly namespace: string;
+  readonly service: string;
+  readonly backends: readonly BackendSpec[];
+};
+
+/** `undefined` = every port. */
+export type PortSet = readonly number[] | undefined;
+
+/** A compiled TrafficTarget (smi R-9): what its sources may reach at the destination's pods. */
+export type PermissionSpec = {
+  /** Name of the TrafficTarget. */
+  readonly target: string;
+  /** `namespace/serviceAccount`, sorted. */
+  readonly sources: readonly string[];
+  /** `undefined`: this permission opens no HTTP. `matches` undefined: every request. */
+  readonly http: { readonly ports: PortSet; readonly matches: readonly MatchSpec[] | undefined } | undefined;
+  readonly tcp: { readonly ports: PortSet } | undefined;
+  readonly udp: { readonly ports: PortSet } | undefined;
+};
+
+export type PermissionsSection = {
+  readonly kind: 'permissions';
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** Sorted by target. Allowed if any allows (R-12). */
+  readonly permissions: readonly PermissionSpec[];
+};
+
+export type Section =
+  | MeshSection
+  | NamespacesSection
+  | ServiceSection
+  | EndpointsSection
+  | PermissionsSection;
+
+/** A section as it travels: `text` is its canonical encoding, `hash` the hash of `text`. */
+export type SectionRecord = {
+  readonly id: SectionId;
+  readonly hash: string;
+  readonly text: string;
+  readonly section: Section;
+};
+
+export type Snapshot = {
+  /** Hash over the ids and hashes of all sections; equal on all nodes that see the same objects. */
+  readonly version: string;
+  /** Sorted by id. */
+  readonly sections: ReadonlyMap<SectionId, SectionRecord>;
+};
+
+/** What travels to a worker: the sections that changed between two versions. */
+export type SnapshotDelta = {
+  readonly version: string;
+  /** The version that this delta applies to; `undefined` = it is complete. */
+  readonly base: string | undefined;
+  readonly changed: readonly { readonly id: SectionId; readonly text: string }[];
+  readonly removed: readonly SectionId[];
+};
+
+export function backendId(namespace: string, service: string, port: number): BackendId {
+  return `${namespace}/${service}:${port}` as BackendId;
+}
