@@ -1,0 +1,3 @@
+// Door of `identity` for everybody, workers among them: names only, no packages.
+export { formatSpiffeId, isTrustDomain, parseSpiffeId } from './spiffe.ts';
+export type { SpiffeId, WorkloadIdentity } from './spiffe.ts';
