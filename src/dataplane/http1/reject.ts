@@ -1,0 +1,49 @@
+// Why bytes from a peer are no message. On the downstream side `status` and `reason` are what the
+// client gets before its connection is closed; on the upstream side every reject is a 502
+// `UpstreamProtocol` and only `detail` is of use. A reject is final: nothing behind it is parsed.
+
+export type BadRequestReason =
+  | 'BadRequestSyntax'
+  | 'BadRequestFraming'
+  | 'BadRequestHost'
+  | 'BadRequestTargetTooLong'
+  | 'BadRequestHeadTooLarge'
+  | 'BadRequestUnsupported';
+
+export type Reject = {
+  readonly kind: 'reject';
+  readonly status: 400 | 414 | 431 | 501 | 505;
+  readonly reason: BadRequestReason;
+  /** What is wrong, in words of ours: it never quotes the peer's bytes. */
+  readonly detail: string;
+};
+
+/** 400: the bytes break the grammar of RFC 9112, or the path is ambiguous. */
+export function rejectSyntax(detail: string): Reject {
+  return { kind: 'reject', status: 400, reason: 'BadRequestSyntax', detail };
+}
+
+/** 400: two parsers could disagree about where the message ends. */
+export function rejectFraming(detail: string): Reject {
+  return { kind: 'reject', status: 400, reason: 'BadRequestFraming', detail };
+}
+
+/** 400: Host is missing, repeated or no host. */
+export function rejectHost(detail: string): Reject {
+  return { kind: 'reject', status: 400, reason: 'BadRequestHost', detail };
+}
+
+/** 431: more bytes or fields than the limits allow. */
+export function rejectHeadTooLarge(detail: string): Reject {
+  return { kind: 'reject', status: 431, reason: 'BadRequestHeadTooLarge', detail };
+}
+
+/** 414: the target is longer than the limits allow. */
+export function rejectTargetTooLong(detail: string): Reject {
+  return { kind: 'reject', status: 414, reason: 'BadRequestTargetTooLong', detail };
+}
+
+/** 501 or 505: well-formed, but nothing that this proxy forwards. */
+export function rejectUnsupported(status: 501 | 505, detail: string): Reject {
+  return { kind: 'reject', status, reason: 'BadRequestUnsupported', detail };
+}
