@@ -1,16 +1,18 @@
-// One configuration for every test that needs nothing but Node. Tests against a real API server
-// (test/kube) and a real cluster (test/e2e) have their own commands.
+// Every test that needs nothing but Node. Tests against a real API server (test/kube) and a real
+// cluster (test/e2e) have commands of their own.
 import { defineConfig } from 'vitest/config';
+
+const report = process.env['WEFT_TEST_REPORT'];
 
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts'],
     exclude: ['test/kube/**', 'test/e2e/**', 'node_modules/**'],
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     pool: 'forks',
     maxWorkers: 2,
-    reporters: ['default'],
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
   },
 });

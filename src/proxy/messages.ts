@@ -1,0 +1,72 @@
+// What passes between the control thread of a proxy and its workers. Messages are plain data
+// (structured clone); the live numbers are in shared memory, not in messages.
+import type { NodePartDelta, SnapshotDelta } from '../snapshot/index.ts';
+import type { SeriesDefinition, SlotDelta, SlotMemory } from '../telemetry/index.ts';
+
+/** Everything a worker has to be told once; arrives as workerData. */
+export type WorkerStart = {
+  readonly index: number;
+  readonly nodeName: string;
+  readonly slots: SlotMemory;
+  /** Cells of this worker's own metrics; one writer, the control thread reads. */
+  readonly meters: SharedArrayBuffer;
+  readonly settings: WorkerSettings;
+};
+
+/** Settings of the data plane, resolved; a worker knows no defaults. */
+export type WorkerSettings = {
+  readonly bindAddresses: readonly string[];
+  /** Local address of upstream connections; `undefined` = the system's choice. */
+  readonly localAddress: string | undefined;
+  readonly usesReusePort: boolean;
+  readonly trustedSources: readonly string[];
+  readonly accessLog: string;
+  readonly testHooks: boolean;
+  readonly limits: WorkerLimits;
+};
+
+export type WorkerLimits = {
+  readonly headBytesMax: number;
+  readonly targetBytesMax: number;
+  readonly fieldsMax: number;
+  readonly pipelinedMax: number;
+  readonly connectionsMax: number;
+  readonly requestBodyBytesMax: number | undefined;
+  readonly bufferedBytesMax: number;
+  readonly headTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+};
+
+export type ToWorker =
+  | {
+      readonly kind: 'update';
+      /** Order of updates; `applied` names it. */
+      readonly sequence: number;
+      readonly slots: SlotDelta | undefined;
+      readonly snapshot: SnapshotDelta | undefined;
+      readonly node: NodePartDelta | undefined;
+    }
+  | { readonly kind: 'drain'; readonly delayMs: number; readonly timeoutMs: number }
+  | { readonly kind: 'inspect'; readonly query: number }
+  /** Test hook: throw, so that only this worker dies. */
+  | { readonly kind: 'throw' };
+
+export type FromWorker =
+  | { readonly kind: 'started' }
+  | {
+      readonly kind: 'applied';
+      readonly sequence: number;
+      readonly version: string;
+      readonly openPorts: readonly number[];
+      readonly failedPorts: readonly { readonly port: number; readonly message: string }[];
+    }
+  /** The delta did not decode or does not fit: the last good snapshot stays in force (A6). */
+  | { readonly kind: 'refused'; readonly sequence: number; readonly message: string }
+  | { readonly kind: 'series'; readonly definitions: readonly SeriesDefinition[] }
+  | { readonly kind: 'access-log'; readonly lines: readonly string[]; readonly dropped: number }
+  | { readonly kind: 'bug'; readonly message: string }
+  | { readonly kind: 'inspected'; readonly query: number; readonly state: unknown }
+  | { readonly kind: 'drained' };

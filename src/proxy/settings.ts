@@ -1,0 +1,105 @@
+// The flags of `weft proxy` → typed settings, resolved once at the edge. Where a flag is unset, the
+// machine decides (workers, memory budget): its facts come in as an argument.
+import {
+  meshSettingsOf,
+  readFlags,
+  type FlagComplaint,
+  type FlagReader,
+  type FlagValues,
+  type MeshSettings,
+} from '../api/index.ts';
+import type { WorkerLimits } from './messages.ts';
+
+/** What `main` knows about the machine. */
+export type MachineFacts = {
+  /** CPUs granted: the cgroup's quota where there is one, else the cores. */
+  readonly cpus: number;
+  /** The cgroup's memory limit in bytes; `undefined` = none. */
+  readonly memoryLimitBytes: number | undefined;
+  /** Node ≥ 22.12 on Linux: sockets may share a port by SO_REUSEPORT. */
+  readonly hasReusePort: boolean;
+};
+
+export type ProxySettings = {
+  readonly mesh: MeshSettings;
+  readonly nodeName: string;
+  /** Empty = every address of both families. */
+  readonly bindAddresses: readonly string[];
+  readonly adminPort: number;
+  readonly debugFrom: 'loopback' | 'any';
+  readonly testHooks: boolean;
+  readonly dnsPort: number;
+  readonly workers: number;
+  /** More workers were asked for than this Node can have. */
+  readonly workersRefused: number | undefined;
+  readonly usesReusePort: boolean;
+  readonly trustedSources: readonly string[];
+  readonly drainDelayMs: number;
+  readonly drainTimeoutMs: number;
+  readonly accessLog: string;
+  readonly limits: WorkerLimits;
+};
+
+const mebibyte = 1024 * 1024;
+
+/** Settings of a proxy, or one line that says what to do. */
+export function proxySettingsOf(
+  values: FlagValues,
+  machine: MachineFacts,
+): ProxySettings | FlagComplaint {
+  const flags = readFlags(values);
+  const nodeName = flags.text('node-name');
+  if (nodeName === undefined) {
+    return {
+      complaint:
+        'weft proxy serves one node: give --node-name, or set NODE_NAME (downward API spec.nodeName)',
+    };
+  }
+  const accessLog = flags.text('access-log') ?? 'errors';
+  if (!/^(off|denied|errors|all|sample:1\/[1-9][0-9]{0,8})$/.test(accessLog)) {
+    return {
+      complaint: `--access-log takes off, denied, errors, all or sample:1/N, not "${accessLog}"`,
+    };
+  }
+  const wanted = flags.count('workers') ?? (machine.cpus < 2 ? 1 : 2);
+  const workers = machine.hasReusePort ? wanted : 1;
+  const asked = flags.count('workers');
+  return {
+    mesh: meshSettingsOf(values),
+    nodeName,
+    bindAddresses: flags.texts('bind-address'),
+    adminPort: flags.count('admin-port') ?? 15_020,
+    debugFrom: flags.text('debug-from') === 'any' ? 'any' : 'loopback',
+    testHooks: flags.isOn('test-hooks'),
+    dnsPort: flags.count('dns-port') ?? 15_053,
+    workers,
+    workersRefused: asked !== undefined && asked > workers ? asked : undefined,
+    usesReusePort: machine.hasReusePort && workers > 1,
+    trustedSources: flags.texts('trusted-sources'),
+    drainDelayMs: flags.ms('drain-delay') ?? 5_000,
+    drainTimeoutMs: flags.ms('drain-timeout') ?? 25_000,
+    accessLog,
+    limits: limitsOf(flags, machine, workers),
+  };
+}
+
+/** Numbers of contract §1 "Limits"; the memory budget is shared out evenly among the workers. */
+function limitsOf(flags: FlagReader, machine: MachineFacts, workers: number): WorkerLimits {
+  const budget =
+    flags.bytes('memory-budget') ??
+    (machine.memoryLimitBytes === undefined ? 512 * mebibyte : machine.memoryLimitBytes * 0.7);
+  return {
+    headBytesMax: flags.bytes('max-head-bytes') ?? 32 * 1024,
+    targetBytesMax: flags.bytes('max-target-bytes') ?? 8 * 1024,
+    fieldsMax: flags.count('max-fields') ?? 128,
+    pipelinedMax: flags.count('max-pipelined') ?? 64,
+    connectionsMax: flags.count('max-connections-per-worker') ?? 16_384,
+    requestBodyBytesMax: flags.bytes('max-request-body'),
+    bufferedBytesMax: Math.floor(budget / workers),
+    headTimeoutMs: flags.ms('head-timeout') ?? 10_000,
+    keepAliveTimeoutMs: flags.ms('keep-alive-timeout') ?? 60_000,
+    bodyTimeoutMs: flags.ms('body-timeout') ?? 30_000,
+    idleTimeoutMs: flags.ms('idle-timeout') ?? 300_000,
+    connectTimeoutMs: flags.ms('connect-timeout') ?? 5_000,
+  };
+}
