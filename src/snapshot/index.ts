@@ -1,4 +1,10 @@
 // Door of `snapshot`.
 export type * from './sections.ts';
 export type * from './node-part.ts';
-export { backendId } from './sections.ts';
+export type { AppliedDelta } from './diff.ts';
+export type { DecodedSection, SnapshotFailure } from './decode.ts';
+export { backendId, endpointId, splitKey } from './sections.ts';
+export { buildSnapshot } from './build.ts';
+export { decodeSection } from './decode.ts';
+export { applyDelta, diffSnapshot } from './diff.ts';
+export { applyNodePart, diffNodePart, isSameBinding } from './diff-node-part.ts';

@@ -189,3 +189,13 @@ export type SnapshotDelta = {
 export function backendId(namespace: string, service: string, port: number): BackendId {
   return `${namespace}/${service}:${port}` as BackendId;
 }
+
+/** `address:port`, IPv6 in brackets: stable key of the live state of an endpoint. */
+export function endpointId(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Stable key of the turn counter of a route of one service port. */
+export function splitKey(routeName: string, port: number): string {
+  return `${routeName}:${port}`;
+}

@@ -1,6 +1,7 @@
 // Live numbers that all workers of a proxy share – split turns, requests in flight, retry budgets –
 // live in fixed slots of SharedArrayBuffers, so that limits hold for the proxy and survive a worker.
-// The control thread gives slots to stable keys and frees them; workers only look them up.
+// The control thread gives slots to stable keys and frees them; workers only look them up. A freed
+// slot rests before it has a new owner: an exchange that began under the old one still counts down.
 
 /** How many Int32 cells one key of a kind gets. */
 export const slotWidths = {
@@ -38,10 +39,28 @@ export function createSlotMemory(capacity: SlotCapacity): SlotMemory {
   return { split: cells('split'), endpoint: cells('endpoint'), service: cells('service') };
 }
 
-/** Control thread: gives each key of the current snapshot a slot, and frees those of gone keys. */
+/** Ticks (seconds, as the proxy calls them) that a freed slot rests at least. */
+const restTicks = 60;
+
+/**
+ * A slot whose first cell still counts requests in flight rests on, up to this: a worker that died
+ * never counts down what it had counted up, and its slots have to come back some day.
+ */
+const restTicksMax = 3_600;
+
+type RestingSlot = { readonly slot: number; readonly freedTick: number };
+
+/**
+ * Freed slots wait until so many others were freed after them: an exchange that began under the old
+ * key may still count down, and must not do it in the new owner's cells.
+ */
+const freedBeforeReuse = 1_024;
+
+/** Control thread: gives keys slots, and takes them back when a key is gone. */
 export class SlotAllocator {
   readonly #memory: SlotMemory;
   readonly #slots: { readonly [K in SlotKind]: Map<string, number> };
+  /** Oldest first. */
   readonly #free: { readonly [K in SlotKind]: number[] };
   readonly #next: { [K in SlotKind]: number } = { split: 1, endpoint: 1, service: 1 };
 
@@ -51,21 +70,24 @@ export class SlotAllocator {
     this.#free = { split: [], endpoint: [], service: [] };
   }
 
-  /** Makes the keys of `kind` exactly `keys`; the answer is what workers have to be told. */
-  assign(kind: SlotKind, keys: ReadonlySet<string>): SlotDelta {
-    const slots = this.#slots[kind];
+  /** Gives and takes back slots; the answer is what workers have to be told. */
+  change(
+    taken: readonly (readonly [kind: SlotKind, key: string])[],
+    left: readonly (readonly [kind: SlotKind, key: string])[],
+  ): SlotDelta {
     const set: [SlotKind, string, number][] = [];
     const freed: [SlotKind, string][] = [];
-    for (const [key, slot] of slots) {
-      if (keys.has(key)) continue;
-      slots.delete(key);
+    for (const [kind, key] of left) {
+      const slot = this.#slots[kind].get(key);
+      if (slot === undefined) continue;
+      this.#slots[kind].delete(key);
       freed.push([kind, key]);
-      if (slot !== 0) this.#release(kind, slot);
+      if (slot !== 0) this.#free[kind].push(slot);
     }
-    for (const key of keys) {
-      if (slots.has(key)) continue;
+    for (const [kind, key] of taken) {
+      if (this.#slots[kind].has(key)) continue;
       const slot = this.#take(kind);
-      slots.set(key, slot);
+      this.#slots[kind].set(key, slot);
       set.push([kind, key, slot]);
     }
     return { set, freed };
@@ -81,19 +103,19 @@ export class SlotAllocator {
   }
 
   #take(kind: SlotKind): number {
-    const reused = this.#free[kind].pop();
-    if (reused !== undefined) return reused;
-    const capacity = this.#memory[kind].byteLength / Int32Array.BYTES_PER_ELEMENT / slotWidths[kind];
+    const width = slotWidths[kind];
+    const capacity = this.#memory[kind].byteLength / Int32Array.BYTES_PER_ELEMENT / width;
+    const free = this.#free[kind];
+    const isFull = this.#next[kind] >= capacity;
+    const reused = free.length > freedBeforeReuse || isFull ? free.shift() : undefined;
+    if (reused !== undefined) {
+      new Int32Array(this.#memory[kind]).fill(0, reused * width, (reused + 1) * width);
+      return reused;
+    }
+    if (isFull) return 0;
     const next = this.#next[kind];
-    if (next >= capacity) return 0;
     this.#next[kind] = next + 1;
     return next;
-  }
-
-  #release(kind: SlotKind, slot: number): void {
-    const width = slotWidths[kind];
-    new Int32Array(this.#memory[kind]).fill(0, slot * width, (slot + 1) * width);
-    this.#free[kind].push(slot);
   }
 }
 
