@@ -1,0 +1,161 @@
+// Every metric of the mesh: name, type, help and labels, in one table. Worker and control thread
+// count by it, the registry renders by it, and docs/reference/metrics.md is generated from it. No
+// label takes its value from a path, a host, a header or an address (contract §5): the numbers of
+// series are bounded by what the cluster's objects name.
+
+export type MetricType = 'counter' | 'gauge' | 'histogram';
+
+type MetricSpec = {
+  readonly type: MetricType;
+  readonly help: string;
+  readonly labels: readonly string[];
+};
+
+const source = ['source_namespace', 'source_workload'] as const;
+const service = ['destination_namespace', 'destination_service'] as const;
+const destination = [
+  'destination_namespace',
+  'destination_workload',
+  'destination_service',
+] as const;
+
+export const metricTable = {
+  weft_http_requests_total: {
+    type: 'counter',
+    help: 'HTTP exchanges by their final outcome, counted once by the proxy of the source',
+    labels: [...source, ...destination, 'method', 'code', 'protocol'],
+  },
+  weft_http_request_duration_seconds: {
+    type: 'histogram',
+    help: 'Time from the head of an HTTP request to the last byte of its response',
+    labels: [...source, ...destination, 'protocol'],
+  },
+  weft_http_requests_in_flight: {
+    type: 'gauge',
+    help: 'HTTP exchanges that have begun and not ended',
+    labels: service,
+  },
+  weft_http_attempts_total: {
+    type: 'counter',
+    help: 'Tries at an endpoint, retries among them, by their own outcome',
+    labels: [...destination, 'code'],
+  },
+  weft_http_attempt_duration_seconds: {
+    type: 'histogram',
+    help: 'Time of one try at an endpoint',
+    labels: destination,
+  },
+  weft_policy_decisions_total: {
+    type: 'counter',
+    help: 'Verdicts of policy: allow, deny, or audit_deny for what enforce would deny',
+    labels: [...source, ...destination, 'action', 'reason'],
+  },
+  weft_retries_total: {
+    type: 'counter',
+    help: 'Retries by what came of them',
+    labels: [...service, 'outcome'],
+  },
+  weft_retry_budget_exhausted_total: {
+    type: 'counter',
+    help: 'Retries that were allowed by their rules and refused by the budget',
+    labels: service,
+  },
+  weft_access_log_dropped_total: {
+    type: 'counter',
+    help: 'Access log lines that were dropped because the ring was full',
+    labels: [],
+  },
+  weft_config_version_info: {
+    type: 'gauge',
+    help: 'Always 1; the label is the hash of the configuration in force, equal on nodes in step',
+    labels: ['version'],
+  },
+  weft_config_applied_seconds: {
+    type: 'histogram',
+    help: 'Time from an event of the API server to the new table being live in every worker',
+    labels: [],
+  },
+  weft_config_age_seconds: {
+    type: 'gauge',
+    help: 'Time since the API server was last heard',
+    labels: [],
+  },
+  weft_watch_relists_total: {
+    type: 'counter',
+    help: 'Lists that were read anew because a watch could not go on',
+    labels: ['kind'],
+  },
+  weft_worker_restarts_total: {
+    type: 'counter',
+    help: 'Data-plane workers that died and were replaced',
+    labels: [],
+  },
+  weft_leader: {
+    type: 'gauge',
+    help: '1 on the controller replica that holds the Lease and writes',
+    labels: [],
+  },
+  weft_problems: {
+    type: 'gauge',
+    help: 'Defects in objects that a user can fix; each is listed under /debug/problems',
+    labels: ['kind', 'reason'],
+  },
+  weft_bugs_total: {
+    type: 'counter',
+    help: 'Faults of weft itself; each is logged',
+    labels: [],
+  },
+  weft_metric_series: {
+    type: 'gauge',
+    help: 'Series that this process holds',
+    labels: [],
+  },
+  weft_metric_series_dropped_total: {
+    type: 'counter',
+    help: 'Look-ups of series past the limit; they are counted in a series labelled overflow',
+    labels: [],
+  },
+  weft_build_info: {
+    type: 'gauge',
+    help: 'Always 1; the labels say what runs',
+    labels: ['version', 'node_version', 'component'],
+  },
+} as const satisfies Readonly<Record<string, MetricSpec>>;
+
+export type MetricName = keyof typeof metricTable;
+
+type NamesOf<T extends MetricType> = {
+  [N in MetricName]: (typeof metricTable)[N]['type'] extends T ? N : never;
+}[MetricName];
+
+export type CounterName = NamesOf<'counter'>;
+export type GaugeName = NamesOf<'gauge'>;
+export type HistogramName = NamesOf<'histogram'>;
+
+/** One value for each label of the metric, by name. */
+export type LabelsOf<N extends MetricName> = {
+  readonly [L in (typeof metricTable)[N]['labels'][number]]: string;
+};
+
+/** All names, in the order of the table. */
+export const metricNames = Object.keys(metricTable) as MetricName[]; // keys of a literal we own
+
+/** Upper bounds of the duration buckets in seconds: 1 ms to 10 s (contract §5). */
+export const bucketBounds: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
+
+/** Cells of a histogram: one per bucket (not cumulative), the one past the last, and the sum. */
+export const histogramCells = bucketBounds.length + 2;
+
+/** Value of every label of the series that stands for all those past the limit. */
+export const overflowLabel = 'overflow';
+
+const knownMethods: ReadonlySet<string> = new Set([
+  'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT',
+]);
+
+/** The `method` label: a client can send any token, so all but the registered ones are `OTHER`. */
+export function methodLabel(method: string): string {
+  return knownMethods.has(method) ? method : 'OTHER';
+}

@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { createSlotMemory, SlotAllocator, slotWidths, SlotView } from './slots.ts';
+
+const capacity = { split: 4, endpoint: 4, service: 4 };
+
+function fixture() {
+  const memory = createSlotMemory(capacity);
+  const allocator = new SlotAllocator(memory);
+  const view = new SlotView(memory);
+  const assign = (...keys: string[]) => view.apply(allocator.assign('endpoint', new Set(keys)));
+  const ticks = (count: number) => {
+    for (let tick = 0; tick < count; tick += 1) allocator.tick();
+  };
+  const slot = (key: string) => view.offset('endpoint', key) / slotWidths.endpoint;
+  return { memory, allocator, view, assign, ticks, slot };
+}
+
+describe('SlotAllocator', () => {
+  test('a key keeps its slot while it is assigned', () => {
+    const { assign, slot } = fixture();
+    assign('a', 'b');
+    const before = slot('a');
+    assign('c', 'a');
+    expect(slot('a')).toBe(before);
+    expect(new Set([slot('a'), slot('c')]).size).toBe(2);
+  });
+
+  test('a freed slot has no new owner until it has rested', () => {
+    const { assign, slot, ticks } = fixture();
+    assign('a');
+    const freed = slot('a');
+    assign();
+    ticks(59);
+    assign('b');
+    expect(slot('b')).not.toBe(freed);
+    ticks(1);
+    assign('b', 'c');
+    expect(slot('c')).toBe(freed);
+  });
+
+  test('a late count on a freed slot does not reach the next owner', () => {
+    const { assign, slot, ticks, view } = fixture();
+    assign('a');
+    const cell = view.offset('endpoint', 'a');
+    Atomics.add(view.cells.endpoint, cell, 1);
+    assign();
+    ticks(60);
+    Atomics.add(view.cells.endpoint, cell, -1);
+    Atomics.store(view.cells.endpoint, cell + 1, 7);
+    ticks(1);
+    assign('b');
+    expect(slot('b') * slotWidths.endpoint).toBe(cell);
+    expect([...view.cells.endpoint.subarray(cell, cell + 4)]).toEqual([0, 0, 0, 0]);
+  });
+
+  test('an endpoint slot with requests in flight rests on, but not for ever', () => {
+    const { assign, slot, ticks, view } = fixture();
+    assign('a');
+    const freed = slot('a');
+    Atomics.add(view.cells.endpoint, view.offset('endpoint', 'a'), 1);
+    assign();
+    ticks(3_599);
+    assign('b');
+    expect(slot('b')).not.toBe(freed);
+    ticks(1);
+    assign('b', 'c');
+    expect(slot('c')).toBe(freed);
+  });
+
+  test('when slots run out a resting one is used before keys have to share', () => {
+    const { assign, slot } = fixture();
+    assign('a', 'b', 'c');
+    const freed = slot('a');
+    assign('b', 'c', 'd');
+    expect(slot('d')).toBe(freed);
+    assign('b', 'c', 'd', 'e');
+    expect(slot('e')).toBe(0);
+  });
+
+  test('a new worker is told everything that is assigned', () => {
+    const { allocator, assign, memory, slot } = fixture();
+    assign('a', 'constructor', '__proto__');
+    const late = new SlotView(memory);
+    late.apply(allocator.all());
+    for (const key of ['a', 'constructor', '__proto__']) {
+      expect(late.offset('endpoint', key) / slotWidths.endpoint).toBe(slot(key));
+    }
+  });
+});
