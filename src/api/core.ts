@@ -65,7 +65,7 @@ export type Pod = {
   readonly isHostNetwork: boolean;
   /** `metadata.deletionTimestamp` is set. */
   readonly isDeleting: boolean;
-  /** Every container of the status has terminated (used with `isDeleting`). */
+  /** False only when every container of the status has terminated (used with `isDeleting`). */
   readonly hasRunningContainer: boolean;
   /** Normalised `status.podIPs`. */
   readonly addresses: readonly string[];
