@@ -7,7 +7,12 @@ function fixture() {
   const memory = createSlotMemory(capacity);
   const allocator = new SlotAllocator(memory);
   const view = new SlotView(memory);
-  const assign = (...keys: string[]) => view.apply(allocator.assign('endpoint', new Set(keys)));
+  let held: readonly string[] = [];
+  const assign = (...keys: string[]) => {
+    const pairs = (some: readonly string[]) => some.map((key) => ['endpoint', key] as const);
+    view.apply(allocator.change(pairs(keys), pairs(held.filter((key) => !keys.includes(key)))));
+    held = keys;
+  };
   const ticks = (count: number) => {
     for (let tick = 0; tick < count; tick += 1) allocator.tick();
   };

@@ -50,24 +50,19 @@ const restTicksMax = 3_600;
 
 type RestingSlot = { readonly slot: number; readonly freedTick: number };
 
-/**
- * Freed slots wait until so many others were freed after them: an exchange that began under the old
- * key may still count down, and must not do it in the new owner's cells.
- */
-const freedBeforeReuse = 1_024;
-
 /** Control thread: gives keys slots, and takes them back when a key is gone. */
 export class SlotAllocator {
   readonly #memory: SlotMemory;
   readonly #slots: { readonly [K in SlotKind]: Map<string, number> };
-  /** Oldest first. */
-  readonly #free: { readonly [K in SlotKind]: number[] };
+  /** Oldest first. They rest: an exchange that began under the old key may count down late. */
+  readonly #resting: { readonly [K in SlotKind]: RestingSlot[] };
+  #ticks = 0;
   readonly #next: { [K in SlotKind]: number } = { split: 1, endpoint: 1, service: 1 };
 
   constructor(memory: SlotMemory) {
     this.#memory = memory;
     this.#slots = { split: new Map(), endpoint: new Map(), service: new Map() };
-    this.#free = { split: [], endpoint: [], service: [] };
+    this.#resting = { split: [], endpoint: [], service: [] };
   }
 
   /** Gives and takes back slots; the answer is what workers have to be told. */
@@ -82,7 +77,7 @@ export class SlotAllocator {
       if (slot === undefined) continue;
       this.#slots[kind].delete(key);
       freed.push([kind, key]);
-      if (slot !== 0) this.#free[kind].push(slot);
+      if (slot !== 0) this.#resting[kind].push({ slot, freedTick: this.#ticks });
     }
     for (const [kind, key] of taken) {
       if (this.#slots[kind].has(key)) continue;
@@ -102,20 +97,31 @@ export class SlotAllocator {
     return { set, freed: [] };
   }
 
+  /** A second has passed; the owner calls it. */
+  tick(): void {
+    this.#ticks += 1;
+  }
+
   #take(kind: SlotKind): number {
     const width = slotWidths[kind];
     const capacity = this.#memory[kind].byteLength / Int32Array.BYTES_PER_ELEMENT / width;
-    const free = this.#free[kind];
+    const cells = new Int32Array(this.#memory[kind]);
     const isFull = this.#next[kind] >= capacity;
-    const reused = free.length > freedBeforeReuse || isFull ? free.shift() : undefined;
-    if (reused !== undefined) {
-      new Int32Array(this.#memory[kind]).fill(0, reused * width, (reused + 1) * width);
-      return reused;
+    const oldest = this.#resting[kind][0];
+    if (oldest !== undefined && (isFull || this.#hasRested(oldest, cells[oldest.slot * width]))) {
+      this.#resting[kind].shift();
+      cells.fill(0, oldest.slot * width, (oldest.slot + 1) * width);
+      return oldest.slot;
     }
     if (isFull) return 0;
     const next = this.#next[kind];
     this.#next[kind] = next + 1;
     return next;
+  }
+
+  #hasRested({ freedTick }: RestingSlot, firstCell: number | undefined): boolean {
+    const rested = this.#ticks - freedTick;
+    return rested >= (firstCell === 0 ? restTicks : restTicksMax);
   }
 }
 
