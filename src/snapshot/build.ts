@@ -1,0 +1,40 @@
+// Sections → snapshot. The order in which sections are given does not matter; what comes out is
+// sorted by id and carries content hashes. A record of the previous snapshot is used again where
+// nothing changed, so that its identity tells every reader (table compiler, diff) "the same".
+import { assert } from '../lib/assert.ts';
+import { contentHash } from '../lib/hash.ts';
+import { canonicalText, sectionId } from './encode.ts';
+import type { Section, SectionId, SectionRecord, Snapshot } from './sections.ts';
+
+/** The snapshot of `sections`; `previous` only saves work, it never changes the value. */
+export function buildSnapshot(sections: Iterable<Section>, previous?: Snapshot): Snapshot {
+  const records: SectionRecord[] = [];
+  for (const section of sections) records.push(recordOf(section, previous));
+  records.sort(byId);
+  const byName = new Map<SectionId, SectionRecord>();
+  for (const record of records) byName.set(record.id, record);
+  assert(byName.size === records.length, 'two sections of one name');
+  return snapshotOf(byName);
+}
+
+/** A snapshot of records that are sorted by id already. */
+export function snapshotOf(records: ReadonlyMap<SectionId, SectionRecord>): Snapshot {
+  let lines = '';
+  for (const record of records.values()) lines += `${record.id} ${record.hash}\n`;
+  return { version: contentHash(lines), sections: records };
+}
+
+/** Order of ids: by code unit, so that no locale takes part. */
+export function byId(left: { readonly id: string }, right: { readonly id: string }): number {
+  if (left.id === right.id) return 0;
+  return left.id < right.id ? -1 : 1;
+}
+
+function recordOf(section: Section, previous: Snapshot | undefined): SectionRecord {
+  const id = sectionId(section);
+  const before = previous?.sections.get(id);
+  if (before?.section === section) return before;
+  const text = canonicalText(section);
+  if (before?.text === text) return before;
+  return { id, hash: contentHash(text), text, section };
+}

@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import {
+  deepFrozen,
+  entryOf,
+  metaOf,
+  namespaceOf,
+  portOf,
+  serviceOf,
+  settingsOf,
+  sliceOf,
+  stateOf,
+} from '../../test/support/builders.ts';
+import { applyDelta, decodeSection, diffSnapshot } from '../snapshot/index.ts';
+import { buildTopology } from './build.ts';
+import { compileSnapshot } from './compile.ts';
+
+const settings = settingsOf();
+
+function shop() {
+  return stateOf(
+    namespaceOf('shop'),
+    serviceOf('shop/web', { ports: [portOf(80, { name: 'http' }), portOf(9090, { name: 'admin' })] }),
+    sliceOf('shop/web', {
+      ports: [
+        { name: 'http', port: 8080, protocol: 'TCP' },
+        { name: 'admin', port: 9191, protocol: 'TCP' },
+      ],
+      endpoints: [entryOf('10.1.0.2'), entryOf('10.1.0.1'), entryOf('10.1.0.3', { isReady: false })],
+    }),
+    serviceOf('kube-system/dns'),
+  );
+}
+
+test('a service becomes a section with its names and one with the endpoints of each port', () => {
+  const topology = deepFrozen(buildTopology(shop(), settings).value);
+  const snapshot = deepFrozen(compileSnapshot(topology, settings).value);
+  expect([...snapshot.sections.keys()]).toEqual([
+    'endpoints/shop/web',
+    'mesh',
+    'namespaces',
+    'service/shop/web',
+  ]);
+  const endpoints = [...snapshot.sections.values()][0];
+  expect(endpoints?.text).toBe(
+    '{"backends":[{"endpoints":[{"address":"10.1.0.1","nodeName":"node-1","podName":"pod-10-1-0-1","port":8080},' +
+      '{"address":"10.1.0.2","nodeName":"node-1","podName":"pod-10-1-0-2","port":8080}],"port":80,"scheme":"http"},' +
+      '{"endpoints":[{"address":"10.1.0.1","nodeName":"node-1","podName":"pod-10-1-0-1","port":9191},' +
+      '{"address":"10.1.0.2","nodeName":"node-1","podName":"pod-10-1-0-2","port":9191}],"port":9090,"scheme":"http"}],' +
+      '"kind":"endpoints","namespace":"shop","service":"web"}',
+  );
+});
+
+test('what travels is decoded to the same snapshot, and a change travels alone', () => {
+  const first = buildTopology(shop(), settings).value;
+  const before = compileSnapshot(first, settings).value;
+  const full = applyDelta(undefined, diffSnapshot(undefined, before));
+  expect(full.kind === 'snapshot' && full.snapshot).toEqual(before);
+  for (const record of before.sections.values()) {
+    expect(decodeSection(record.id, record.text).kind).toBe('section');
+  }
+
+  const objects = shop();
+  const endpointSlices = new Map(objects.endpointSlices);
+  endpointSlices.set('shop/web-2', sliceOf('shop/web', {
+    meta: metaOf('shop/web-2'),
+    ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+    endpoints: [entryOf('10.1.0.9')],
+  }));
+  const second = buildTopology({ ...objects, endpointSlices }, settings, first).value;
+  const after = compileSnapshot(second, settings, before).value;
+  const delta = diffSnapshot(before, after);
+  expect(delta.changed.map(({ id }) => id)).toEqual(['endpoints/shop/web']);
+  const applied = applyDelta(before, delta);
+  expect(applied.kind === 'snapshot' && applied.snapshot.version).toBe(after.version);
+});

@@ -1,0 +1,91 @@
+// EndpointSlices → the endpoints of one Service. A slice belongs to a Service by its label, a slice
+// port to a Service port by its *name* (Kubernetes resolves named target ports per pod, so one
+// Service port may have several numbers here). Ready endpoints serve; where a port has none, those
+// that terminate but still serve (KEP-1669), as kube-proxy does.
+// Only slices that the EndpointSlice controller made prove a node or a pod; anybody who may write a
+// slice can put any name there (contract §3).
+import type { EndpointSlice, Service, ServicePort, SliceEndpoint } from '../api/index.ts';
+import { addressFamily } from '../lib/address.ts';
+import type { EndpointSpec } from '../snapshot/index.ts';
+import { byText } from './problems.ts';
+
+/** Says why an external address must not be called, or `undefined` when it may. */
+export type ExternalCheck = (address: string) => string | undefined;
+
+export type JoinInput = {
+  readonly service: Service;
+  /** All slices of the service, in a fixed order. */
+  readonly slices: readonly EndpointSlice[];
+  readonly checkExternal: ExternalCheck;
+  readonly reportRefused: (slice: EndpointSlice, address: string, why: string) => void;
+};
+
+/** Whether what a slice says about nodes and pods is proven. */
+export function isProven(service: Service, slice: EndpointSlice): boolean {
+  // The controller leaves Services without selector alone, so a forged label would stay there.
+  return slice.isManaged && service.hasSelector;
+}
+
+/** The endpoints of one port of the service, sorted by address and port. */
+export function endpointsOf(port: ServicePort, input: JoinInput): readonly EndpointSpec[] {
+  const ready = new Map<string, EndpointSpec>();
+  const terminating = new Map<string, EndpointSpec>();
+  for (const slice of input.slices) {
+    for (const slicePort of slice.ports) {
+      if (slicePort.name !== port.name || slicePort.protocol !== port.protocol) continue;
+      for (const entry of slice.endpoints) {
+        const into = entry.isReady ? ready : isStillServing(entry) ? terminating : undefined;
+        if (into === undefined) continue;
+        const found = endpointOf(slice, entry, slicePort.port, input);
+        if (found !== undefined) addOnce(into, found);
+      }
+    }
+  }
+  const serving = ready.size > 0 ? ready : terminating;
+  return onePerPod([...serving.values()], input.service).sort(byAddress);
+}
+
+function isStillServing(entry: SliceEndpoint): boolean {
+  return entry.isServing && entry.isTerminating;
+}
+
+function endpointOf(
+  slice: EndpointSlice,
+  entry: SliceEndpoint,
+  port: number,
+  input: JoinInput,
+): EndpointSpec | undefined {
+  const address = entry.addresses[0];
+  if (address === undefined) return undefined;
+  if (isProven(input.service, slice)) {
+    return { address, port, nodeName: entry.nodeName ?? '', podName: entry.podName ?? '' };
+  }
+  const refusal = input.checkExternal(address);
+  if (refusal === undefined) return { address, port, nodeName: '', podName: '' };
+  input.reportRefused(slice, address, refusal);
+  return undefined;
+}
+
+/** An endpoint may stand in two slices for a moment; the one with a proof stays. */
+function addOnce(into: Map<string, EndpointSpec>, found: EndpointSpec): void {
+  const key = `${found.address} ${found.port}`;
+  const known = into.get(key);
+  if (known === undefined || known.podName === '') into.set(key, found);
+}
+
+/** A dual-stack pod stands in a slice of each family: it is called by the Service's first family. */
+function onePerPod(endpoints: readonly EndpointSpec[], service: Service): EndpointSpec[] {
+  const family = addressFamily(service.clusterIps[0] ?? '0.0.0.0');
+  const reachable = new Set<string>();
+  for (const { address, podName, port } of endpoints) {
+    if (podName !== '' && addressFamily(address) === family) reachable.add(`${podName} ${port}`);
+  }
+  return endpoints.filter(
+    ({ address, podName, port }) =>
+      addressFamily(address) === family || !reachable.has(`${podName} ${port}`),
+  );
+}
+
+function byAddress(left: EndpointSpec, right: EndpointSpec): number {
+  return byText(left.address, right.address) || left.port - right.port;
+}

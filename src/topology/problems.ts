@@ -1,0 +1,42 @@
+// Problems in one order, each once. Several processors may find the same defect, and objects come
+// in any order: what a user and a test read is sorted by object, then reason, then text.
+import type { Kind, Problem, ProblemReason } from '../api/index.ts';
+
+/** What a problem is bound to. */
+export type ObjectRef = { readonly kind: Kind; readonly namespace: string; readonly name: string };
+
+/** Receives problems while something is built. */
+export type Report = (problem: Problem) => void;
+
+/** Makes a problem of `object`, any parsed object or reference. */
+export function problemOf(
+  object: { readonly kind: Kind; readonly meta: { readonly namespace: string; readonly name: string } },
+  reason: ProblemReason,
+  message: string,
+): Problem {
+  const { namespace, name } = object.meta;
+  return { reason, kind: object.kind, namespace, name, message };
+}
+
+/** Sorted, without repeats. */
+export function sortedProblems(problems: readonly Problem[]): readonly Problem[] {
+  const byText = new Map<string, Problem>();
+  for (const problem of problems) byText.set(sortKey(problem), problem);
+  return [...byText.entries()].sort(byKey).map(([, problem]) => problem);
+}
+
+function sortKey({ kind, namespace, name, reason, message }: Problem): string {
+  return `${kind}\n${namespace}\n${name}\n${reason}\n${message}`;
+}
+
+/** Order of entries by key, by code unit: no locale takes part. */
+export function byKey(left: readonly [string, unknown], right: readonly [string, unknown]): number {
+  if (left[0] === right[0]) return 0;
+  return left[0] < right[0] ? -1 : 1;
+}
+
+/** Order of texts by code unit. */
+export function byText(left: string, right: string): number {
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
+}

@@ -1,0 +1,120 @@
+// The topology: the objects of a cluster joined into what a mesh is made of – services with their
+// ports and endpoints, splits, permissions. It is a pure function of the objects and the settings,
+// replaced as a whole and never patched (A2). Parts whose inputs are the same objects as before are
+// taken over from the previous topology; that saves work and never changes the value.
+import type {
+  EndpointSlice,
+  HttpRouteGroup,
+  MeshSettings,
+  Namespace,
+  Problem,
+  Service,
+  ServiceSettings,
+  TrafficType,
+} from '../api/index.ts';
+import type {
+  BackendSpec,
+  ListenerSpec,
+  MatchSpec,
+  PermissionSpec,
+  PolicyMode,
+} from '../snapshot/index.ts';
+
+/** A value and what users can mend in the objects that it was made from. */
+export type Built<T> = { readonly value: T; readonly problems: readonly Problem[] };
+
+export type MeshPort = {
+  readonly port: number;
+  readonly protocol: TrafficType;
+};
+
+/** A Service of the mesh, or one that only is a backend of a split. */
+export type MeshService = {
+  readonly namespace: string;
+  readonly name: string;
+  /** Whether mesh names exist for it; a service opted out is a backend at most. */
+  readonly isNamed: boolean;
+  readonly settings: ServiceSettings;
+  /** Sorted by port, each number once per transport. */
+  readonly ports: readonly MeshPort[];
+  /** Sorted by port; TCP ports only (HTTP is one), since UDP comes with its listeners. */
+  readonly backends: readonly BackendSpec[];
+};
+
+/** A TrafficSplit that is in force for its root or its host alias. */
+export type PlannedSplit = {
+  readonly namespace: string;
+  readonly name: string;
+  /** `undefined`: takes every request. An empty list takes none. */
+  readonly matches: readonly MatchSpec[] | undefined;
+  /** Keys of services that exist, in the order of the object. */
+  readonly backends: readonly { readonly service: string; readonly weight: number }[];
+};
+
+/** A hostname that splits claim although it names no Service (smi R-31). */
+export type HostAlias = {
+  readonly hostname: string;
+  readonly namespace: string;
+  /** Service that takes what no split takes: the one named like the oldest split, if there is. */
+  readonly fallback: string | undefined;
+  /** Name for metrics and settings: that of the oldest split. */
+  readonly name: string;
+  readonly splits: readonly PlannedSplit[];
+};
+
+export type ServiceAccountPermissions = {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly permissions: readonly PermissionSpec[];
+};
+
+/** A Service port number that needs a listener of its own, and the oldest name that wants it. */
+export type WantedPort = { readonly port: number; readonly namespace: string; readonly service: string };
+
+export type Topology = {
+  readonly listeners: readonly ListenerSpec[];
+  /** ClusterIPs of the mesh Service for HTTP. */
+  readonly addresses: readonly string[];
+  /** Namespaces whose policy is not the mesh's default, sorted by name. */
+  readonly policies: readonly { readonly name: string; readonly policy: PolicyMode }[];
+  /** `namespace/name` → service, sorted by key. */
+  readonly services: ReadonlyMap<string, MeshService>;
+  /** Key of a root → its splits in the order of R-34. */
+  readonly splits: ReadonlyMap<string, readonly PlannedSplit[]>;
+  /** Sorted by hostname. */
+  readonly aliases: readonly HostAlias[];
+  /** Sorted by namespace and service account. */
+  readonly permissions: readonly ServiceAccountPermissions[];
+  /** HTTP ports of named services, sorted by port. */
+  readonly wantedPorts: readonly WantedPort[];
+  /** Hash of the inputs that a user writes (contract §2): all builds of a version agree on it. */
+  readonly policyVersion: string;
+  /** What the next build may take over. */
+  readonly memo: TopologyMemo;
+};
+
+export type ServicePart = {
+  readonly object: Service;
+  readonly namespace: Namespace | undefined;
+  readonly slices: readonly EndpointSlice[];
+  readonly service: MeshService;
+  readonly problems: readonly Problem[];
+  /** False when other objects than these took part (external addresses). */
+  readonly isReusable: boolean;
+};
+
+export type GroupPart = {
+  readonly object: HttpRouteGroup;
+  /** Name of the match → compiled match; those with a bad pattern are not here (R-29). */
+  readonly matches: ReadonlyMap<string, MatchSpec>;
+  /** Names of all matches that the object has, the dropped ones too. */
+  readonly names: ReadonlySet<string>;
+  readonly problems: readonly Problem[];
+};
+
+export type TopologyMemo = {
+  readonly settings: MeshSettings;
+  readonly services: ReadonlyMap<string, ServicePart>;
+  readonly groups: ReadonlyMap<string, GroupPart>;
+  readonly inputs: readonly object[];
+};
