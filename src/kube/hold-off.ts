@@ -1,0 +1,68 @@
+// Batches events before the compiler runs. What is urgent goes out in the next turn of the loop; the
+// rest 10 ms after the last event, at most 50 ms after the first (architecture §2), so that one
+// `kubectl apply` of ten objects is one compilation. Under a storm of urgent events the loop is left
+// alone as long as the last run took, so that compiling takes at most half of it.
+import type { Runtime, Timer } from '../lib/clock.ts';
+
+export type HoldOff = {
+  readonly note: (isUrgent: boolean) => void;
+  readonly cancel: () => void;
+};
+
+const settleMs = 10;
+const heldMaxMs = 50;
+
+export function createHoldOff(runtime: Runtime, run: () => void): HoldOff {
+  const held = new HeldRun(runtime, run);
+  return { note: (isUrgent) => held.note(isUrgent), cancel: () => held.cancel() };
+}
+
+class HeldRun {
+  readonly #runtime: Runtime;
+  readonly #run: () => void;
+  #timer: Timer | undefined;
+  #firstMs: number | undefined;
+  #dueMs = Number.POSITIVE_INFINITY;
+  #restUntilMs = 0;
+  #isUrgent = false;
+
+  constructor(runtime: Runtime, run: () => void) {
+    this.#runtime = runtime;
+    this.#run = run;
+  }
+
+  note(isUrgent: boolean): void {
+    const nowMs = this.#runtime.clock.nowMs();
+    this.#firstMs ??= nowMs;
+    this.#isUrgent ||= isUrgent;
+    const settledMs = this.#isUrgent ? nowMs : nowMs + settleMs;
+    const wantedMs = Math.min(settledMs, this.#firstMs + heldMaxMs);
+    this.#schedule(Math.max(wantedMs, this.#restUntilMs), nowMs);
+  }
+
+  cancel(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #schedule(dueMs: number, nowMs: number): void {
+    // An urgent run that is due already is not put off by the next urgent event.
+    if (this.#timer !== undefined && this.#isUrgent && dueMs >= this.#dueMs) return;
+    this.#timer?.cancel();
+    this.#dueMs = dueMs;
+    this.#timer = this.#runtime.timers.after(Math.max(0, dueMs - nowMs), () => this.#fire());
+  }
+
+  #fire(): void {
+    this.#timer = undefined;
+    this.#firstMs = undefined;
+    this.#isUrgent = false;
+    const startedMs = this.#runtime.clock.nowMs();
+    try {
+      this.#run();
+    } finally {
+      const endedMs = this.#runtime.clock.nowMs();
+      this.#restUntilMs = endedMs + Math.min(heldMaxMs, endedMs - startedMs);
+    }
+  }
+}
