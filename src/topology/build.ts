@@ -2,10 +2,14 @@
 // objects become problems and leave the rest as it is (A6).
 import type { ClusterState, MeshSettings, Problem } from '../api/index.ts';
 import { isWatchedNamespace, resolvePolicy } from './adopt.ts';
+import { groupParts } from './groups.ts';
 import { httpMeshService, listenersOf } from './mesh-services.ts';
+import { planPermissions } from './permissions.ts';
 import { policyInputs, policyVersionOf } from './policy-version.ts';
+import { portWarnings } from './port-warnings.ts';
 import { byText, sortedProblems } from './problems.ts';
 import { serviceParts } from './services.ts';
+import { planSplits } from './splits.ts';
 import type { Built, MeshService, ServicePart, Topology, WantedPort } from './topology.ts';
 
 /** The topology of `state`; `previous` saves work and never changes the value. */
@@ -17,6 +21,11 @@ export function buildTopology(
   const problems: Problem[] = [];
   const parts = serviceParts(state, settings, previous?.memo);
   const services = servicesOf(parts, problems);
+  const groups = groupParts(state, settings, previous?.memo);
+  for (const part of groups.values()) problems.push(...part.problems);
+  const plan = planSplits({ state, settings, services, groups, problems });
+  const permissions = planPermissions({ state, settings, groups, problems });
+  problems.push(...portWarnings({ state, services, permissions }));
   const meshService = httpMeshService(state, settings);
   const inputs = policyInputs(state);
   const isSameInput = inputs.every((input, index) => input === previous?.memo.inputs[index]);
@@ -25,13 +34,13 @@ export function buildTopology(
     addresses: meshService?.clusterIps ?? [],
     policies: policiesOf(state, settings, problems),
     services,
-    splits: new Map(),
-    aliases: [],
-    permissions: [],
+    splits: plan.splits,
+    aliases: plan.aliases,
+    permissions,
     wantedPorts: wantedPortsOf(services),
     policyVersion:
       isSameInput && previous !== undefined ? previous.policyVersion : policyVersionOf(state),
-    memo: { settings, services: parts, groups: new Map(), inputs },
+    memo: { settings, services: parts, groups, inputs },
   };
   for (const problem of state.problems) {
     if (isOfInterest(problem, settings)) problems.push(problem);

@@ -2,18 +2,19 @@
 // defaults, which backend takes part for which port. What remains is plain data in sections.
 import type { MeshSettings, Problem, ServiceSettings } from '../api/index.ts';
 import {
-  backendId,
   buildSnapshot,
   type EndpointsSection,
   type PermissionsSection,
   type Section,
   type ServiceRules,
-  type ServiceSection,
   type Snapshot,
 } from '../snapshot/index.ts';
 import { hostnamesOf } from './hostnames.ts';
 import { sortedProblems } from './problems.ts';
-import type { Built, MeshService, Topology } from './topology.ts';
+import { routesOf } from './routes.ts';
+import type { Built, MeshPort, MeshService, PlannedSplit, Topology } from './topology.ts';
+
+const noSplits: readonly PlannedSplit[] = [];
 
 /** The snapshot of `topology`; `previous` saves work and never changes the value. */
 export function compileSnapshot(
@@ -25,7 +26,8 @@ export function compileSnapshot(
   const sections = [
     meshSection(topology, settings),
     namespacesSection(topology, settings),
-    ...serviceSections(topology, settings),
+    ...serviceSections(topology, settings, problems),
+    ...aliasSections(topology, settings, problems),
     ...endpointsSections(topology, previous),
     ...topology.permissions.map(permissionsSection),
   ];
@@ -42,35 +44,64 @@ function namespacesSection(topology: Topology, settings: MeshSettings): Section 
   return { kind: 'namespaces', defaultPolicy: settings.policy, namespaces: topology.policies };
 }
 
-function serviceSections(topology: Topology, settings: MeshSettings): readonly Section[] {
+function serviceSections(
+  topology: Topology,
+  settings: MeshSettings,
+  problems: Problem[],
+): readonly Section[] {
   const sections: Section[] = [];
-  for (const service of topology.services.values()) {
-    if (service.isNamed) sections.push(serviceSection(service, settings));
+  const { services } = topology;
+  for (const [root, service] of services) {
+    if (!service.isNamed) continue;
+    const splits = topology.splits.get(root) ?? noSplits;
+    sections.push({
+      kind: 'service',
+      namespace: service.namespace,
+      name: service.name,
+      hostnames: hostnamesOf(service, settings),
+      aliases: [],
+      ports: service.ports.map((port) => ({
+        port: port.port,
+        protocol: port.protocol,
+        routes: routesOf({ root, port, splits, services, problems }),
+      })),
+      rules: rulesOf(service, settings),
+    });
   }
   return sections;
 }
 
-function serviceSection(service: MeshService, settings: MeshSettings): ServiceSection {
-  const { namespace, name } = service;
-  return {
-    kind: 'service',
-    namespace,
-    name,
-    hostnames: hostnamesOf(service, settings),
-    aliases: [],
-    ports: service.ports.map(({ port, protocol }) => ({
-      port,
-      protocol,
-      routes: [
-        {
-          name: `service ${namespace}/${name}`,
-          matches: undefined,
-          backends: [{ backend: backendId(namespace, name, port), weight: 1 }],
-        },
-      ],
-    })),
-    rules: rulesOf(service, settings),
-  };
+/** A host alias is a service of its own, on every HTTP port that one of its backends has. */
+function aliasSections(
+  topology: Topology,
+  settings: MeshSettings,
+  problems: Problem[],
+): readonly Section[] {
+  const { services } = topology;
+  return topology.aliases.flatMap((alias): Section[] => {
+    const { namespace, name, hostname, fallback: root, splits } = alias;
+    const members = [
+      ...(root === undefined ? [] : [root]),
+      ...splits.flatMap(({ backends }) => backends.map(({ service }) => service)),
+    ].flatMap((key) => services.get(key) ?? []);
+    const [model] = members;
+    if (model === undefined) return [];
+    const ports = httpPortsOf(members).map((port) => ({
+      port: port.port,
+      protocol: port.protocol,
+      routes: routesOf({ root, port, splits, services, problems }),
+    }));
+    const rules = rulesOf(model, settings);
+    return [{ kind: 'service', namespace, name, hostnames: [], aliases: [hostname], ports, rules }];
+  });
+}
+
+function httpPortsOf(services: readonly MeshService[]): readonly MeshPort[] {
+  const ports = new Map<number, MeshPort>();
+  for (const service of services) {
+    for (const port of service.ports) if (port.protocol === 'http') ports.set(port.port, port);
+  }
+  return [...ports.values()].sort((left, right) => left.port - right.port);
 }
 
 function rulesOf(service: MeshService, settings: MeshSettings): ServiceRules {

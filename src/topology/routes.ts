@@ -1,0 +1,76 @@
+// Routes of one Service port: its splits in order, then the Service itself (R-33 … R-39). A backend
+// that does not have the port number takes no part for that port; where none is left, the root does
+// it alone (R-36). A backend without endpoints keeps its share (R-37), and weights that are all zero
+// stay so, since they are a refusal of their own (R-35). Backends are never followed into splits of
+// theirs, so a root may be its own backend (R-32, R-33).
+import type { Problem } from '../api/index.ts';
+import { backendId, type RouteSpec, type WeightedBackend } from '../snapshot/index.ts';
+import type { MeshPort, MeshService, PlannedSplit } from './topology.ts';
+
+export type RouteInput = {
+  /** Key of the service that takes what no split takes; absent for an alias without one. */
+  readonly root: string | undefined;
+  readonly port: MeshPort;
+  readonly splits: readonly PlannedSplit[];
+  readonly services: ReadonlyMap<string, MeshService>;
+  readonly problems: Problem[];
+};
+
+/** The routes of one port in the order in which they are tried; the last one takes everything. */
+export function routesOf(input: RouteInput): readonly RouteSpec[] {
+  const routes: RouteSpec[] = [];
+  for (const split of input.splits) {
+    // R-39: bytes that are no HTTP have nothing that a match could look at.
+    if (split.matches !== undefined && input.port.protocol !== 'http') continue;
+    routes.push({
+      name: `split ${split.namespace}/${split.name}`,
+      matches: split.matches,
+      backends: backendsOf(split, input),
+    });
+    if (split.matches === undefined) return routes;
+  }
+  const name = `service ${input.root ?? ''}`;
+  return [...routes, { name, matches: undefined, backends: rootBackend(input) }];
+}
+
+function backendsOf(split: PlannedSplit, input: RouteInput): readonly WeightedBackend[] {
+  const { port, services, problems } = input;
+  const backends: WeightedBackend[] = [];
+  for (const { service: key, weight } of split.backends) {
+    const service = services.get(key);
+    if (service === undefined) continue;
+    if (hasPort(service, port)) {
+      backends.push({ backend: backendId(service.namespace, service.name, port.port), weight });
+      continue;
+    }
+    const message = `backend ${key} does not expose port ${port.port} and is left out for it: add the port`;
+    problems.push(splitProblem(split, 'BackendPortMissing', message));
+  }
+  if (backends.length === 0) return rootBackend(input);
+  if (backends.every(({ weight }) => weight === 0)) {
+    const message = 'all weights are 0, so requests are refused with 503: give one backend a weight';
+    problems.push(splitProblem(split, 'NoBackendWeight', message));
+  }
+  return backends;
+}
+
+function rootBackend({ root, services, port }: RouteInput): readonly WeightedBackend[] {
+  const service = root === undefined ? undefined : services.get(root);
+  if (service === undefined || !hasPort(service, port)) return [];
+  return [{ backend: backendId(service.namespace, service.name, port.port), weight: 1 }];
+}
+
+/** Same number and transport; which protocol is spoken on it is the root's word. */
+function hasPort(service: MeshService, { port, protocol }: MeshPort): boolean {
+  return service.ports.some(
+    (other) => other.port === port && (other.protocol === 'udp') === (protocol === 'udp'),
+  );
+}
+
+function splitProblem(
+  { namespace, name }: PlannedSplit,
+  reason: 'BackendPortMissing' | 'NoBackendWeight',
+  message: string,
+): Problem {
+  return { reason, kind: 'TrafficSplit', namespace, name, message };
+}

@@ -1,0 +1,157 @@
+// TrafficSplits → which splits are in force for which root, in which order (R-31 … R-36). Which
+// backend takes part for which port is decided when routes are compiled; here stands what does not
+// depend on a port. A split that cannot be used leaves its root as if it were not there.
+import type { ClusterState, MeshSettings, Problem, TrafficSplit } from '../api/index.ts';
+import type { MatchSpec } from '../snapshot/index.ts';
+import { isWatchedNamespace } from './adopt.ts';
+import { byText, problemOf } from './problems.ts';
+import { rootNameOf } from './root-name.ts';
+import type { GroupPart, HostAlias, MeshService, PlannedSplit } from './topology.ts';
+
+export type SplitInput = {
+  readonly state: ClusterState;
+  readonly settings: MeshSettings;
+  readonly services: ReadonlyMap<string, MeshService>;
+  readonly groups: ReadonlyMap<string, GroupPart>;
+  readonly problems: Problem[];
+};
+
+export type SplitPlan = {
+  readonly splits: ReadonlyMap<string, readonly PlannedSplit[]>;
+  readonly aliases: readonly HostAlias[];
+};
+
+/** Who splits what. */
+export function planSplits(input: SplitInput): SplitPlan {
+  const byRoot = new Map<string, TrafficSplit[]>();
+  const byAlias = new Map<string, TrafficSplit[]>();
+  for (const split of oldestFirst(input)) {
+    const root = rootOf(split, input);
+    if (root === undefined) continue;
+    const table = root.kind === 'service' ? byRoot : byAlias;
+    const others = table.get(root.key);
+    if (others === undefined) table.set(root.key, [split]);
+    else others.push(split);
+  }
+  const splits = new Map<string, readonly PlannedSplit[]>();
+  for (const [key, claims] of byRoot) splits.set(key, inForce(claims, `Service ${key}`, input));
+  const aliases = [...byAlias].map(([hostname, claims]) => aliasOf(hostname, claims, input));
+  return { splits, aliases: aliases.sort((left, right) => byText(left.hostname, right.hostname)) };
+}
+
+/** The order of all claims: age, then namespace and name (contract §3). */
+function oldestFirst({ state, settings }: SplitInput): readonly TrafficSplit[] {
+  return [...state.trafficSplits.values()]
+    .filter(({ meta }) => isWatchedNamespace(meta.namespace, settings))
+    .sort(
+      ({ meta: left }, { meta: right }) =>
+        left.createdMs - right.createdMs ||
+        byText(left.namespace, right.namespace) ||
+        byText(left.name, right.name),
+    );
+}
+
+type Root = { readonly kind: 'service' | 'alias'; readonly key: string };
+
+function rootOf(split: TrafficSplit, input: SplitInput): Root | undefined {
+  const { namespace } = split.meta;
+  const { state, settings } = input;
+  const isNamespace = (name: string): boolean => state.namespaces.has(name);
+  const root = rootNameOf(split.service, { namespace, settings, isNamespace });
+  if (root.kind === 'refused') {
+    const message = `spec.service ${root.why}: name a Service of namespace ${namespace}, or a hostname of your own`;
+    input.problems.push(problemOf(split, 'HostAliasRefused', message));
+    return undefined;
+  }
+  if (root.kind === 'alias') return { kind: 'alias', key: root.hostname };
+  const key = `${namespace}/${root.name}`;
+  const service = input.services.get(key);
+  if (service?.isNamed !== true) {
+    const message = `spec.service names ${key}, which is no Service of the mesh: create it, or correct the name`;
+    input.problems.push(problemOf(split, 'UnresolvedService', message));
+    return undefined;
+  }
+  if (service.ports.length === 0) {
+    const message = `Service ${key} has no ports, so there is nothing to split: give it ports`;
+    input.problems.push(problemOf(split, 'HeadlessRoot', message));
+    return undefined;
+  }
+  return { kind: 'service', key };
+}
+
+/** R-34: those with matches, oldest first, then the oldest one without; `claims` come by age. */
+function inForce(
+  claims: readonly TrafficSplit[],
+  root: string,
+  input: SplitInput,
+): readonly PlannedSplit[] {
+  const conditional = claims.filter(({ matches }) => matches !== undefined);
+  const [first, ...rest] = claims.filter(({ matches }) => matches === undefined);
+  for (const late of rest) {
+    const winner = `${first?.meta.namespace}/${first?.meta.name}`;
+    const message = `${root} is split by the older TrafficSplit ${winner} already: this one is ignored, delete one or give it matches`;
+    input.problems.push(problemOf(late, 'Conflict', message));
+  }
+  const chosen = first === undefined ? conditional : [...conditional, first];
+  return chosen.map((split) => planned(split, input));
+}
+
+function planned(split: TrafficSplit, input: SplitInput): PlannedSplit {
+  const { namespace, name } = split.meta;
+  const weights = new Map<string, number>();
+  for (const { service, weight } of split.backends) {
+    const key = `${namespace}/${service}`;
+    if (input.services.has(key)) {
+      weights.set(key, (weights.get(key) ?? 0) + weight);
+      continue;
+    }
+    const message = `backend ${key} is no Service of the mesh and is left out: create it, or correct the name`;
+    input.problems.push(problemOf(split, 'BackendMissing', message));
+  }
+  if (split.backends.length === 0) {
+    const message = 'spec.backends is empty, so the root takes all requests: name a backend';
+    input.problems.push(problemOf(split, 'BackendMissing', message));
+  }
+  return {
+    namespace,
+    name,
+    matches: matchesOf(split, input),
+    backends: [...weights].map(([service, weight]) => ({ service, weight })),
+  };
+}
+
+/** All matches of all groups that the split names; a missing group matches nothing. */
+function matchesOf(split: TrafficSplit, input: SplitInput): readonly MatchSpec[] | undefined {
+  if (split.matches === undefined) return undefined;
+  const matches: MatchSpec[] = [];
+  for (const name of split.matches) {
+    const key = `${split.meta.namespace}/${name}`;
+    const group = input.groups.get(key);
+    if (group !== undefined) {
+      matches.push(...group.matches.values());
+      continue;
+    }
+    const message = `HTTPRouteGroup ${key} does not exist and matches nothing: create it, or correct the name`;
+    input.problems.push(problemOf(split, 'UnresolvedRoute', message));
+  }
+  return matches;
+}
+
+/** An alias belongs to the namespace of its oldest split; claims from elsewhere are ignored. */
+function aliasOf(hostname: string, claims: readonly TrafficSplit[], input: SplitInput): HostAlias {
+  const owner = claims[0]?.meta ?? { namespace: '', name: '' };
+  const own = claims.filter(({ meta }) => meta.namespace === owner.namespace);
+  for (const other of claims) {
+    if (other.meta.namespace === owner.namespace) continue;
+    const message = `hostname ${hostname} is claimed by the older TrafficSplit ${owner.namespace}/${owner.name}: this one is ignored, use another name`;
+    input.problems.push(problemOf(other, 'Conflict', message));
+  }
+  const key = `${owner.namespace}/${owner.name}`;
+  return {
+    hostname,
+    namespace: owner.namespace,
+    name: owner.name,
+    fallback: input.services.has(key) ? key : undefined,
+    splits: inForce(own, `hostname ${hostname}`, input),
+  };
+}
