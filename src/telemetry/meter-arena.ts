@@ -99,13 +99,11 @@ export class MeterArena {
   }
 
   #find<N extends MetricName>(name: N, labels: LabelsOf<N>): Cell {
-    const values = labelValues(name, labels);
-    // No name of a Kubernetes object, method or reason holds a line feed.
-    const key = `${name}\n${values.join('\n')}`;
+    const key = seriesKey(name, labels);
     const known = this.#series.get(key);
     if (known !== undefined) return known;
     if (this.#series.size >= this.#seriesMax) return this.#overflowCell(name);
-    const cell = this.#define(name, values);
+    const cell = this.#define(name, labelValues(name, labels));
     this.#series.set(key, cell);
     return cell;
   }
@@ -127,6 +125,14 @@ export class MeterArena {
     this.#announce({ name, labels, cell });
     return cell;
   }
+}
+
+/** No name of a Kubernetes object, method or reason holds a line feed. */
+function seriesKey<N extends MetricName>(name: N, labels: LabelsOf<N>): string {
+  const given = labels as Readonly<Record<string, string>>; // as in labelValues
+  let key: string = name;
+  for (const label of metricTable[name].labels) key += `\n${given[label] ?? ''}`;
+  return key;
 }
 
 /** Label values in the order of the table. */

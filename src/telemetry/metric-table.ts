@@ -107,7 +107,7 @@ export const metricTable = {
   },
   weft_metric_series: {
     type: 'gauge',
-    help: 'Series that this process holds',
+    help: 'Series that this process holds, before those of its workers are added up',
     labels: [],
   },
   weft_metric_series_dropped_total: {
