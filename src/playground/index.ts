@@ -1,0 +1,10 @@
+// Door of `playground`: an embedded API server, a cluster simulator and the demo that ties them to
+// the production processes. For demos and tests; nothing of it runs in a cluster.
+export {
+  startApiServer,
+  type ApiServer,
+  type ApiServerOptions,
+  type ServerCertificate,
+} from './server/api-server.ts';
+export type { TokenBinding } from './server/auth.ts';
+export type { Fault, FaultRequest, FaultRule, Faults } from './server/faults.ts';

@@ -1,0 +1,45 @@
+// The JSONPath of printer columns: `.spec.a`, `[*]`, `[0]`, `['a.b']`, `[?(@.type=="x")]`. Nothing
+// else of kubectl's language. An expression that it cannot read selects nothing.
+import { at, isObject, type Json } from './json.ts';
+
+type Step = (values: readonly Json[]) => readonly Json[];
+
+const stepShape =
+  /^(?:\.([A-Za-z0-9_$/-]+(?:\\\.[A-Za-z0-9_/-]+)*)|\[\*\]|\[(\d+)\]|\['([^']*)'\]|\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\])/;
+
+function field(name: string): Step {
+  return (values) => values.flatMap((value) => at(value, name) ?? []);
+}
+
+const each: Step = (values) =>
+  values.flatMap((value) => (Array.isArray(value) ? value : isObject(value) ? Object.values(value) : []));
+
+function element(index: number): Step {
+  return (values) => values.flatMap((value) => (Array.isArray(value) ? (value[index] ?? []) : []));
+}
+
+function filtered(path: string, wanted: string): Step {
+  return (values) =>
+    each(values).filter((value) => String(at(value, ...path.split('.')) ?? '') === wanted);
+}
+
+function stepOf(parts: RegExpExecArray): Step {
+  if (parts[1] !== undefined) return field(parts[1].replaceAll('\\.', '.'));
+  if (parts[2] !== undefined) return element(Number(parts[2]));
+  if (parts[3] !== undefined) return field(parts[3]);
+  if (parts[4] !== undefined) return filtered(parts[4], parts[5] ?? '');
+  return each;
+}
+
+/** Compiles a path; the reader returns every value that it selects. */
+export function pathReader(path: string): (root: Json) => readonly Json[] {
+  const steps: Step[] = [];
+  let rest = path.trim().replace(/^\{|\}$/g, '').replace(/^\$/, '');
+  while (rest !== '') {
+    const parts = stepShape.exec(rest);
+    if (parts === null) return () => [];
+    steps.push(stepOf(parts));
+    rest = rest.slice(parts[0].length);
+  }
+  return (root) => steps.reduce<readonly Json[]>((values, step) => step(values), [root]);
+}
