@@ -68,7 +68,11 @@ function retryClass(reason: KubeReason): RetryClass {
 /** An answer that says no. `body` is the decoded answer, usually a `Status`. */
 export function failureOfStatus(
   what: string,
-  answer: { readonly status: number; readonly body: unknown; readonly retryAfterMs?: number | undefined },
+  answer: {
+    readonly status: number;
+    readonly body: unknown;
+    readonly retryAfterMs?: number | undefined;
+  },
 ): KubeFailure {
   const status = readStatus(answer.body);
   const reason = reasonOfStatus(answer.status, status.reason);

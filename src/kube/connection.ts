@@ -54,6 +54,8 @@ export type Connection = {
     query: Query,
     signal: AbortSignal,
   ) => Promise<AsyncIterable<Uint8Array>>;
+  /** The same connection with another deadline for answers. */
+  readonly within: (answerTimeoutMs: number) => Connection;
   /** Calls back when the server answers again after it could not be reached. */
   readonly onReachable: (listener: () => void) => () => void;
   readonly close: () => Promise<void>;
@@ -69,20 +71,27 @@ const errorBytesMax = 64 * 1024;
 const json = 'application/json';
 
 export function connectionOver(transport: Transport, runtime: Runtime): Connection {
-  const open = new OpenConnection(transport, runtime);
-  const write = (
-    method: TransportRequest['method'],
-    path: string,
-    content: { readonly type: string; readonly body: unknown; readonly query: Query | undefined },
-  ) => open.call({ method, target: withQuery(path, content.query), ...content });
+  return verbs(new OpenConnection(transport, runtime), answerTimeoutMs);
+}
+
+type Content = {
+  readonly type: string;
+  readonly body: unknown;
+  readonly query: Query | undefined;
+};
+
+function verbs(open: OpenConnection, timeoutMs: number): Connection {
+  const write = (method: TransportRequest['method'], path: string, content: Content) =>
+    open.call({ method, target: withQuery(path, content.query), timeoutMs, ...content });
   return {
-    server: transport.server,
-    get: (path, query) => open.call({ method: 'GET', target: withQuery(path, query) }),
+    server: open.server,
+    within: (otherMs) => verbs(open, otherMs),
+    get: (path, query) => open.call({ method: 'GET', target: withQuery(path, query), timeoutMs }),
     create: (path, body, query) => write('POST', path, { type: json, body, query }),
     update: (path, body, query) => write('PUT', path, { type: json, body, query }),
     patch: (path, patch, query) =>
       write('PATCH', path, {
-        type: patch.kind === 'merge' ? 'application/merge-patch+json' : 'application/json-patch+json',
+        type: `application/${patch.kind}-patch+json`,
         body: patch.body,
         query,
       }),
@@ -95,16 +104,18 @@ export function connectionOver(transport: Transport, runtime: Runtime): Connecti
           force: options?.force === true ? true : undefined,
         },
       }),
-    remove: (path, options) => write('DELETE', path, { type: json, body: options, query: undefined }),
+    remove: (path, options) =>
+      write('DELETE', path, { type: json, body: options, query: undefined }),
     openStream: (path, query, signal) => open.stream(withQuery(path, query), signal),
     onReachable: (listener) => open.onReachable(listener),
-    close: () => transport.close(),
+    close: () => open.close(),
   };
 }
 
 type Call = {
   readonly method: TransportRequest['method'];
   readonly target: string;
+  readonly timeoutMs: number;
   readonly type?: string;
   readonly body?: unknown;
 };
@@ -120,10 +131,18 @@ class OpenConnection {
     this.#runtime = runtime;
   }
 
+  get server(): string {
+    return this.#transport.server;
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+
   async call(call: Call): Promise<unknown> {
     const abort = new AbortController();
     let hasTimedOut = false;
-    const deadline = this.#runtime.timers.after(answerTimeoutMs, () => {
+    const deadline = this.#runtime.timers.after(call.timeoutMs, () => {
       hasTimedOut = true;
       abort.abort();
     });
@@ -133,7 +152,7 @@ class OpenConnection {
       return await this.#decode(what, answer);
     } catch (error) {
       if (!hasTimedOut) throw failureOfError(what, error);
-      const after = `after ${answerTimeoutMs}ms`;
+      const after = `after ${call.timeoutMs}ms`;
       throw new KubeFailure('Timeout', `${what} timed out ${after}`, { cause: error });
     } finally {
       deadline.cancel();
@@ -141,7 +160,7 @@ class OpenConnection {
   }
 
   async stream(target: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-    const answer = await this.#send({ method: 'GET', target }, signal);
+    const answer = await this.#send({ method: 'GET', target, timeoutMs: answerTimeoutMs }, signal);
     if (answer.status === 200) return answer.body;
     throw await this.#refusal(describe('GET', target), answer);
   }
@@ -159,7 +178,7 @@ class OpenConnection {
         accept: json,
         contentType: call.body === undefined ? undefined : call.type,
         body: call.body === undefined ? undefined : JSON.stringify(call.body),
-        headTimeoutMs: answerTimeoutMs,
+        headTimeoutMs: call.timeoutMs,
         signal,
       });
       this.#note(true);
@@ -204,7 +223,8 @@ async function readText(
   for await (const chunk of body) {
     bytes += chunk.byteLength;
     if (bytes > bytesMax) {
-      throw new KubeFailure('BadResponse', `the answer to ${what} is longer than ${bytesMax} bytes`);
+      const message = `the answer to ${what} is longer than ${bytesMax} bytes`;
+      throw new KubeFailure('BadResponse', message);
     }
     chunks.push(chunk);
   }

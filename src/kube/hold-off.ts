@@ -1,7 +1,7 @@
-// Batches events before the compiler runs. What is urgent goes out in the next turn of the loop; the
-// rest 10 ms after the last event, at most 50 ms after the first (architecture §2), so that one
-// `kubectl apply` of ten objects is one compilation. Under a storm of urgent events the loop is left
-// alone as long as the last run took, so that compiling takes at most half of it.
+// Batches events before the compiler runs. What is urgent goes out in the next turn of the loop;
+// the rest 10 ms after the last event, at most 50 ms after the first (architecture §2), so that one
+// `kubectl apply` of ten objects is one compilation. Under a storm of urgent events the loop is
+// left alone as long as the last run took, so that compiling takes at most half of it.
 import type { Runtime, Timer } from '../lib/clock.ts';
 
 export type HoldOff = {

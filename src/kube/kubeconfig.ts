@@ -83,5 +83,6 @@ function token(user: Readonly<Record<string, unknown>>): TextOrFile | undefined 
 }
 
 function bad(file: string, why: string, cause?: unknown): KubeFailure {
-  return new KubeFailure('BadConfiguration', `kubeconfig ${file} cannot be used: ${why}`, { cause });
+  const message = `kubeconfig ${file} cannot be used: ${why}`;
+  return new KubeFailure('BadConfiguration', message, { cause });
 }

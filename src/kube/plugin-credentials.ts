@@ -1,8 +1,8 @@
-// Users of a kubeconfig whose credentials come from a program (`exec`: cloud log-ins, OIDC). This is
-// the one place that loads @kubernetes/client-node, only when such a user is met, because loading it
-// costs 80 MB and 0.4 s: a proxy in a cluster never does.
-// The package's name is not written into the `import()`, so that no bundler draws it in; where it is
-// not installed the failure says what to do.
+// Users of a kubeconfig whose credentials come from a program (`exec`: cloud log-ins, OIDC). This
+// is the one place that loads @kubernetes/client-node, only when such a user is met, because
+// loading it costs 80 MB and 0.4 s: a proxy in a cluster never does.
+// The package's name is not written into the `import()`, so that no bundler draws it in; where it
+// is not installed the failure says what to do.
 import type { KubeConfig } from '@kubernetes/client-node';
 import { KubeFailure, asRecord } from './client.ts';
 import type { TlsFacts } from './credentials.ts';

@@ -1,12 +1,12 @@
-// Mirrors one kind of the API server into a sink, for ever: list, watch from there, resume where the
-// stream broke, list again when the position is too old. It holds no objects and decides nothing
-// about them; how long it rests between rounds is patience.ts.
-// Invariant: after `commit` the sink holds what the server held at `#position`, and every later event
-// moves both on together.
+// Mirrors one kind of the API server into a sink, for ever: list, watch from there, resume where
+// the stream broke, list again when the position is too old. It holds no objects and decides
+// nothing about them; how long it rests between rounds is patience.ts.
+// Invariant: after `commit` the sink holds what the server held at `#position`, and every later
+// event moves both on together.
 // Model: client-go's reflector. Kubernetes API concepts: "Efficient detection of changes",
 // "Streaming lists" (WatchList), "410 Gone responses".
 import type { Parsed } from '../api/index.ts';
-import type { Runtime, Timer } from '../lib/clock.ts';
+import type { Runtime } from '../lib/clock.ts';
 import type { Log } from '../telemetry/index.ts';
 import { silentLog } from '../telemetry/index.ts';
 import { KubeFailure } from './client.ts';
@@ -68,13 +68,13 @@ export function startReflector<T>(options: ReflectorOptions<T>): Reflector {
   };
 }
 
-/** The server is asked to end a watch after 290 s ± 10 %, so that proxies spread over its replicas. */
+/** The server is asked to end a watch after 290 s ± 10 %: clients spread over its replicas. */
 const watchSeconds = { base: 290, spread: 0.1 };
 /** Bookmarks come about once a minute, so a longer silence means that nobody is there. */
 const silenceMaxMs = 100_000;
-/** Objects of an initial list come without a break; a server that ignores the parameter is silent. */
+/** Objects of an initial list come without a break; a server without that feature is silent. */
 const initialSilenceMaxMs = 10_000;
-/** A watch closed this often at one position without a word is as good as 410 (kubernetes#137089). */
+/** A watch closed this often at one position, without a word, counts as 410 (kubernetes#137089). */
 const barrenRoundsMax = 5;
 
 class RunningReflector<T> {
@@ -258,10 +258,10 @@ class RunningReflector<T> {
   }
 
   #follow(event: WatchEvent): void {
-    const position = event.kind === 'bookmark' ? event.resourceVersion : event.facts.resourceVersion;
+    const position = positionOf(event);
     if (this.#position !== undefined && isOlder(position, this.#position)) {
-      const jump = `from ${this.#position} to ${position}`;
-      throw new KubeFailure('Gone', `the resource version went back ${jump} (hint: a restored etcd)`);
+      const jump = `from ${this.#position} to ${position} (hint: a restored etcd)`;
+      throw new KubeFailure('Gone', `the resource version went back ${jump}`);
     }
     if (event.kind === 'put') {
       this.#options.sink.put(event.facts.key, this.#options.parse(event.object));
@@ -339,18 +339,17 @@ class RunningReflector<T> {
     // When anybody reaches the server again, whoever waits for that need not wait any longer.
     const isCutOff = end.kind === 'failed' && end.failure.reason === 'Unreachable';
     return new Promise((resolve) => {
-      let timer: Timer | undefined;
       const leave = (): void => {
-        timer?.cancel();
+        timer.cancel();
         unsubscribe();
         this.#wake = undefined;
         resolve();
       };
+      const timer = this.#runtime.timers.after(restMs, leave);
       const unsubscribe = isCutOff
         ? this.#options.connection.onReachable(leave)
         : (): void => undefined;
       this.#wake = leave;
-      timer = this.#runtime.timers.after(restMs, leave);
     });
   }
 
@@ -362,6 +361,10 @@ class RunningReflector<T> {
     if (this.#patience.failures <= 1) this.#log.warn('watch failed', failure);
     else this.#log.debug('watch failed again', failure);
   }
+}
+
+function positionOf(event: WatchEvent): string {
+  return event.kind === 'bookmark' ? event.resourceVersion : event.facts.resourceVersion;
 }
 
 /** 422 or 400 by servers without the feature gate; silence by those that ignore the parameter. */

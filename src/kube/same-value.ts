@@ -1,5 +1,6 @@
-// Structural equality of parsed objects: plain objects, arrays, Maps and primitives. It tells events
-// that change something we use from the many that do not (a status, a lease, a foreign label).
+// Structural equality of parsed objects: plain objects, arrays, Maps and primitives. It tells
+// events that change something we use from the many that do not (a status, a lease, a foreign
+// label).
 
 export function sameValue(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true;

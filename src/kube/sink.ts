@@ -1,5 +1,6 @@
-// What a reflector feeds. Two kinds of news: one object as it is now, and a whole list that replaces
-// everything at once, so that nobody ever sees half of it. Calls are synchronous and in order.
+// What a reflector feeds. Two kinds of news: one object as it is now, and a whole list that
+// replaces everything at once, so that nobody ever sees half of it. Calls are synchronous and in
+// order.
 import type { Parsed } from '../api/index.ts';
 
 export type Sink<T> = {

@@ -1,6 +1,6 @@
 // Ground state: all objects of all kinds as they are now, fed by one reflector per kind and read as
-// one ClusterState. It says of each event whether anything that we use has changed, and whether that
-// may wait. It derives nothing.
+// one ClusterState. It says of each event whether anything that we use has changed, and whether
+// that may wait. It derives nothing.
 // Invariant: a state that was handed out never changes; the first change after it copies the map of
 // its kind, so that reading costs nothing and a burst of events one copy.
 import type { ClusterState, Kind, KindTypes, Parsed, Problem } from '../api/index.ts';

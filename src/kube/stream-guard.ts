@@ -1,6 +1,6 @@
-// Watches over one open stream: aborts it when it was silent for too long or is not wanted any more,
-// and then says which of the two it was. The check looks at the time of the last byte, so that a
-// busy stream costs no timer per chunk.
+// Watches over one open stream: aborts it when it was silent for too long or is not wanted any
+// more, and then says which of the two it was. The check looks at the time of the last byte, so
+// that a busy stream costs no timer per chunk.
 import type { Runtime, Timer } from '../lib/clock.ts';
 import { KubeFailure, failureOfError } from './client.ts';
 

@@ -1,6 +1,6 @@
-// The seam to the network: one request, one answer whose body is a stream of chunks. `openTransport`
-// makes the real one on undici; tests give an API server that lives in memory instead. It knows
-// nothing of Kubernetes objects, statuses or repetition.
+// The seam to the network: one request, one answer whose body is a stream of chunks.
+// `openTransport` makes the real one on undici; tests give an API server that lives in memory
+// instead. It knows nothing of Kubernetes objects, statuses or repetition.
 // A dead peer is found by TCP keep-alive: first probe after 15 s, then one a second, ten of them.
 import { Pool } from 'undici';
 import type { Credentials, CredentialSource } from './credentials.ts';

@@ -1,6 +1,6 @@
 // Watches everything that the mesh is made of: one reflector per kind into one store, and one call
-// back when – after the hold-off – there is something new to compile. Nothing is called before every
-// kind was listed once, because a topology without its permissions would be a wrong one.
+// back when – after the hold-off – there is something new to compile. Nothing is called before
+// every kind was listed once, because a topology without its permissions would be a wrong one.
 import type { ClusterState, Kind, KindTypes } from '../api/index.ts';
 import { parsers } from '../api/index.ts';
 import type { Runtime } from '../lib/clock.ts';

@@ -4,7 +4,7 @@
 // Kubernetes API concepts: "Efficient detection of changes", "Watch bookmarks", "Streaming lists".
 import { KubeFailure, asRecord, asText, failureOfStatus } from './client.ts';
 
-/** etcd holds objects of at most 1.5 MB; JSON escapes and the frame of the event may double that. */
+/** etcd holds objects of at most 1.5 MB; JSON escapes and the event's frame may double that. */
 export const lineBytesMax = 4 * 1024 * 1024;
 
 const newline = 0x0a;

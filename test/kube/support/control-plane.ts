@@ -65,7 +65,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const attempts = 3;
   for (let attempt = 1; ; attempt += 1) {
     const directory = await mkdtemp(join(tmpdir(), 'weft-control-plane-'));
-    const plane = new RunningControlPlane({ assets, directory, options, ports: await freePorts(3) });
+    const ports = await freePorts(3);
+    const plane = new RunningControlPlane({ assets, directory, options, ports });
     try {
       await plane.up();
       return plane.face();
@@ -168,7 +169,8 @@ class RunningControlPlane {
 
   async #writeFiles(): Promise<void> {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const users = [`${this.#token},admin,admin,system:masters`, ...(this.#facts.options.users ?? [])];
+    const admin = `${this.#token},admin,admin,system:masters`;
+    const users = [admin, ...(this.#facts.options.users ?? [])];
     const write = (name: string, text: string): Promise<void> =>
       writeFile(this.#path(name), text, { mode: 0o600 });
     await mkdir(this.#path('certs'));
@@ -224,7 +226,8 @@ class RunningControlPlane {
   async #spawn(program: string, flags: readonly string[]): Promise<ChildProcess> {
     const log = await open(this.#path(`${program}.log`), 'a');
     const path = join(this.#facts.assets, program);
-    const child = spawn(path, flags, { stdio: ['ignore', log.fd, log.fd], cwd: this.#facts.directory });
+    const cwd = this.#facts.directory;
+    const child = spawn(path, flags, { stdio: ['ignore', log.fd, log.fd], cwd });
     child.on('error', () => undefined);
     child.on('spawn', () => void log.close());
     return child;
