@@ -4,6 +4,16 @@
 import type { KnownField } from './field-names.ts';
 import { unknownField } from './field-names.ts';
 
+export type Field = {
+  /** As sent. */
+  readonly name: string;
+  readonly lowerName: string;
+  /** Without the white space around it. */
+  readonly value: string;
+  /** Number of the name in field-names.ts. */
+  readonly known: KnownField;
+};
+
 /** A list of fields; appended to while a head is parsed, read-only in practice afterwards. */
 export class Fields {
   // Parallel arrays: one push each is cheaper than an object per field, and a head has few fields.
@@ -17,12 +27,11 @@ export class Fields {
     return this.#names.length;
   }
 
-  /** Adds a field; `lowerName` is `name` in lower case, `known` its number in field-names.ts. */
-  append(name: string, lowerName: string, value: string, known: KnownField = unknownField): void {
-    this.#names.push(name);
-    this.#lowerNames.push(lowerName);
-    this.#values.push(value);
-    this.#known.push(known);
+  append(field: Field): void {
+    this.#names.push(field.name);
+    this.#lowerNames.push(field.lowerName);
+    this.#values.push(field.value);
+    this.#known.push(field.known);
   }
 
   nameAt(index: number): string {

@@ -5,11 +5,22 @@
 // the next call continues with the bytes that follow it. One parser serves one connection; after a
 // head it is ready for the next one, after a reject it must not be used again.
 // Invariant: the outcome does not depend on where the bytes were cut.
+import { assert } from '../../lib/assert.ts';
 import type { RequestHead } from '../../route/index.ts';
+import { parseAuthority } from './authority.ts';
+import type { Authority } from './authority.ts';
+import { CarriedBytes, incomplete, refused, tooLarge } from './carried-bytes.ts';
+import { gatherFacts } from './field-facts.ts';
+import type { FieldFacts } from './field-facts.ts';
 import type { Fields } from './fields.ts';
+import { hasContent, parseContentLength, parseFraming } from './framing.ts';
 import type { RequestFraming } from './framing.ts';
 import type { HeadLimits } from './limits.ts';
+import { rejectHeadTooLarge, rejectHost, rejectSyntax } from './reject.ts';
 import type { Reject } from './reject.ts';
+import { RequestScanner } from './request-scanner.ts';
+import type { RequestTarget } from './target.ts';
+import { offeredProtocols } from './upgrade.ts';
 
 /** A request head, as it will be matched and forwarded. */
 export type HttpRequestHead = RequestHead & {
@@ -29,7 +40,7 @@ export type HttpRequestHead = RequestHead & {
   /** Protocols that the client offers to switch to, as sent, without h2c; only in HTTP/1.1. */
   readonly upgrade: string | undefined;
   /** Names that Connection nominates, lower case: hop-by-hop, never forwarded. */
-  readonly nominated: readonly string[];
+  readonly nominated: ReadonlySet<string>;
   /** The path holds %2f or %5c: one segment or two, depending on who reads it (refused under enforce). */
   readonly hasEncodedSlash: boolean;
   /** Max-Forwards of an OPTIONS request; 0 must be answered here (RFC 9110 section 7.6.2). */
@@ -51,9 +62,113 @@ export type RequestHeadOptions = {
   readonly servicePort: number;
 };
 
-export declare class RequestHeadParser {
-  constructor(options: RequestHeadOptions);
-  /** True while a head has begun and is not complete: silence now is a 408, before it is idleness. */
-  get hasPartialHead(): boolean;
-  parse(buffer: Buffer, start: number, end: number): RequestHeadResult;
+export class RequestHeadParser {
+  readonly #limits: HeadLimits;
+  readonly #servicePort: number;
+  readonly #carried: CarriedBytes;
+  #scanner: RequestScanner;
+
+  constructor(options: RequestHeadOptions) {
+    this.#limits = options.limits;
+    this.#servicePort = options.servicePort;
+    this.#carried = new CarriedBytes(options.limits.headBytesMax);
+    this.#scanner = new RequestScanner(options.limits);
+  }
+
+  /** A head has begun and is not complete: a time-out now is a 408, before it is mere idleness. */
+  get hasPartialHead(): boolean {
+    return this.#scanner.hasBegun;
+  }
+
+  parse(buffer: Buffer, start: number, end: number): RequestHeadResult {
+    const carriedBytes = this.#carried.length;
+    const next = this.#carried.feed(this.#scanner, buffer, start, end);
+    if (next === incomplete) return incompleteHead;
+    const scanner = this.#scanner;
+    if (next === tooLarge) {
+      return rejectHeadTooLarge(`head of more than ${this.#limits.headBytesMax} bytes`);
+    }
+    if (next === refused) return scanner.reject ?? rejectSyntax('malformed head');
+    this.#scanner = new RequestScanner(this.#limits);
+    const head = this.#build(scanner, carriedBytes + next - start);
+    return head.kind === 'reject' ? head : { kind: 'head', head: head.head, end: next };
+  }
+
+  #build(scanner: RequestScanner, bytes: number): BuiltHead | Reject {
+    const { target, fields, version, method } = scanner;
+    assert(target !== undefined && fields !== undefined, 'a complete head has target and fields');
+    const facts = gatherFacts(fields);
+    const authority = authorityOf(target, facts, version);
+    if (authority.kind === 'reject') return authority;
+    const framing = parseFraming(facts, version);
+    if (framing.kind === 'reject') return framing;
+    const maxForwards = maxForwardsOf(method, facts);
+    if (typeof maxForwards === 'object') return maxForwards;
+    const head: HttpRequestHead = {
+      servicePort: this.#servicePort,
+      hostname: authority.authority.hostname,
+      method,
+      path: target.path,
+      fieldValues: (name) => fields.values(name),
+      version,
+      target: target.target,
+      query: target.query,
+      authority: authority.authority.text,
+      fields,
+      framing,
+      isKeepAlive: !facts.closes && (version === 11 || facts.keepsAlive),
+      expectsContinue: version === 11 && hasContent(framing) && isContinue(facts.expect),
+      upgrade: upgradeOf(facts, version, framing),
+      nominated: facts.nominated,
+      hasEncodedSlash: target.hasEncodedSlash,
+      maxForwards,
+      bytes,
+    };
+    return { kind: 'built', head };
+  }
+}
+
+type BuiltHead = { readonly kind: 'built'; readonly head: HttpRequestHead };
+type FoundAuthority = { readonly kind: 'found'; readonly authority: Authority };
+
+const incompleteHead: RequestHeadResult = { kind: 'incomplete' };
+
+/**
+ * Exactly one valid Host in HTTP/1.1, at most one before (RFC 9112 section 3.2), also where an
+ * absolute-form target replaces it: a message with two hosts is refused, whoever would win.
+ */
+function authorityOf(
+  target: RequestTarget,
+  facts: FieldFacts,
+  version: 10 | 11,
+): FoundAuthority | Reject {
+  if (facts.hostCount > 1) return rejectHost('several Host fields');
+  if (facts.hostCount === 0) {
+    if (version === 11) return rejectHost('no Host field');
+    // A mesh routes by name; HTTP/1.0 lets a client leave it out and then there is nowhere to go.
+    if (target.authority === undefined) return rejectHost('HTTP/1.0 request without a host');
+    return { kind: 'found', authority: target.authority };
+  }
+  const host = parseAuthority(facts.host);
+  if (host === undefined) return rejectHost('Host is no host');
+  return { kind: 'found', authority: target.authority ?? host };
+}
+
+function isContinue(expect: string): boolean {
+  return expect !== '' && expect.toLowerCase() === '100-continue';
+}
+
+/** An offer next to a body is ignored: who reads those bytes, the old protocol or the new one? */
+function upgradeOf(
+  facts: FieldFacts,
+  version: 10 | 11,
+  framing: RequestFraming,
+): string | undefined {
+  if (!facts.asksUpgrade || version === 10 || hasContent(framing)) return undefined;
+  return offeredProtocols(facts.upgrade);
+}
+
+function maxForwardsOf(method: string, facts: FieldFacts): number | undefined | Reject {
+  if (method !== 'OPTIONS' || facts.maxForwards === undefined) return undefined;
+  return parseContentLength(facts.maxForwards) ?? rejectSyntax('Max-Forwards is no number');
 }

@@ -1,10 +1,17 @@
-// Writes message heads from their parsed form, never by copying what a peer sent: fields that
-// belong to one connection are left out (RFC 9110 section 7.6.1), framing and Connection are made
-// anew, and nothing that could not be parsed can be written. Text is latin1: write it with
-// `socket.write(text, 'latin1')`.
+// Writes message heads from their parsed form, never by copying what a peer sent: forwarding.ts says
+// which fields pass, framing and Connection are made anew, and what could not be parsed cannot be
+// written. Text is latin1: `socket.write(text, 'latin1')`. Values that callers bring along are
+// checked: a line break in one would be a second field, or a second message.
+import { STATUS_CODES } from 'node:http';
+import { assert } from '../../lib/assert.ts';
+import { isFieldValue, isToken, trimWhitespace } from './bytes.ts';
+import { field } from './field-names.ts';
 import type { Fields } from './fields.ts';
-import type { Framing, RequestFraming } from './framing.ts';
+import { passesAsTrailer, passesDownstream, passesUpstream } from './forwarding.ts';
+import { untilClose } from './framing.ts';
+import type { Framing } from './framing.ts';
 import type { HttpRequestHead } from './request-head.ts';
+import { isBodyless } from './response-head.ts';
 import type { HttpResponseHead } from './response-head.ts';
 
 /** Values of `x-forwarded-*`, already decided (replaced, or appended for a trusted source). */
@@ -14,6 +21,9 @@ export type ForwardedValues = {
   readonly proto: 'http' | 'https';
   readonly port: number;
 };
+
+/** Fields of our own: lower-case names, written last. */
+export type ExtraFields = readonly (readonly [name: string, value: string])[];
 
 export type RequestRendering = {
   readonly head: HttpRequestHead;
@@ -25,11 +35,55 @@ export type RequestRendering = {
   readonly traceparent: string;
   /** `close`: tell upstream that the connection is not used again. */
   readonly connection: 'keep-alive' | 'close';
-  /** Fields of our own (tunnel fields), written last; lower-case names. */
-  readonly extra?: readonly (readonly [string, string])[];
+  readonly extra?: ExtraFields;
 };
 
-export declare function renderRequestHead(rendering: RequestRendering): string;
+/** Name by which this mesh stands in Via (RFC 9110 section 7.6.3). */
+const viaName = 'weft';
+
+/** Head of a forwarded request; its body is framed as `head.framing` says. */
+export function renderRequestHead(rendering: RequestRendering): string {
+  const { head, forwarded } = rendering;
+  let text = `${head.method} ${head.target} HTTP/1.1\r\n${fieldLine('host', rendering.authority)}`;
+  text += passedRequestFields(rendering);
+  text += framingLine(head.framing);
+  if (head.upgrade !== undefined) text += `connection: upgrade\r\nupgrade: ${head.upgrade}\r\n`;
+  else if (rendering.connection === 'close') text += 'connection: close\r\n';
+  text += fieldLine('x-forwarded-for', forwarded.for);
+  text += fieldLine('x-forwarded-host', forwarded.host);
+  text += `x-forwarded-proto: ${forwarded.proto}\r\nx-forwarded-port: ${forwarded.port}\r\n`;
+  text += fieldLine('x-request-id', rendering.requestId);
+  text += fieldLine('traceparent', rendering.traceparent);
+  text += head.version === 11 ? `via: 1.1 ${viaName}\r\n` : `via: 1.0 ${viaName}\r\n`;
+  return `${text}${extraLines(rendering.extra)}\r\n`;
+}
+
+function passedRequestFields(rendering: RequestRendering): string {
+  const { fields, nominated, framing, maxForwards, version } = rendering.head;
+  let text = '';
+  for (let index = 0; index < fields.size; index += 1) {
+    if (!passesUpstream(fields, index, nominated)) {
+      if (fields.knownAt(index) === field.te && wantsTrailers(fields.valueAt(index))) {
+        text += 'te: trailers\r\n';
+      }
+      continue;
+    }
+    const known = fields.knownAt(index);
+    // Meaningless without a chunked body, without HTTP/1.1, or with another trace.
+    if (known === field.trailer && framing.kind !== 'chunked') continue;
+    if (known === field.expect && version === 10) continue;
+    if (known === field.tracestate && rendering.traceparent !== fields.get('traceparent')) continue;
+    if (known === field.maxForwards && maxForwards !== undefined) continue;
+    text += passedLine(fields, index);
+  }
+  if (maxForwards !== undefined) text += `max-forwards: ${Math.max(0, maxForwards - 1)}\r\n`;
+  return text;
+}
+
+/** TE is for the next hop only, but for this: we forward trailers, so the pod may send them. */
+function wantsTrailers(te: string): boolean {
+  return te.toLowerCase().split(',').map(trimWhitespace).includes('trailers');
+}
 
 export type ResponseRendering = {
   readonly head: HttpResponseHead;
@@ -39,41 +93,138 @@ export type ResponseRendering = {
   readonly connection: 'keep-alive' | 'close';
   /** An HTTP/1.0 client must be told `keep-alive` in words. */
   readonly clientVersion: 10 | 11;
-  readonly extra?: readonly (readonly [string, string])[];
+  /** Now, as IMF-fixdate: written when upstream sent no Date (RFC 9110 section 6.6.1). */
+  readonly date?: string;
+  readonly extra?: ExtraFields;
 };
 
-/** How a response's body is framed for this client: `until-close` becomes chunked in 1.1. */
-export declare function downstreamFraming(
-  response: HttpResponseHead,
-  clientVersion: 10 | 11,
-): Framing;
+/**
+ * How a response's body is framed for this client. A body that ends with the connection becomes
+ * chunked for HTTP/1.1, so that its client sees a cut; HTTP/1.0 knows no chunks, so there it must
+ * end with the connection (say `connection: 'close'`).
+ */
+export function downstreamFraming(response: HttpResponseHead, clientVersion: 10 | 11): Framing {
+  const { framing } = response;
+  if (framing.kind === 'none' || framing.kind === 'length') return framing;
+  return clientVersion === 10 ? untilClose : { kind: 'chunked' };
+}
 
 /** Head of a final or interim (1xx, 101) response. */
-export declare function renderResponseHead(rendering: ResponseRendering): string;
+export function renderResponseHead(rendering: ResponseRendering): string {
+  const { head } = rendering;
+  let text = `HTTP/1.1 ${head.status} ${head.statusText}\r\n`;
+  for (let index = 0; index < head.fields.size; index += 1) {
+    if (!passesDownstream(head.fields, index, head.nominated)) continue;
+    const isTrailer = head.fields.knownAt(index) === field.trailer;
+    if (isTrailer && rendering.framing.kind !== 'chunked') continue;
+    text += passedLine(head.fields, index);
+  }
+  text += head.status < 200 ? interimLines(head) : finalLines(rendering);
+  return `${text}${extraLines(rendering.extra)}\r\n`;
+}
 
-/** `<hex size>CRLF`; data and `chunkEnd` follow. Never for an empty range: that would end the body. */
-export declare function renderChunkPrefix(bytes: number): string;
-export declare const chunkEnd: string;
-/** The last chunk with trailers (forbidden ones are left out, RFC 9110 section 6.5.1). */
-export declare function renderLastChunk(trailers: Fields | undefined): string;
+function interimLines(head: HttpResponseHead): string {
+  return head.upgrade === undefined ? '' : `connection: upgrade\r\nupgrade: ${head.upgrade}\r\n`;
+}
+
+function finalLines(rendering: ResponseRendering): string {
+  const { head, framing } = rendering;
+  let text = '';
+  // Content-Length of a HEAD or 304 says what a GET would get; a 204 must not have one.
+  if (framing.kind !== 'none') text += framingLine(framing);
+  else if (head.contentLength !== undefined && head.status !== 204) {
+    text += `content-length: ${head.contentLength}\r\n`;
+  }
+  if (rendering.connection === 'close') text += 'connection: close\r\n';
+  else if (rendering.clientVersion === 10) text += 'connection: keep-alive\r\n';
+  if (rendering.date !== undefined && !head.fields.has('date')) {
+    text += fieldLine('date', rendering.date);
+  }
+  return text;
+}
+
+/** `<hex size>CRLF`; the data and `chunkEnd` follow. Never for no data: that would end the body. */
+export function renderChunkPrefix(bytes: number): string {
+  assert(bytes > 0, 'a chunk without data ends the body');
+  return `${bytes.toString(16)}\r\n`;
+}
+
+export const chunkEnd = '\r\n';
+
+/** The last chunk with trailers; those that may not be trailers are left out. */
+export function renderLastChunk(trailers: Fields | undefined): string {
+  if (trailers === undefined) return '0\r\n\r\n';
+  let text = '0\r\n';
+  for (let index = 0; index < trailers.size; index += 1) {
+    if (passesAsTrailer(trailers, index)) text += passedLine(trailers, index);
+  }
+  return `${text}\r\n`;
+}
 
 export type SimpleResponse = {
   readonly status: number;
   /** Value of `weft-reason`; none for answers that are no refusal. */
   readonly reason?: string;
-  /** One line of text; a HEAD request gets its length alone. */
+  /** One line; a HEAD request gets its length alone. */
   readonly text: string;
   readonly connection: 'keep-alive' | 'close';
   readonly isHead: boolean;
-  readonly extra?: readonly (readonly [string, string])[];
+  /** Now, as IMF-fixdate. */
+  readonly date?: string;
+  readonly extra?: ExtraFields;
 };
 
 /** A complete response of our own. */
-export declare function renderSimpleResponse(response: SimpleResponse): string;
+export function renderSimpleResponse(response: SimpleResponse): string {
+  // The message goes out as latin1, one byte per character: the length counts characters.
+  const body = `${response.text.replace(/[^\x20-\x7e]/g, '?')}\n`;
+  let head = `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ''}\r\n`;
+  head += 'content-type: text/plain; charset=utf-8\r\n';
+  if (response.reason !== undefined) head += fieldLine('weft-reason', response.reason);
+  if (response.date !== undefined) head += fieldLine('date', response.date);
+  if (response.connection === 'close') head += 'connection: close\r\n';
+  head += extraLines(response.extra);
+  if (isBodyless(response.status)) return `${head}\r\n`;
+  head += `content-length: ${body.length}\r\n\r\n`;
+  return response.isHead ? head : head + body;
+}
 
-export declare const continueResponse: string;
+/** Asks the client for the body that it holds back. */
+export const continueResponse = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** How often this mesh's own entry stands in Via; 8 is a loop (508 `Loop`). */
-export declare function countOwnVia(fields: Fields): number;
+export function countOwnVia(fields: Fields): number {
+  let count = 0;
+  for (const value of fields.values('via')) {
+    for (const member of value.split(',')) {
+      // received-protocol RWS received-by [ RWS comment ]
+      const [, receivedBy] = trimWhitespace(member).split(/[ \t]+/);
+      if (receivedBy?.toLowerCase() === viaName) count += 1;
+    }
+  }
+  return count;
+}
 
-export type { RequestFraming };
+function passedLine(fields: Fields, index: number): string {
+  return `${fields.nameAt(index)}: ${fields.valueAt(index)}\r\n`;
+}
+
+function framingLine(framing: Framing): string {
+  if (framing.kind === 'length') return `content-length: ${framing.length}\r\n`;
+  return framing.kind === 'chunked' ? 'transfer-encoding: chunked\r\n' : '';
+}
+
+function extraLines(extra: ExtraFields | undefined): string {
+  if (extra === undefined) return '';
+  let text = '';
+  for (const [name, value] of extra) {
+    assert(isToken(name), 'field name is no token');
+    text += fieldLine(name, value);
+  }
+  return text;
+}
+
+function fieldLine(name: string, value: string): string {
+  assert(isFieldValue(value), 'field value holds a control byte');
+  return `${name}: ${value}\r\n`;
+}

@@ -1,0 +1,131 @@
+// Which fields of a parsed message may be written to the other side (RFC 9110 section 7.6.1). What
+// is not forwarded is either hop-by-hop, made anew by serialise.ts, or a claim that only a proxy of
+// this mesh may make. Everything else passes unchanged and in order.
+import { field, knownFieldCount } from './field-names.ts';
+import type { KnownField } from './field-names.ts';
+import type { Fields } from './fields.ts';
+
+const hopByHop: readonly KnownField[] = [
+  field.connection,
+  field.contentLength,
+  field.transferEncoding,
+  field.te,
+  field.upgrade,
+  field.keepAlive,
+  field.proxyConnection,
+  field.http2Settings,
+];
+
+/** Written anew with our own values. */
+const replacedInRequests: readonly KnownField[] = [
+  field.host,
+  field.xForwardedFor,
+  field.xForwardedHost,
+  field.xForwardedProto,
+  field.xForwardedPort,
+  field.xRequestId,
+  field.traceparent,
+];
+
+/** What a client says about identity is worth nothing (A8), and a pod must not take it for ours. */
+const claims: readonly KnownField[] = [
+  field.forwarded,
+  field.xForwardedClientCert,
+  field.l5dClientId,
+  field.proxyAuthorization,
+];
+
+/** RFC 9110 section 6.5.1: framing, routing, authentication, request modifiers, content format. */
+const forbiddenInTrailers: readonly KnownField[] = [
+  ...hopByHop,
+  ...replacedInRequests,
+  ...claims,
+  field.trailer,
+  field.expect,
+  field.maxForwards,
+  field.via,
+  field.tracestate,
+  field.date,
+  field.authorization,
+  field.cookie,
+  field.setCookie,
+  field.contentEncoding,
+  field.contentType,
+  field.contentRange,
+  field.cacheControl,
+  field.age,
+  field.expires,
+  field.location,
+  field.retryAfter,
+  field.vary,
+  field.pragma,
+  field.range,
+  field.wwwAuthenticate,
+  field.proxyAuthenticate,
+];
+
+function tableOf(...lists: (readonly KnownField[])[]): Uint8Array {
+  const table = new Uint8Array(knownFieldCount);
+  for (const known of lists.flat()) table[known] = 1;
+  return table;
+}
+
+const heldFromUpstream = tableOf(hopByHop, replacedInRequests, claims);
+const heldFromDownstream = tableOf(hopByHop);
+const heldFromTrailers = tableOf(forbiddenInTrailers);
+
+/** Prefixes of fields that only proxies of a mesh write: ours, and what other meshes call theirs. */
+const proxyPrefixes = ['weft-', 'x-mesh-'];
+/** Claims as CGI and WSGI see them: there `x_forwarded_for` and `x-forwarded-for` are one name. */
+const claimedNames: ReadonlySet<string> = new Set([
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-forwarded-client-cert',
+  'l5d-client-id',
+]);
+
+/** The field at `index` of a request passes on to the pod. */
+export function passesUpstream(
+  fields: Fields,
+  index: number,
+  nominated: ReadonlySet<string>,
+): boolean {
+  const known = fields.knownAt(index);
+  if (heldFromUpstream[known] === 1) return false;
+  const lowerName = fields.lowerNameAt(index);
+  if (known === 0 && isClaim(lowerName)) return false;
+  return nominated.size === 0 || !nominated.has(lowerName);
+}
+
+/** The field at `index` of a response passes on to the client. */
+export function passesDownstream(
+  fields: Fields,
+  index: number,
+  nominated: ReadonlySet<string>,
+): boolean {
+  const known = fields.knownAt(index);
+  if (heldFromDownstream[known] === 1) return false;
+  const lowerName = fields.lowerNameAt(index);
+  if (known === 0 && hasProxyPrefix(lowerName)) return false;
+  return nominated.size === 0 || !nominated.has(lowerName);
+}
+
+/** The trailer at `index` passes on, in either direction. */
+export function passesAsTrailer(fields: Fields, index: number): boolean {
+  const known = fields.knownAt(index);
+  return heldFromTrailers[known] !== 1 && (known !== 0 || !isClaim(fields.lowerNameAt(index)));
+}
+
+function isClaim(lowerName: string): boolean {
+  if (hasProxyPrefix(lowerName)) return true;
+  if (!lowerName.includes('_')) return false;
+  const dashed = lowerName.replaceAll('_', '-');
+  return hasProxyPrefix(dashed) || claimedNames.has(dashed);
+}
+
+function hasProxyPrefix(lowerName: string): boolean {
+  return proxyPrefixes.some((prefix) => lowerName.startsWith(prefix));
+}
