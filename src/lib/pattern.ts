@@ -68,7 +68,7 @@ function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
-/** `^? (.*)? literal (.*)? $?` – the shapes that string functions decide; anything else is RE2's. */
+/** `^? (.*)? literal (.*)? $?`: what string functions decide; anything else is left to RE2. */
 type PlainShape = {
   readonly literal: string;
   readonly isStartFixed: boolean;

@@ -35,6 +35,8 @@ export type DenyReason = 'SourceNotAllowed' | 'RouteNotAllowed' | 'SourceUnknown
 export type Endpoint = {
   /** `address:port`, IPv6 in brackets: stable key of its live state. */
   readonly id: string;
+  /** Namespace of the Service that it serves; whose pod it really is, the node part says. */
+  readonly namespace: string;
   readonly address: string;
   readonly port: number;
   readonly nodeName: string;
@@ -56,8 +58,23 @@ export type Split = {
   readonly key: string;
   readonly totalWeight: number;
   readonly backends: readonly { readonly backend: Backend; readonly weight: number }[];
-  /** Compiled smooth order; opaque to everybody but pickBackend. */
-  readonly order: unknown;
+  readonly order: SplitOrder;
+};
+
+/** Compiled smooth order of a split; opaque to everybody but pickBackend (see split-order.ts). */
+export type SplitOrder = {
+  /** Turns after which the order repeats; 0 = nothing has any weight. */
+  readonly period: number;
+  readonly root: number;
+  readonly vertices: readonly SplitVertex[];
+};
+
+/** A choice between two; a side ≥ 0 is a vertex, a negative one the backend at `~side`. */
+export type SplitVertex = {
+  readonly left: number;
+  readonly right: number;
+  readonly rightWeight: number;
+  readonly weight: number;
 };
 
 /** The virtual host that a request belongs to, for metrics, rules and explanations. */
@@ -79,7 +96,7 @@ export type LoadView = {
   readonly isExcluded: (endpoint: Endpoint) => boolean;
 };
 
-/** The workload behind an endpoint, for metrics: namespace and controller name. */
+/** The workload behind an endpoint, for metrics; `unknown` where it is nobody's or not a pod. */
 export type Destination = { readonly namespace: string; readonly workload: string };
 
 export type Verdict =

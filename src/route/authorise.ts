@@ -1,0 +1,98 @@
+// Whether a source may make a request to the pod that was chosen (smi §1.6 step 5, contract §3
+// "Where policy is enforced"). The same function on both nodes. Fails closed: what is not known of
+// source or destination is not allowed where a namespace enforces.
+import type { PolicyMode } from '../snapshot/index.ts';
+import { matchesHead } from './match.ts';
+import type { HttpMatch, Permission, RouteTable } from './table.ts';
+import type { DenyReason, Destination, Endpoint, RequestHead, Source, Verdict } from './types.ts';
+
+/** What metrics call a destination that is no pod we know. */
+const unknownWorkload = 'unknown';
+
+/** An HTTP request of `source` to `endpoint`. */
+export function authorise(
+  table: RouteTable,
+  source: Source,
+  endpoint: Endpoint,
+  head: RequestHead,
+): Verdict {
+  return judge(table, source, endpoint, head);
+}
+
+/** A TCP connection whose bytes nobody reads: only a TCPRoute opens it (R-9, R-11). */
+export function authoriseTcp(table: RouteTable, source: Source, endpoint: Endpoint): Verdict {
+  return judge(table, source, endpoint, undefined);
+}
+
+function judge(
+  table: RouteTable,
+  source: Source,
+  endpoint: Endpoint,
+  head: RequestHead | undefined,
+): Verdict {
+  const binding = table.node.bindings.get(endpoint.address);
+  const pod = binding?.kind === 'workload' ? binding.workload : undefined;
+  // The policy is the pod's namespace's; what is nobody's pod counts for the Service's namespace.
+  const namespace = pod?.namespace ?? endpoint.namespace;
+  const destination: Destination = { namespace, workload: pod?.workload ?? unknownWorkload };
+  const mode = policyOf(table, namespace);
+  if (mode === 'off') return { kind: 'allow', destination };
+  // No TrafficTarget can name an external, disputed or node address: it has no service account.
+  const reason =
+    pod === undefined
+      ? 'SourceNotAllowed'
+      : denialOf(table, `${pod.namespace}/${pod.serviceAccount}`, { source, endpoint, head });
+  if (reason === undefined) return { kind: 'allow', destination };
+  return { kind: mode === 'audit' ? 'audit' : 'deny', reason, destination };
+}
+
+function policyOf({ policies }: RouteTable, namespace: string): PolicyMode {
+  return policies.byNamespace.get(namespace) ?? policies.byDefault;
+}
+
+type Call = {
+  readonly source: Source;
+  readonly endpoint: Endpoint;
+  readonly head: RequestHead | undefined;
+};
+
+/** Why `principal` is closed to the call; `undefined` = some permission opens it (R-12). */
+function denialOf(table: RouteTable, principal: string, call: Call): DenyReason | undefined {
+  const { source, endpoint, head } = call;
+  if (source.kind === 'unauthenticated') return 'SourceUnknown';
+  const permissions = table.permissions.get(principal)?.bySource.get(source.principal);
+  if (permissions === undefined) return 'SourceNotAllowed';
+  for (const permission of permissions) {
+    // R-13: the port is the pod's, after the Service's targetPort was resolved.
+    const isOpen =
+      head === undefined
+        ? opensTcp(permission, endpoint.port)
+        : opensHttp(permission, endpoint.port, head);
+    if (isOpen) return undefined;
+  }
+  return 'RouteNotAllowed';
+}
+
+function opensTcp({ tcp }: Permission, port: number): boolean {
+  return tcp !== undefined && (tcp.ports === undefined || tcp.ports.has(port));
+}
+
+function opensHttp({ http }: Permission, port: number, head: RequestHead): boolean {
+  if (http === undefined) return false;
+  if (http.ports !== undefined && !http.ports.has(port)) return false;
+  if (http.matches === undefined) return true;
+  for (const match of http.matches) {
+    if (isTrustworthy(match, head) && matchesHead(match, head)) return true;
+  }
+  return false;
+}
+
+/**
+ * A path with an encoded slash or backslash may be one segment more to the application than it was
+ * to the pattern, so a permission that speaks of paths does not open it.
+ */
+function isTrustworthy(match: HttpMatch, head: RequestHead): boolean {
+  return match.path === undefined || !encodedSlash.test(head.path);
+}
+
+const encodedSlash = /%(?:2f|5c)/i;

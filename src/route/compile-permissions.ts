@@ -1,0 +1,36 @@
+// A permissions section → who may reach the pods of one service account, by source. Allowed if any
+// permission allows, so their order does not matter.
+import type { PermissionSpec, PermissionsSection, PortSet } from '../snapshot/index.ts';
+import { compileMatches, type PatternSource } from './match.ts';
+import type { Permission, PermissionsPiece } from './table.ts';
+
+export function compilePermissions(
+  hash: string,
+  section: PermissionsSection,
+  patterns: PatternSource,
+): PermissionsPiece {
+  const bySource = new Map<string, Permission[]>();
+  for (const spec of section.permissions) {
+    const permission = compilePermission(spec, patterns);
+    for (const source of spec.sources) {
+      const known = bySource.get(source);
+      if (known === undefined) bySource.set(source, [permission]);
+      else known.push(permission);
+    }
+  }
+  return { hash, bySource };
+}
+
+function compilePermission({ http, tcp }: PermissionSpec, patterns: PatternSource): Permission {
+  return {
+    http: http && {
+      ports: portSet(http.ports),
+      matches: compileMatches(http.matches, patterns),
+    },
+    tcp: tcp && { ports: portSet(tcp.ports) },
+  };
+}
+
+function portSet(ports: PortSet): ReadonlySet<number> | undefined {
+  return ports === undefined ? undefined : new Set(ports);
+}

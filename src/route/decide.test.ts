@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'vitest';
+import { requestHead, type HeadFields } from '../../test/support/request-head.ts';
+import {
+  endpointsSection,
+  matchSpec,
+  meshSection,
+  namespacesSection,
+  nodePart,
+  plainRules,
+  recordsOf,
+  routeTo,
+  serviceSection,
+  splitTo,
+} from '../../test/support/sections.ts';
+import type { MatchSpec, Section } from '../snapshot/index.ts';
+import { compileTable } from './compile-table.ts';
+import { decide } from './decide.ts';
+import type { RequestHead } from './types.ts';
+
+function tableOf(...sections: readonly Section[]) {
+  return compileTable(recordsOf(meshSection(), namespacesSection('off'), ...sections), nodePart());
+}
+
+/** `service/a 90, b 10`, or the reason of the refusal. */
+function told(sections: readonly Section[], head: RequestHead): string {
+  const decision = decide(tableOf(...sections), head);
+  if (decision.kind === 'refuse') return decision.reason;
+  return decision.split.backends.map(({ backend, weight }) => `${backend.id} ${weight}`).join(', ');
+}
+
+const web = serviceSection('shop/web');
+
+describe('name and port', () => {
+  test('a mesh name leads to the service, whatever else is in the mesh', () => {
+    const other = serviceSection('shop/other');
+    expect(told([web, other], requestHead())).toBe('shop/web:80 1');
+  });
+
+  test.each([
+    ['an unknown hostname', { hostname: 'nobody.shop.mesh' }],
+    ['a port that the service does not have', { servicePort: 81 }],
+    ['constructor', { hostname: 'constructor' }],
+    ['__proto__', { hostname: '__proto__' }],
+    ['an empty hostname', { hostname: '' }],
+  ])('%s is UnknownService', (_, said) => {
+    expect(told([web], requestHead(said))).toBe('UnknownService');
+  });
+
+  test('services, namespaces and hostnames may be called constructor and __proto__', () => {
+    const odd = serviceSection('constructor/__proto__', { hostnames: ['constructor', '__proto__'] });
+    for (const hostname of ['constructor', '__proto__']) {
+      expect(told([odd], requestHead({ hostname }))).toBe('constructor/__proto__:80 1');
+    }
+  });
+
+  test('a port that is not HTTP has no routes here', () => {
+    const ports = [{ port: 80, protocol: 'tcp', routes: [routeTo('shop/web')] }] as const;
+    expect(told([serviceSection('shop/web', { ports })], requestHead())).toBe('UnknownService');
+  });
+
+  test('R-31 an alias leads to its service, and never takes the name of another', () => {
+    const thief = serviceSection('evil/a', { aliases: ['app.example.com', 'web.shop.mesh'] });
+    expect(told([thief, web], requestHead({ hostname: 'app.example.com' }))).toBe('evil/a:80 1');
+    expect(told([thief, web], requestHead())).toBe('shop/web:80 1');
+  });
+
+  test('a stopped service refuses everything with Stopped', () => {
+    const rules = { ...plainRules, isStopped: true };
+    expect(told([serviceSection('shop/web', { rules })], requestHead())).toBe('Stopped');
+  });
+});
+
+describe('routes', () => {
+  const beta = matchSpec({ headers: [{ name: 'X-Beta', pattern: 'yes' }] });
+  const routes = [splitTo('split shop/ab', { 'shop/v2': 1 }, { matches: [beta] }), routeTo('shop/web')];
+  const split = serviceSection('shop/web', { routes });
+
+  test('R-34 the first route that matches wins, the last takes the rest', () => {
+    expect(told([split], requestHead({ fields: { 'x-beta': 'yes' } }))).toBe('shop/v2:80 1');
+    expect(told([split], requestHead())).toBe('shop/web:80 1');
+  });
+
+  test('R-35 all weights zero is NoBackendWeight, never the root service', () => {
+    const zero = [splitTo('split shop/z', { 'shop/v1': 0, 'shop/v2': 0 })];
+    expect(told([serviceSection('shop/web', { routes: zero })], requestHead())).toBe('NoBackendWeight');
+  });
+
+  test('R-37 a backend without endpoints keeps its share', () => {
+    const half = [splitTo('split shop/h', { 'shop/v1': 1, 'shop/gone': 1 })];
+    const sections = [
+      serviceSection('shop/web', { routes: half }),
+      endpointsSection('shop/v1', ['10.1.0.1:8080']),
+    ];
+    expect(told(sections, requestHead())).toBe('shop/v1:80 1, shop/gone:80 1');
+  });
+
+  test('a route without matches left takes no request (R-28, R-29)', () => {
+    const invalid = matchSpec({ pathRegex: '/a(' });
+    for (const matches of [[], [invalid]]) {
+      const some = [splitTo('split shop/n', { 'shop/v2': 1 }, { matches }), routeTo('shop/web')];
+      expect(told([serviceSection('shop/web', { routes: some })], requestHead())).toBe('shop/web:80 1');
+    }
+  });
+});
+
+describe('matches', () => {
+  function isTaken(spec: Partial<MatchSpec>, head: RequestHead): boolean {
+    const routes = [splitTo('split s', { 'shop/v2': 1 }, { matches: [matchSpec(spec)] }), routeTo('shop/web')];
+    return told([serviceSection('shop/web', { routes })], head) === 'shop/v2:80 1';
+  }
+
+  test.each([
+    ['R-20 /api is a prefix', '/api', '/api/x', true],
+    ['R-20 alternation is anchored as a whole', '/a|/b', '/x/b', false],
+    ['R-21 encodings are matched as they are', '/a%20b', '/a%20b', true],
+    ['R-21 encodings are not decoded', '/a b', '/a%20b', false],
+    ['R-21 slashes are not collapsed', '/a/b', '/a//b', false],
+  ])('%s', (_, pathRegex, path, expected) => {
+    expect(isTaken({ pathRegex }, requestHead({ path }))).toBe(expected);
+  });
+
+  test.each([
+    ['R-27 no methods is every method', [], 'PURGE', true],
+    ['R-27 a star among others is every method', ['*', 'GET'], 'POST', true],
+    ['R-27 names are case-sensitive', ['GET'], 'get', false],
+    ['R-27 one of several', ['GET', 'POST'], 'POST', true],
+    ['R-27 none of several', ['GET', 'POST'], 'PUT', false],
+  ])('%s', (_, methods, method, expected) => {
+    expect(isTaken({ methods }, requestHead({ method }))).toBe(expected);
+  });
+
+  const headerCases: [string, string, string, HeadFields, boolean][] = [
+    ['R-22 values are searched', 'x-user', 'b.b', { 'x-user': 'a bob c' }, true],
+    ['R-23 names are case-insensitive', 'X-User', 'bob', { 'x-user': 'bob' }, true],
+    ['R-24 an absent field matches nothing', 'x-user', '.*', {}, false],
+    ['R-24 an empty field is there', 'x-user', '.*', { 'x-user': '' }, true],
+    ['R-25 any value', 'x-user', '^bob$', { 'x-user': ['al', 'bob'] }, true],
+    ['R-25 the joined value', 'x-user', '^al,bob$', { 'x-user': ['al', 'bob'] }, true],
+    ['R-25 nothing in between', 'x-user', '^l,b$', { 'x-user': ['al', 'bob'] }, false],
+    ['R-23 host is the hostname', 'host', '^web\\.shop\\.mesh$', { host: 'evil' }, true],
+    ['R-23 :authority is the hostname', ':authority', '^web\\.shop\\.mesh$', {}, true],
+    ['a field may be called __proto__', '__proto__', 'x', { ['__proto__']: 'x' }, true],
+  ];
+  test.each(headerCases)('%s', (_, name, pattern, fields, expected) => {
+    expect(isTaken({ headers: [{ name, pattern }] }, requestHead({ fields }))).toBe(expected);
+  });
+
+  test('R-26 a match without condition takes everything', () => {
+    expect(isTaken({}, requestHead({ method: 'PURGE', path: '*' }))).toBe(true);
+  });
+
+  test('all conditions have to hold', () => {
+    const spec = { pathRegex: '/a', methods: ['GET'], headers: [{ name: 'x', pattern: '1' }] };
+    const fields = { x: '1' };
+    expect(isTaken(spec, requestHead({ path: '/a', fields }))).toBe(true);
+    expect(isTaken(spec, requestHead({ path: '/b', fields }))).toBe(false);
+    expect(isTaken(spec, requestHead({ path: '/a', method: 'PUT', fields }))).toBe(false);
+    expect(isTaken(spec, requestHead({ path: '/a' }))).toBe(false);
+  });
+});

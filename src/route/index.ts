@@ -1,0 +1,11 @@
+// Door of `route`: what the data plane asks of a compiled snapshot.
+export type * from './types.ts';
+export type { RouteTable } from './table.ts';
+export type { SectionRecords } from './compile-table.ts';
+export { authorise, authoriseTcp } from './authorise.ts';
+export { compileTable, withNodePart } from './compile-table.ts';
+export { decide } from './decide.ts';
+export { listenersOf } from './listeners.ts';
+export { pickBackend } from './pick-backend.ts';
+export { pickEndpoint } from './pick-endpoint.ts';
+export { sourceOf } from './source.ts';

@@ -1,0 +1,18 @@
+// Who calls, from the address of the connection and nothing else (A8). Only pods of this node have
+// an identity here; every other address is unauthenticated, never a default identity.
+import { normaliseAddress } from '../lib/address.ts';
+import type { RouteTable } from './table.ts';
+import type { Source } from './types.ts';
+
+const unauthenticated: Source = { kind: 'unauthenticated' };
+
+/** The source behind `address` (as a socket shows it, `::ffff:` included). */
+export function sourceOf(table: RouteTable, address: string): Source {
+  const normalised = normaliseAddress(address);
+  if (normalised === undefined) return unauthenticated;
+  const binding = table.node.bindings.get(normalised);
+  if (binding?.kind !== 'workload' || !binding.isLocal) return unauthenticated;
+  const { namespace, serviceAccount, workload, podName } = binding.workload;
+  const principal = `${namespace}/${serviceAccount}`;
+  return { kind: 'workload', namespace, serviceAccount, principal, workload, podName };
+}

@@ -1,0 +1,102 @@
+// The route table: a snapshot and a node part, compiled for look-up. It is immutable; a new snapshot
+// makes a new table, which shares the pieces that did not change. Only the functions of this module
+// look inside. Tables keyed by names from outside are Maps (A13).
+import type { Pattern } from '../lib/pattern.ts';
+import type { MeshSection, NodePart, PolicyMode, SectionId } from '../snapshot/index.ts';
+import type { Backend, Decision, SplitOrder, VirtualHost } from './types.ts';
+
+export type RouteTable = {
+  readonly mesh: MeshSection | undefined;
+  readonly node: NodePart;
+  /** Mesh names and host aliases, lower case. */
+  readonly hosts: ReadonlyMap<string, ServicePiece>;
+  readonly policies: Policies;
+  /** By `namespace/serviceAccount` of the destination. */
+  readonly permissions: ReadonlyMap<string, PermissionsPiece>;
+  readonly services: ReadonlyMap<SectionId, ServicePiece>;
+  /** By `namespace/service`. */
+  readonly endpoints: ReadonlyMap<string, EndpointsPiece>;
+};
+
+export type Policies = {
+  readonly byDefault: PolicyMode;
+  readonly byNamespace: ReadonlyMap<string, PolicyMode>;
+};
+
+/** One HTTP match with its patterns compiled; all conditions have to hold. */
+export type HttpMatch = {
+  readonly path: Pattern | undefined;
+  /** `undefined` = every method. */
+  readonly methods: readonly string[] | undefined;
+  readonly headers: readonly HeaderMatch[];
+};
+
+export type HeaderMatch = {
+  /** Lower case; `host` is the request's hostname, however it was sent. */
+  readonly name: string;
+  readonly pattern: Pattern;
+};
+
+/** A service before its backends are known: what stays when only endpoints change. */
+export type ServiceShape = {
+  readonly host: VirtualHost;
+  readonly hostnames: readonly string[];
+  readonly aliases: readonly string[];
+  readonly ports: readonly PortShape[];
+};
+
+export type PortShape = { readonly port: number; readonly routes: readonly RouteShape[] };
+
+export type RouteShape = {
+  /** `undefined` takes every request; empty takes none. */
+  readonly matches: readonly HttpMatch[] | undefined;
+  readonly splitKey: string;
+  readonly order: SplitOrder;
+  readonly totalWeight: number;
+  readonly backends: readonly BackendRef[];
+};
+
+export type BackendRef = {
+  readonly id: Backend['id'];
+  readonly namespace: string;
+  readonly service: string;
+  readonly port: number;
+  readonly weight: number;
+};
+
+export type ServicePiece = {
+  readonly hash: string;
+  readonly shape: ServiceShape;
+  /** By HTTP port of the Service. */
+  readonly ports: ReadonlyMap<number, readonly CompiledRoute[]>;
+  /** What was found for each reference of the shape, in its order: the piece stands while it does. */
+  readonly found: readonly (Backend | undefined)[];
+};
+
+/** The decision is made when the table is; a request only finds it. */
+export type CompiledRoute = {
+  readonly matches: readonly HttpMatch[] | undefined;
+  readonly decision: Decision;
+};
+
+export type EndpointsPiece = {
+  readonly hash: string;
+  readonly backends: ReadonlyMap<number, Backend>;
+};
+
+export type PermissionsPiece = {
+  readonly hash: string;
+  /** By `namespace/serviceAccount` of the source. */
+  readonly bySource: ReadonlyMap<string, readonly Permission[]>;
+};
+
+/** `undefined` ports = every port; a protocol that is `undefined` is not opened. */
+export type Permission = {
+  readonly http:
+    | {
+        readonly ports: ReadonlySet<number> | undefined;
+        readonly matches: readonly HttpMatch[] | undefined;
+      }
+    | undefined;
+  readonly tcp: { readonly ports: ReadonlySet<number> | undefined } | undefined;
+};
