@@ -1,15 +1,27 @@
 // Entry of dist/weft.js: parses the command line and wires what it runs to the real clock, network,
 // threads and streams. The only place besides worker.ts where these are made (A12).
 import { runCli } from '../cli/index.ts';
-import { runController } from './run-controller.ts';
-import { runProxy } from './run-proxy.ts';
-import { buildVersion } from './version.ts';
+import { launchController } from '../controller/index.ts';
+import { launchProxy, nodeNetwork } from '../proxy/index.ts';
+import { machineFacts } from './machine.ts';
+import { openDatagrams } from './node-datagrams.ts';
+import { launchPlatform } from './platform.ts';
+import { spawnWorker } from './spawn-worker.ts';
+
+const platform = launchPlatform();
 
 const exitCode = await runCli(process.argv.slice(2), {
-  version: buildVersion,
-  environment: process.env,
-  writeOut: (text) => void process.stdout.write(text),
-  writeError: (text) => void process.stderr.write(text),
-  run: { proxy: runProxy, controller: runController },
+  ...platform,
+  run: {
+    proxy: (values) =>
+      launchProxy(values, {
+        ...platform,
+        machine: machineFacts(),
+        network: nodeNetwork(),
+        openDatagrams,
+        spawnWorker,
+      }),
+    controller: (values) => launchController(values, platform),
+  },
 });
 process.exit(exitCode);

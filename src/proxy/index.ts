@@ -1,7 +1,7 @@
 // Door of `proxy`: the control thread's half of a proxy.
 // The workers' half is the second door, worker.ts.
-export type { MachineFacts, ProxySettings } from './settings.ts';
-export { proxySettingsOf } from './settings.ts';
+export type { MachineFacts } from './settings.ts';
+export { launchProxy, type ProxyPlatform } from './launch-proxy.ts';
 export type { OpenDatagrams } from './dns-server.ts';
-export type { SpawnWorker, WorkerThread } from './worker-fleet.ts';
-export type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+export type { SpawnWorker } from './worker-fleet.ts';
+export { nodeNetwork } from '../dataplane/index.ts';

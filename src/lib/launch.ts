@@ -1,0 +1,23 @@
+// What a long-running command is given by `main`: the machine's facts and the seams to the outside.
+// Types only; the one implementation is in `main` (A12).
+import type { Runtime } from './clock.ts';
+
+/** Asked to end: by a signal, or from within. */
+export type EndSignal = {
+  readonly raised: Promise<void>;
+  /** Idempotent. */
+  readonly raise: () => void;
+};
+
+export type LaunchPlatform = {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly runtime: Runtime;
+  /** Version of this build. */
+  readonly version: string;
+  readonly nodeVersion: string;
+  readonly writeOut: (text: string) => void;
+  readonly writeError: (text: string) => void;
+  readonly isErrorTerminal: boolean;
+  /** SIGTERM or SIGINT; a second one ends the program at once. */
+  readonly untilSignal: () => EndSignal;
+};

@@ -1,0 +1,83 @@
+// `weft proxy` from flags to exit code: settings, log, connection, then the proxy until it is asked
+// to drain. 0 after a drain, 2 when it could not run, with one line that says what to do.
+import { readFlags, type FlagReader, type FlagValues } from '../api/index.ts';
+import { findSource, openConnection, type Connection } from '../kube/index.ts';
+import { Failure } from '../lib/failure.ts';
+import type { LaunchPlatform } from '../lib/launch.ts';
+import type { Network } from '../lib/network.ts';
+import { createLog } from '../telemetry/control.ts';
+import type { Log, LogLevel } from '../telemetry/index.ts';
+import type { OpenDatagrams } from './dns-server.ts';
+import { proxySettingsOf, type MachineFacts, type ProxySettings } from './settings.ts';
+import { startProxy, type Proxy } from './start-proxy.ts';
+import type { SpawnWorker } from './worker-fleet.ts';
+
+export type ProxyPlatform = LaunchPlatform & {
+  readonly machine: MachineFacts;
+  readonly network: Network;
+  readonly openDatagrams: OpenDatagrams;
+  readonly spawnWorker: SpawnWorker;
+};
+
+/** Runs until a signal; resolves with the exit code. */
+export async function launchProxy(values: FlagValues, platform: ProxyPlatform): Promise<number> {
+  const flags = readFlags(values);
+  const settings = proxySettingsOf(values, platform.machine);
+  if ('complaint' in settings) return refuse(platform, settings.complaint);
+  const log = logOf(flags, platform).with({ component: 'proxy', node: settings.nodeName });
+  warnOfSettings(settings, log);
+  const signal = platform.untilSignal();
+  let proxy: Proxy;
+  try {
+    const connection = await connect(flags, platform);
+    proxy = await startProxy({
+      ...platform,
+      settings,
+      connection,
+      log,
+      writeAccessLog: platform.writeOut,
+      onDrainAsked: signal.raise,
+    });
+  } catch (error) {
+    if (error instanceof Failure) return refuse(platform, error.message);
+    throw error;
+  }
+  log.info('proxy started', { version: platform.version, adminPort: proxy.adminPort });
+  await signal.raised;
+  await proxy.drain();
+  await proxy.close();
+  log.info('proxy ended');
+  return 0;
+}
+
+function connect(flags: FlagReader, platform: ProxyPlatform): Promise<Connection> {
+  const named = { kubeconfig: flags.text('kubeconfig'), context: flags.text('context') };
+  return openConnection(findSource(named, platform.environment), platform.runtime);
+}
+
+function logOf(flags: FlagReader, platform: LaunchPlatform): Log {
+  const format = flags.text('log-format') ?? (platform.isErrorTerminal ? 'pretty' : 'json');
+  return createLog({
+    // The flag table allows exactly the levels and formats of the log.
+    level: (flags.text('log-level') ?? 'info') as LogLevel,
+    format: format === 'pretty' ? 'pretty' : 'json',
+    destination: { write: platform.writeError },
+  });
+}
+
+function warnOfSettings(settings: ProxySettings, log: Log): void {
+  if (settings.workersRefused !== undefined) {
+    log.warn('fewer workers than asked for: this Node cannot share a port (22.12 can)', {
+      asked: settings.workersRefused,
+      workers: settings.workers,
+    });
+  }
+  if (settings.mesh.mtls === 'strict') {
+    log.warn('--mtls strict is not built yet: calls between nodes are plain');
+  }
+}
+
+function refuse(platform: LaunchPlatform, complaint: string): number {
+  platform.writeError(`weft proxy: ${complaint}\n`);
+  return 2;
+}
