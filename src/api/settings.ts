@@ -1,5 +1,9 @@
 // Settings of the whole mesh and of one service. The table of keys, aliases, values and defaults is
 // in defaults.ts; here are the shapes that the compiler works with.
+import type { Problem } from './object.ts';
+
+/** A setting that always has a value, and what was wrong with what people wrote for it. */
+export type Resolved<T> = { readonly value: T; readonly problems: readonly Problem[] };
 
 export type PolicyMode = 'off' | 'audit' | 'enforce';
 export type MtlsMode = 'off' | 'permissive' | 'strict';

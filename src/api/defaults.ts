@@ -1,0 +1,260 @@
+// Every annotation that a user can write, in one typed table: key, other spellings, values, default
+// and meaning. Resolution (resolve-settings.ts) and docs/reference/annotations.md both come from it,
+// so that no default is written twice. Spellings of Maesh keep their own meaning where it differs:
+// equal spelling is not equal meaning.
+import {
+  oneOf,
+  readAllAttempts,
+  readAttempts,
+  readCircuitBreaker,
+  readCount,
+  readFault,
+  readHealthCheck,
+  readHedgeAfter,
+  readLoadBalancer,
+  readMirror,
+  readPercent,
+  readRate,
+  readRetryOn,
+  readSize,
+  readTimeout,
+  readTlsVerify,
+  readUpstreamHost,
+} from './setting-values.ts';
+import type {
+  LoadBalancer,
+  MtlsMode,
+  PolicyMode,
+  RetryCondition,
+  ServiceSettings,
+  TrafficType,
+  UpstreamScheme,
+} from './settings.ts';
+
+/** A key under which a value may stand, and how its text is read there. */
+export type Spelling<T> = {
+  readonly key: string;
+  readonly read: (text: string) => T | undefined;
+};
+
+export type Setting<T> = {
+  /** Tried in this order; the first is canonical. */
+  readonly spellings: readonly Spelling<T>[];
+  /** `namespace`: only there; `both`: on the Service, else on its Namespace. */
+  readonly on: 'namespace' | 'both';
+  /** What may be written, as the end of "write …". */
+  readonly values: string;
+  /** The value when nobody says anything. */
+  readonly initial: T;
+  /** One sentence for the reference. */
+  readonly doc: string;
+};
+
+const prefix = 'weft.dev/';
+const maeshPrefixes = ['mesh.traefik.io/', 'maesh.containo.us/'];
+
+type Definition<T> = {
+  readonly read: (text: string) => T | undefined;
+  readonly values: string;
+  readonly initial: T;
+  readonly doc: string;
+  readonly on?: 'namespace';
+  /** Further names below our own prefix. */
+  readonly also?: readonly string[];
+  /** Names below the prefixes of Maesh, and how it read them. */
+  readonly maesh?: { readonly names: readonly string[]; readonly read: Spelling<T>['read'] };
+};
+
+function define<T>(name: string, definition: Definition<T>): Setting<T> {
+  const { read, maesh } = definition;
+  const own = [name, ...(definition.also ?? [])].map((key) => ({ key: prefix + key, read }));
+  const theirs = maeshPrefixes.flatMap((start) =>
+    (maesh?.names ?? []).map((key) => ({ key: start + key, read: maesh?.read ?? read })),
+  );
+  const { values, initial, doc, on = 'both' } = definition;
+  return { spellings: [...own, ...theirs], on, values, initial, doc };
+}
+
+/** As above, for a setting that has no value unless somebody writes one. */
+function optional<T>(
+  name: string,
+  definition: Omit<Definition<T>, 'initial'>,
+): Setting<T | undefined> {
+  return define<T | undefined>(name, { ...definition, initial: undefined });
+}
+
+const readScheme = oneOf('http', 'h2c', 'https');
+const readTrafficType = oneOf('http', 'tcp', 'udp');
+const timeoutValues = 'a duration such as 250ms or 5s';
+const countValues = 'a whole number from 1';
+
+/** The settings of a Service, by the names that ServiceSettings has for them. */
+export const settingTable = {
+  trafficType: optional<TrafficType>('traffic-type', {
+    read: readTrafficType,
+    maesh: { names: ['traffic-type'], read: readTrafficType },
+    values: 'http, tcp or udp',
+    doc: 'protocol of all ports; `traffic-type.<port>` of one, by name or number',
+  }),
+  upstreamHost: define<ServiceSettings['upstreamHost']>('upstream-host', {
+    read: readUpstreamHost,
+    values: 'preserve, service or a hostname',
+    initial: 'preserve',
+    doc: 'Host that the pod sees: the mesh name, the name of its Service, or this text',
+  }),
+  scheme: define<UpstreamScheme>('scheme', {
+    read: readScheme,
+    maesh: { names: ['scheme'], read: readScheme },
+    values: 'http, h2c or https',
+    initial: 'http',
+    doc: 'how to speak to the pods',
+  }),
+  tlsVerify: define<ServiceSettings['tlsVerify']>('tls-verify', {
+    read: readTlsVerify,
+    values: 'off, system or configmap/NAME',
+    initial: 'off',
+    doc: 'with `scheme: https`: whose signature the pod certificate needs',
+  }),
+  retryAttempts: optional<number>('retry-attempts', {
+    read: readAttempts,
+    maesh: { names: ['retry-attempts'], read: readAllAttempts },
+    values: 'a whole number from 0 to 10',
+    doc: 'extra attempts; the Maesh spellings count all attempts, so 1 there is no retry',
+  }),
+  retryOn: optional<readonly RetryCondition[]>('retry-on', {
+    read: readRetryOn,
+    values:
+      'a list of connect-failure, reset, refused-stream, 5xx, gateway-error, retriable-4xx, ' +
+      'unavailable and status codes',
+    doc: 'what is retried, with `retry-attempts`: connect-failure,reset,gateway-error by default',
+  }),
+  retryBudgetPercent: define<number>('retry-budget', {
+    read: readPercent,
+    values: 'a percentage',
+    initial: 20,
+    doc: 'retries are at most this share of the requests over 10 s, plus 10 a second',
+  }),
+  timeoutMs: optional<number>('timeout', {
+    read: readTimeout,
+    values: timeoutValues,
+    doc: 'for the whole exchange with all attempts; none by default',
+  }),
+  connectTimeoutMs: optional<number>('connect-timeout', {
+    read: readTimeout,
+    values: timeoutValues,
+    doc: 'to open a connection to a pod; the proxy’s --connect-timeout by default',
+  }),
+  idleTimeoutMs: optional<number>('idle-timeout', {
+    read: readTimeout,
+    values: timeoutValues,
+    doc: 'without a byte in either direction; the proxy’s --idle-timeout by default',
+  }),
+  perTryTimeoutMs: optional<number>('per-try-timeout', {
+    read: readTimeout,
+    values: timeoutValues,
+    doc: 'for one attempt; none by default',
+  }),
+  circuitBreaker: optional<string>('circuit-breaker', {
+    read: readCircuitBreaker,
+    also: ['circuit-breaker-expression'],
+    maesh: { names: ['circuit-breaker-expression'], read: readCircuitBreaker },
+    values: 'off or an expression such as NetworkErrorRatio() > 0.3',
+    doc: 'opens the breaker of the service for 10 s when the expression holds; none by default',
+  }),
+  outlierDetection: define<'on' | 'off'>('outlier-detection', {
+    read: oneOf('on', 'off'),
+    values: 'on or off',
+    initial: 'on',
+    doc: 'ejection of single endpoints that fail',
+  }),
+  rateLimitAverage: optional<number>('rate-limit-average', {
+    read: readRate,
+    also: ['ratelimit-average'],
+    maesh: { names: ['ratelimit-average', 'rate-limit-average'], read: readRate },
+    values: 'a number of requests a second, more than 0',
+    doc: 'requests a second for each source identity; no limit by default',
+  }),
+  rateLimitBurst: optional<number>('rate-limit-burst', {
+    read: readCount,
+    also: ['ratelimit-burst'],
+    maesh: { names: ['ratelimit-burst', 'rate-limit-burst'], read: readCount },
+    values: countValues,
+    doc: 'requests at once within the average; the average, at least 1, by default',
+  }),
+  maxRequestBodyBytes: optional<number>('max-request-body', {
+    read: readSize,
+    values: 'a size such as 10Mi',
+    doc: 'longer request bodies are refused with 413; the proxy’s --max-request-body by default',
+  }),
+  maxConnections: optional<number>('max-connections', {
+    read: readCount,
+    values: countValues,
+    doc: 'connections to each endpoint; no limit by default',
+  }),
+  maxRequests: optional<number>('max-requests', {
+    read: readCount,
+    values: countValues,
+    doc: 'requests in flight at each endpoint; no limit by default',
+  }),
+  loadBalancer: define<LoadBalancer>('load-balancer', {
+    read: readLoadBalancer,
+    values:
+      'ewma, least-request, round-robin, hash:header=NAME, hash:cookie=NAME or hash:source',
+    initial: { kind: 'ewma' },
+    doc: 'how an endpoint is chosen',
+  }),
+  mirror: optional<NonNullable<ServiceSettings['mirror']>>('mirror', {
+    read: readMirror,
+    values: 'SERVICE[:PORT][@PERCENT]',
+    doc: 'copies of requests go to this Service as well, their answers are dropped',
+  }),
+  traffic: optional<'stop'>('traffic', {
+    read: oneOf('stop'),
+    values: 'stop, or remove the annotation',
+    doc: 'stops all traffic to the service with 503',
+  }),
+  healthCheck: optional<NonNullable<ServiceSettings['healthCheck']>>('health-check', {
+    read: readHealthCheck,
+    values: '/path@5s',
+    doc: 'an active check of each pod by the proxy of its node; none by default',
+  }),
+  hedgeAfter: optional<NonNullable<ServiceSettings['hedgeAfter']>>('hedge-after', {
+    read: readHedgeAfter,
+    values: 'p95 or a duration',
+    doc: 'a second attempt of an idempotent request that takes longer; none by default',
+  }),
+  fault: define<ServiceSettings['fault']>('fault', {
+    read: readFault,
+    values: 'abort=503@5%, delay=200ms@10%, or both with a comma between',
+    initial: { abort: undefined, delay: undefined },
+    doc: 'faults to inject; none by default',
+  }),
+} as const;
+
+/** What only a Namespace says. Their bad values count as the strictest. */
+export const namespaceTable = {
+  policy: optional<PolicyMode>('policy', {
+    read: oneOf('off', 'audit', 'enforce'),
+    on: 'namespace',
+    values: 'off, audit or enforce',
+    doc: 'who may call the services of the namespace; --policy by default',
+  }),
+  mtls: optional<MtlsMode>('mtls', {
+    read: oneOf('off', 'permissive', 'strict'),
+    on: 'namespace',
+    values: 'off, permissive or strict',
+    doc: 'mutual TLS of calls to the namespace across nodes; --mtls by default',
+  }),
+} as const;
+
+/** What is retried when `retry-attempts` is set, and when it is not (the contract's default). */
+export const retryOnDefaults: {
+  readonly withAttempts: readonly RetryCondition[];
+  readonly without: readonly RetryCondition[];
+} = {
+  withAttempts: ['connect-failure', 'reset', 'gateway-error'],
+  without: ['connect-failure', 'reset'],
+};
+
+/** Label of a Service or Namespace that opts in or out. */
+export const meshLabel = `${prefix}mesh`;
