@@ -2,7 +2,6 @@
 // which fields pass, framing and Connection are made anew, and what could not be parsed cannot be
 // written. Text is latin1: `socket.write(text, 'latin1')`. Values that callers bring along are
 // checked: a line break in one would be a second field, or a second message.
-import { STATUS_CODES } from 'node:http';
 import { assert } from '../../lib/assert.ts';
 import { isFieldValue, isToken, trimWhitespace } from './bytes.ts';
 import { field } from './field-names.ts';
@@ -174,11 +173,32 @@ export type SimpleResponse = {
   readonly extra?: ExtraFields;
 };
 
+/** Reason phrases of what we answer ourselves; a reader must ignore them anyway. */
+const statusTexts: ReadonlyMap<number, string> = new Map([
+  [200, 'OK'],
+  [204, 'No Content'],
+  [400, 'Bad Request'],
+  [403, 'Forbidden'],
+  [404, 'Not Found'],
+  [408, 'Request Timeout'],
+  [413, 'Content Too Large'],
+  [414, 'URI Too Long'],
+  [429, 'Too Many Requests'],
+  [431, 'Request Header Fields Too Large'],
+  [500, 'Internal Server Error'],
+  [501, 'Not Implemented'],
+  [502, 'Bad Gateway'],
+  [503, 'Service Unavailable'],
+  [504, 'Gateway Timeout'],
+  [505, 'HTTP Version Not Supported'],
+  [508, 'Loop Detected'],
+]);
+
 /** A complete response of our own. */
 export function renderSimpleResponse(response: SimpleResponse): string {
   // The message goes out as latin1, one byte per character: the length counts characters.
   const body = `${response.text.replace(/[^\x20-\x7e]/g, '?')}\n`;
-  let head = `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ''}\r\n`;
+  let head = `HTTP/1.1 ${response.status} ${statusTexts.get(response.status) ?? ''}\r\n`;
   head += 'content-type: text/plain; charset=utf-8\r\n';
   if (response.reason !== undefined) head += fieldLine('weft-reason', response.reason);
   if (response.date !== undefined) head += fieldLine('date', response.date);
