@@ -33,8 +33,16 @@ export function byId(left: { readonly id: string }, right: { readonly id: string
 function recordOf(section: Section, previous: Snapshot | undefined): SectionRecord {
   const id = sectionId(section);
   const before = previous?.sections.get(id);
-  if (before?.section === section) return before;
+  if (before !== undefined && hasSameParts(before.section, section)) return before;
   const text = canonicalText(section);
   if (before?.text === text) return before;
   return { id, hash: contentHash(text), text, section };
+}
+
+/** Same kind, and every field the same value or the same object: no need to encode it. */
+function hasSameParts(left: Section, right: Section): boolean {
+  if (left === right) return true;
+  if (left.kind !== right.kind) return false;
+  const others: Readonly<Record<string, unknown>> = right;
+  return Object.entries(left).every(([key, value]) => value === others[key]);
 }

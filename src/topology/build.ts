@@ -4,13 +4,21 @@ import type { ClusterState, MeshSettings, Problem } from '../api/index.ts';
 import { isWatchedNamespace, resolvePolicy } from './adopt.ts';
 import { groupParts } from './groups.ts';
 import { httpMeshService, listenersOf } from './mesh-services.ts';
-import { planPermissions } from './permissions.ts';
+import { planPermissions, type PermissionInput } from './permissions.ts';
 import { policyInputs, policyVersionOf } from './policy-version.ts';
 import { portWarnings } from './port-warnings.ts';
 import { byText, sortedProblems } from './problems.ts';
 import { serviceParts } from './services.ts';
-import { planSplits } from './splits.ts';
-import type { Built, MeshService, ServicePart, Topology, WantedPort } from './topology.ts';
+import { planSplits, type SplitInput } from './splits.ts';
+import type {
+  Built,
+  Memo,
+  MeshService,
+  ServicePart,
+  SplitPlan,
+  Topology,
+  WantedPort,
+} from './topology.ts';
 
 /** The topology of `state`; `previous` saves work and never changes the value. */
 export function buildTopology(
@@ -18,34 +26,69 @@ export function buildTopology(
   settings: MeshSettings,
   previous?: Topology,
 ): Built<Topology> {
+  const memo = previous?.memo.settings === settings ? previous.memo : undefined;
   const problems: Problem[] = [];
-  const parts = serviceParts(state, settings, previous?.memo);
+  const parts = serviceParts(state, settings, memo);
   const services = servicesOf(parts, problems);
-  const groups = groupParts(state, settings, previous?.memo);
+  const groups = groupParts(state, settings, memo);
   for (const part of groups.values()) problems.push(...part.problems);
-  const plan = planSplits({ state, settings, services, groups, problems });
-  const permissions = planPermissions({ state, settings, groups, problems });
+  const memos = {
+    policies: policiesOf(state, settings, memo?.policies),
+    plan: planOf({ state, settings, services, groups }, memo?.plan),
+    permissions: permissionsOf({ state, settings, groups }, memo?.permissions),
+    policyVersion: versionOf(state, memo?.policyVersion),
+  };
+  for (const part of Object.values(memos)) problems.push(...part.problems);
+  const permissions = memos.permissions.value;
   problems.push(...portWarnings({ state, services, permissions }));
+  problems.push(...state.problems.filter((problem) => isOfInterest(problem, settings)));
   const meshService = httpMeshService(state, settings);
-  const inputs = policyInputs(state);
-  const isSameInput = inputs.every((input, index) => input === previous?.memo.inputs[index]);
   const topology: Topology = {
+    ...memos.plan.value,
     listeners: listenersOf(meshService),
     addresses: meshService?.clusterIps ?? [],
-    policies: policiesOf(state, settings, problems),
+    policies: memos.policies.value,
     services,
-    splits: plan.splits,
-    aliases: plan.aliases,
     permissions,
     wantedPorts: wantedPortsOf(services),
-    policyVersion:
-      isSameInput && previous !== undefined ? previous.policyVersion : policyVersionOf(state),
-    memo: { settings, services: parts, groups, inputs },
+    policyVersion: memos.policyVersion.value,
+    memo: { settings, services: parts, groups, ...memos },
   };
-  for (const problem of state.problems) {
-    if (isOfInterest(problem, settings)) problems.push(problem);
-  }
   return { value: topology, problems: sortedProblems(problems) };
+}
+
+/** What `derive` says, or what it said before of the same inputs. */
+function remembered<T>(
+  inputs: readonly unknown[],
+  before: Memo<T> | undefined,
+  derive: (problems: Problem[]) => T,
+): Memo<T> {
+  if (before !== undefined && inputs.every((input, index) => input === before.inputs[index])) {
+    return before;
+  }
+  const problems: Problem[] = [];
+  return { inputs, value: derive(problems), problems };
+}
+
+type PlanInput = Omit<SplitInput, 'problems'>;
+
+function planOf(input: PlanInput, before: Memo<SplitPlan> | undefined): Memo<SplitPlan> {
+  const { services, namespaces, trafficSplits, httpRouteGroups } = input.state;
+  const inputs = [services, namespaces, trafficSplits, httpRouteGroups];
+  return remembered(inputs, before, (problems) => planSplits({ ...input, problems }));
+}
+
+function permissionsOf(
+  input: Omit<PermissionInput, 'problems'>,
+  before: Memo<Topology['permissions']> | undefined,
+): Memo<Topology['permissions']> {
+  const { trafficTargets, httpRouteGroups, tcpRoutes, udpRoutes } = input.state;
+  const inputs = [trafficTargets, httpRouteGroups, tcpRoutes, udpRoutes];
+  return remembered(inputs, before, (problems) => planPermissions({ ...input, problems }));
+}
+
+function versionOf(state: ClusterState, before: Memo<string> | undefined): Memo<string> {
+  return remembered(policyInputs(state), before, () => policyVersionOf(state));
 }
 
 function servicesOf(
@@ -61,6 +104,16 @@ function servicesOf(
 }
 
 function policiesOf(
+  state: ClusterState,
+  settings: MeshSettings,
+  before: Memo<Topology['policies']> | undefined,
+): Memo<Topology['policies']> {
+  return remembered([state.namespaces], before, (problems) => {
+    return resolvePolicies(state, settings, problems);
+  });
+}
+
+function resolvePolicies(
   state: ClusterState,
   settings: MeshSettings,
   problems: Problem[],

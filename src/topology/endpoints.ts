@@ -28,8 +28,8 @@ export function isProven(service: Service, slice: EndpointSlice): boolean {
 
 /** The endpoints of one port of the service, sorted by address and port. */
 export function endpointsOf(port: ServicePort, input: JoinInput): readonly EndpointSpec[] {
-  const ready = new Map<string, EndpointSpec>();
-  const terminating = new Map<string, EndpointSpec>();
+  const ready: EndpointSpec[] = [];
+  const terminating: EndpointSpec[] = [];
   for (const slice of input.slices) {
     for (const slicePort of slice.ports) {
       if (slicePort.name !== port.name || slicePort.protocol !== port.protocol) continue;
@@ -37,12 +37,12 @@ export function endpointsOf(port: ServicePort, input: JoinInput): readonly Endpo
         const into = entry.isReady ? ready : isStillServing(entry) ? terminating : undefined;
         if (into === undefined) continue;
         const found = endpointOf(slice, entry, slicePort.port, input);
-        if (found !== undefined) addOnce(into, found);
+        if (found !== undefined) into.push(found);
       }
     }
   }
-  const serving = ready.size > 0 ? ready : terminating;
-  return onePerPod([...serving.values()], input.service).sort(byAddress);
+  const serving = ready.length > 0 ? ready : terminating;
+  return onePerPod(withoutRepeats(serving.sort(byAddress)), input);
 }
 
 function isStillServing(entry: SliceEndpoint): boolean {
@@ -67,14 +67,17 @@ function endpointOf(
 }
 
 /** An endpoint may stand in two slices for a moment; the one with a proof stays. */
-function addOnce(into: Map<string, EndpointSpec>, found: EndpointSpec): void {
-  const key = `${found.address} ${found.port}`;
-  const known = into.get(key);
-  if (known === undefined || known.podName === '') into.set(key, found);
+function withoutRepeats(sorted: readonly EndpointSpec[]): readonly EndpointSpec[] {
+  return sorted.filter((endpoint, index) => {
+    const before = sorted[index - 1];
+    return before?.address !== endpoint.address || before.port !== endpoint.port;
+  });
 }
 
 /** A dual-stack pod stands in a slice of each family: it is called by the Service's first family. */
-function onePerPod(endpoints: readonly EndpointSpec[], service: Service): EndpointSpec[] {
+function onePerPod(endpoints: readonly EndpointSpec[], input: JoinInput): readonly EndpointSpec[] {
+  const { service, slices } = input;
+  if (slices.every(({ addressType }) => addressType === slices[0]?.addressType)) return endpoints;
   const family = addressFamily(service.clusterIps[0] ?? '0.0.0.0');
   const reachable = new Set<string>();
   for (const { address, podName, port } of endpoints) {
@@ -86,6 +89,11 @@ function onePerPod(endpoints: readonly EndpointSpec[], service: Service): Endpoi
   );
 }
 
+/** By address, then port; of the same two the one that proves its pod comes first. */
 function byAddress(left: EndpointSpec, right: EndpointSpec): number {
-  return byText(left.address, right.address) || left.port - right.port;
+  return (
+    byText(left.address, right.address) ||
+    left.port - right.port ||
+    byText(right.podName, left.podName)
+  );
 }

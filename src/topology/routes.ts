@@ -4,20 +4,51 @@
 // stay so, since they are a refusal of their own (R-35). Backends are never followed into splits of
 // theirs, so a root may be its own backend (R-32, R-33).
 import type { Problem } from '../api/index.ts';
-import { backendId, type RouteSpec, type WeightedBackend } from '../snapshot/index.ts';
+import {
+  backendId,
+  type RouteSpec,
+  type ServicePortSpec,
+  type WeightedBackend,
+} from '../snapshot/index.ts';
 import type { MeshPort, MeshService, PlannedSplit } from './topology.ts';
 
-export type RouteInput = {
+export type RouteScope = {
   /** Key of the service that takes what no split takes; absent for an alias without one. */
   readonly root: string | undefined;
-  readonly port: MeshPort;
   readonly splits: readonly PlannedSplit[];
   readonly services: ReadonlyMap<string, MeshService>;
   readonly problems: Problem[];
 };
 
+type RouteInput = RouteScope & { readonly port: MeshPort };
+
+/** `ports` with their routes. */
+export function portsOf(ports: readonly MeshPort[], scope: RouteScope): readonly ServicePortSpec[] {
+  return ports.map((port) => ({
+    port: port.port,
+    protocol: port.protocol,
+    routes: routesOf({ port, ...scope }),
+  }));
+}
+
+/** The ports of a service that nobody splits. */
+export function plainPortsOf(
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  ports: readonly MeshPort[],
+): readonly ServicePortSpec[] {
+  return ports.map(({ port, protocol }) => {
+    const backends = [{ backend: backendId(namespace, name, port), weight: 1 }];
+    const route = { name: serviceRoute(`${namespace}/${name}`), matches: undefined, backends };
+    return { port, protocol, routes: [route] };
+  });
+}
+
+function serviceRoute(key: string): string {
+  return `service ${key}`;
+}
+
 /** The routes of one port in the order in which they are tried; the last one takes everything. */
-export function routesOf(input: RouteInput): readonly RouteSpec[] {
+function routesOf(input: RouteInput): readonly RouteSpec[] {
   const routes: RouteSpec[] = [];
   for (const split of input.splits) {
     // R-39: bytes that are no HTTP have nothing that a match could look at.
@@ -29,7 +60,7 @@ export function routesOf(input: RouteInput): readonly RouteSpec[] {
     });
     if (split.matches === undefined) return routes;
   }
-  const name = `service ${input.root ?? ''}`;
+  const name = serviceRoute(input.root ?? '');
   return [...routes, { name, matches: undefined, backends: rootBackend(input) }];
 }
 

@@ -13,8 +13,11 @@ import type { BackendSpec } from '../snapshot/index.ts';
 import { isMeshed, resolveServiceSettings, trafficTypeOf } from './adopt.ts';
 import { endpointsOf, isProven, type ExternalCheck } from './endpoints.ts';
 import { externalCheck } from './external-address.ts';
+import { hostnamesOf } from './hostnames.ts';
 import { byText, problemOf } from './problems.ts';
-import type { MeshPort, ServicePart, TopologyMemo } from './topology.ts';
+import { plainPortsOf } from './routes.ts';
+import { rulesOf } from './rules.ts';
+import type { Built, MeshPort, ServiceCore, ServicePart, TopologyMemo } from './topology.ts';
 
 /** Parts of all services that the mesh may send requests to, sorted by key. */
 export function serviceParts(
@@ -34,7 +37,7 @@ export function serviceParts(
     const inputs = { object, namespace, slices: slices.get(key) ?? [] };
     const before = known?.get(key);
     const isSame = before !== undefined && isReusable(before, inputs);
-    parts.set(key, isSame ? before : servicePart(inputs, settings, checkExternal));
+    parts.set(key, isSame ? before : servicePart(inputs, { settings, checkExternal, before }));
   }
   return parts;
 }
@@ -80,16 +83,56 @@ function slicesByService(state: ClusterState): ReadonlyMap<string, readonly Endp
   return grouped;
 }
 
-function servicePart(
-  inputs: PartInputs,
-  settings: MeshSettings,
-  checkExternal: ExternalCheck,
-): ServicePart {
+type PartContext = {
+  readonly settings: MeshSettings;
+  readonly checkExternal: ExternalCheck;
+  readonly before: ServicePart | undefined;
+};
+
+function servicePart(inputs: PartInputs, context: PartContext): ServicePart {
   const { object, namespace, slices } = inputs;
+  const { before } = context;
+  const isSameCore = before?.object === object && before.namespace === namespace;
+  const core = isSameCore ? before.core : serviceCore(object, namespace, context.settings);
+  const joined = joinEndpoints(inputs, core.value.settings.scheme, context.checkExternal);
+  return {
+    ...inputs,
+    core,
+    service: { ...core.value, backends: joined.value },
+    problems: [...core.problems, ...joined.problems],
+    isReusable: slices.every((slice) => isProven(object, slice)),
+  };
+}
+
+/** All of a service that does not depend on its endpoints. */
+function serviceCore(
+  object: Service,
+  namespace: Namespace | undefined,
+  settings: MeshSettings,
+): Built<ServiceCore> {
   const problems: Problem[] = [];
   const resolved = resolveServiceSettings(object, namespace);
   problems.push(...resolved.problems);
   const ports = meshPorts(object, namespace, problems);
+  const value = {
+    namespace: object.meta.namespace,
+    name: object.meta.name,
+    isNamed: isMeshed(object, namespace, settings),
+    settings: resolved.value,
+    hostnames: hostnamesOf(object.meta, settings),
+    rules: rulesOf(object, resolved.value, settings),
+    ports,
+    plainPorts: plainPortsOf(object.meta, ports),
+  };
+  return { value, problems };
+}
+
+function joinEndpoints(
+  { object, slices }: PartInputs,
+  scheme: BackendSpec['scheme'],
+  checkExternal: ExternalCheck,
+): Built<readonly BackendSpec[]> {
+  const problems: Problem[] = [];
   const reportRefused = (slice: EndpointSlice, address: string, why: string): void => {
     const message = `address ${address} ${why} and is left out: a slice that the EndpointSlice controller does not manage may name addresses outside the cluster only`;
     problems.push(problemOf(slice, 'InvalidObject', message));
@@ -98,21 +141,9 @@ function servicePart(
   for (const port of object.ports) {
     if (port.protocol !== 'TCP' || backends.some((other) => other.port === port.port)) continue;
     const endpoints = endpointsOf(port, { service: object, slices, checkExternal, reportRefused });
-    backends.push({ port: port.port, scheme: resolved.value.scheme, endpoints });
+    backends.push({ endpoints, port: port.port, scheme });
   }
-  return {
-    ...inputs,
-    problems,
-    isReusable: slices.every((slice) => isProven(object, slice)),
-    service: {
-      namespace: object.meta.namespace,
-      name: object.meta.name,
-      isNamed: isMeshed(object, namespace, settings),
-      settings: resolved.value,
-      ports,
-      backends: backends.sort(byPort),
-    },
-  };
+  return { value: backends.sort(byPort), problems };
 }
 
 function meshPorts(

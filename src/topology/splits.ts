@@ -1,12 +1,19 @@
-// TrafficSplits → which splits are in force for which root, in which order (R-31 … R-36). Which
-// backend takes part for which port is decided when routes are compiled; here stands what does not
-// depend on a port. A split that cannot be used leaves its root as if it were not there.
+// TrafficSplits → which splits are in force for which root, in which order (R-31 … R-36), and the
+// routes that follow from them. A split that cannot be used leaves its root as if it were not there.
 import type { ClusterState, MeshSettings, Problem, TrafficSplit } from '../api/index.ts';
-import type { MatchSpec } from '../snapshot/index.ts';
+import type { MatchSpec, ServicePortSpec } from '../snapshot/index.ts';
 import { isWatchedNamespace } from './adopt.ts';
 import { byText, problemOf } from './problems.ts';
 import { rootNameOf } from './root-name.ts';
-import type { GroupPart, HostAlias, MeshService, PlannedSplit } from './topology.ts';
+import { portsOf } from './routes.ts';
+import type {
+  GroupPart,
+  HostAlias,
+  MeshPort,
+  MeshService,
+  PlannedSplit,
+  SplitPlan,
+} from './topology.ts';
 
 export type SplitInput = {
   readonly state: ClusterState;
@@ -14,11 +21,6 @@ export type SplitInput = {
   readonly services: ReadonlyMap<string, MeshService>;
   readonly groups: ReadonlyMap<string, GroupPart>;
   readonly problems: Problem[];
-};
-
-export type SplitPlan = {
-  readonly splits: ReadonlyMap<string, readonly PlannedSplit[]>;
-  readonly aliases: readonly HostAlias[];
 };
 
 /** Who splits what. */
@@ -34,9 +36,16 @@ export function planSplits(input: SplitInput): SplitPlan {
     else others.push(split);
   }
   const splits = new Map<string, readonly PlannedSplit[]>();
-  for (const [key, claims] of byRoot) splits.set(key, inForce(claims, `Service ${key}`, input));
-  const aliases = [...byAlias].map(([hostname, claims]) => aliasOf(hostname, claims, input));
-  return { splits, aliases: aliases.sort((left, right) => byText(left.hostname, right.hostname)) };
+  const splitPorts = new Map<string, readonly ServicePortSpec[]>();
+  for (const [key, claims] of byRoot) {
+    const chosen = inForce(claims, `Service ${key}`, input);
+    splits.set(key, chosen);
+    const ports = input.services.get(key)?.ports ?? [];
+    splitPorts.set(key, portsOf(ports, { root: key, splits: chosen, ...input }));
+  }
+  const aliases = [...byAlias].flatMap(([hostname, claims]) => aliasOf(hostname, claims, input));
+  aliases.sort((left, right) => byText(left.hostname, right.hostname));
+  return { splits, splitPorts, aliases };
 }
 
 /** The order of all claims: age, then namespace and name (contract §3). */
@@ -138,7 +147,11 @@ function matchesOf(split: TrafficSplit, input: SplitInput): readonly MatchSpec[]
 }
 
 /** An alias belongs to the namespace of its oldest split; claims from elsewhere are ignored. */
-function aliasOf(hostname: string, claims: readonly TrafficSplit[], input: SplitInput): HostAlias {
+function aliasOf(
+  hostname: string,
+  claims: readonly TrafficSplit[],
+  input: SplitInput,
+): readonly HostAlias[] {
   const owner = claims[0]?.meta ?? { namespace: '', name: '' };
   const own = claims.filter(({ meta }) => meta.namespace === owner.namespace);
   for (const other of claims) {
@@ -146,12 +159,24 @@ function aliasOf(hostname: string, claims: readonly TrafficSplit[], input: Split
     const message = `hostname ${hostname} is claimed by the older TrafficSplit ${owner.namespace}/${owner.name}: this one is ignored, use another name`;
     input.problems.push(problemOf(other, 'Conflict', message));
   }
-  const key = `${owner.namespace}/${owner.name}`;
-  return {
-    hostname,
-    namespace: owner.namespace,
-    name: owner.name,
-    fallback: input.services.has(key) ? key : undefined,
-    splits: inForce(own, `hostname ${hostname}`, input),
-  };
+  const { namespace, name } = owner;
+  const splits = inForce(own, `hostname ${hostname}`, input);
+  const fallback = input.services.has(`${namespace}/${name}`) ? `${namespace}/${name}` : undefined;
+  const keys = splits.flatMap(({ backends }) => backends.map(({ service }) => service));
+  const members = [...(fallback === undefined ? [] : [fallback]), ...keys].flatMap(
+    (key) => input.services.get(key) ?? [],
+  );
+  const [model] = members;
+  // With no Service at all there is nothing that the name could stand for.
+  if (model === undefined) return [];
+  const ports = portsOf(httpPortsOf(members), { root: fallback, splits, ...input });
+  return [{ hostname, namespace, name, fallback, splits, ports, rules: model.rules }];
+}
+
+function httpPortsOf(services: readonly MeshService[]): readonly MeshPort[] {
+  const ports = new Map<number, MeshPort>();
+  for (const service of services) {
+    for (const port of service.ports) if (port.protocol === 'http') ports.set(port.port, port);
+  }
+  return [...ports.values()].sort((left, right) => left.port - right.port);
 }

@@ -18,6 +18,8 @@ import type {
   MatchSpec,
   PermissionSpec,
   PolicyMode,
+  ServicePortSpec,
+  ServiceRules,
 } from '../snapshot/index.ts';
 
 /** A value and what users can mend in the objects that it was made from. */
@@ -35,8 +37,14 @@ export type MeshService = {
   /** Whether mesh names exist for it; a service opted out is a backend at most. */
   readonly isNamed: boolean;
   readonly settings: ServiceSettings;
+  /** Mesh names, the canonical domain first. */
+  readonly hostnames: readonly string[];
+  /** The settings as the proxies need them. */
+  readonly rules: ServiceRules;
   /** Sorted by port, each number once per transport. */
   readonly ports: readonly MeshPort[];
+  /** The ports with the one route that each has while nobody splits the service. */
+  readonly plainPorts: readonly ServicePortSpec[];
   /** Sorted by port; TCP ports only (HTTP is one), since UDP comes with its listeners. */
   readonly backends: readonly BackendSpec[];
 };
@@ -57,9 +65,12 @@ export type HostAlias = {
   readonly namespace: string;
   /** Service that takes what no split takes: the one named like the oldest split, if there is. */
   readonly fallback: string | undefined;
-  /** Name for metrics and settings: that of the oldest split. */
+  /** Name for metrics: that of the oldest split. */
   readonly name: string;
   readonly splits: readonly PlannedSplit[];
+  /** Every HTTP port that one of the backends has. */
+  readonly ports: readonly ServicePortSpec[];
+  readonly rules: ServiceRules;
 };
 
 export type ServiceAccountPermissions = {
@@ -81,6 +92,8 @@ export type Topology = {
   readonly services: ReadonlyMap<string, MeshService>;
   /** Key of a root → its splits in the order of R-34. */
   readonly splits: ReadonlyMap<string, readonly PlannedSplit[]>;
+  /** Key of a root that is split → its ports with all routes. */
+  readonly splitPorts: ReadonlyMap<string, readonly ServicePortSpec[]>;
   /** Sorted by hostname. */
   readonly aliases: readonly HostAlias[];
   /** Sorted by namespace and service account. */
@@ -93,10 +106,14 @@ export type Topology = {
   readonly memo: TopologyMemo;
 };
 
+/** What of a service does not depend on its endpoints. */
+export type ServiceCore = Omit<MeshService, 'backends'>;
+
 export type ServicePart = {
   readonly object: Service;
   readonly namespace: Namespace | undefined;
   readonly slices: readonly EndpointSlice[];
+  readonly core: Built<ServiceCore>;
   readonly service: MeshService;
   readonly problems: readonly Problem[];
   /** False when other objects than these took part (external addresses). */
@@ -112,9 +129,21 @@ export type GroupPart = {
   readonly problems: readonly Problem[];
 };
 
+/** Something derived, and the objects that it was derived from. */
+export type Memo<T> = {
+  readonly inputs: readonly unknown[];
+  readonly value: T;
+  readonly problems: readonly Problem[];
+};
+
+export type SplitPlan = Pick<Topology, 'splits' | 'splitPorts' | 'aliases'>;
+
 export type TopologyMemo = {
   readonly settings: MeshSettings;
   readonly services: ReadonlyMap<string, ServicePart>;
   readonly groups: ReadonlyMap<string, GroupPart>;
-  readonly inputs: readonly object[];
+  readonly policies: Memo<Topology['policies']>;
+  readonly plan: Memo<SplitPlan>;
+  readonly permissions: Memo<Topology['permissions']>;
+  readonly policyVersion: Memo<string>;
 };

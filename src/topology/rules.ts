@@ -1,0 +1,35 @@
+// Settings of a service → the rules that a worker forwards by: resolved, so that a worker knows no
+// default and no domain.
+import type { MeshSettings, Service, ServiceSettings } from '../api/index.ts';
+import type { ServiceRules } from '../snapshot/index.ts';
+
+/** What the proxies have to know of `said`. */
+export function rulesOf(
+  service: Service,
+  said: ServiceSettings,
+  settings: MeshSettings,
+): ServiceRules {
+  return {
+    upstreamHost: upstreamHostOf(service, said, settings),
+    retryAttempts: said.retryAttempts,
+    retryOn: said.retryOn,
+    retryBudgetPercent: said.retryBudgetPercent,
+    timeoutMs: said.timeoutMs,
+    connectTimeoutMs: said.connectTimeoutMs,
+    idleTimeoutMs: said.idleTimeoutMs,
+    perTryTimeoutMs: said.perTryTimeoutMs,
+    maxRequestBodyBytes: said.maxRequestBodyBytes,
+    isStopped: said.isStopped,
+  };
+}
+
+/** R-40: the Host stays what the client sent unless the owner of the service wants another. */
+function upstreamHostOf(
+  { meta }: Service,
+  { upstreamHost }: ServiceSettings,
+  { clusterDomain }: MeshSettings,
+): string | undefined {
+  if (upstreamHost === 'preserve') return undefined;
+  if (upstreamHost !== 'service') return upstreamHost.literal;
+  return `${meta.name}.${meta.namespace}.svc.${clusterDomain}`;
+}
