@@ -5,8 +5,8 @@ import { findSource, openConnection, type Connection } from '../kube/index.ts';
 import { Failure } from '../lib/failure.ts';
 import type { LaunchPlatform } from '../lib/launch.ts';
 import type { Network } from '../lib/network.ts';
-import { createLog } from '../telemetry/control.ts';
-import type { Log, LogLevel } from '../telemetry/index.ts';
+import { launchLog } from '../telemetry/control.ts';
+import type { Log } from '../telemetry/index.ts';
 import type { OpenDatagrams } from './dns-server.ts';
 import { proxySettingsOf, type MachineFacts, type ProxySettings } from './settings.ts';
 import { startProxy, type Proxy } from './start-proxy.ts';
@@ -24,7 +24,8 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
   const flags = readFlags(values);
   const settings = proxySettingsOf(values, platform.machine);
   if ('complaint' in settings) return refuse(platform, settings.complaint);
-  const log = logOf(flags, platform).with({ component: 'proxy', node: settings.nodeName });
+  const wish = { level: flags.text('log-level'), format: flags.text('log-format') };
+  const log = launchLog(wish, platform).with({ component: 'proxy', node: settings.nodeName });
   warnOfSettings(settings, log);
   const signal = platform.untilSignal();
   let proxy: Proxy;
@@ -53,16 +54,6 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
 function connect(flags: FlagReader, platform: ProxyPlatform): Promise<Connection> {
   const named = { kubeconfig: flags.text('kubeconfig'), context: flags.text('context') };
   return openConnection(findSource(named, platform.environment), platform.runtime);
-}
-
-function logOf(flags: FlagReader, platform: LaunchPlatform): Log {
-  const format = flags.text('log-format') ?? (platform.isErrorTerminal ? 'pretty' : 'json');
-  return createLog({
-    // The flag table allows exactly the levels and formats of the log.
-    level: (flags.text('log-level') ?? 'info') as LogLevel,
-    format: format === 'pretty' ? 'pretty' : 'json',
-    destination: { write: platform.writeError },
-  });
 }
 
 function warnOfSettings(settings: ProxySettings, log: Log): void {

@@ -1,5 +1,6 @@
 // Second door of `telemetry`, for control threads only: what drags packages along (pino,
 // prom-client) or serves pages. Workers load index.ts alone.
+export { launchLog } from './launch-log.ts';
 export { createLog } from './pino-log.ts';
 export type { LogOptions } from './pino-log.ts';
 export { createRegistry } from './registry.ts';
