@@ -63,7 +63,17 @@ export function jsonAnswer(value: unknown): AdminAnswer {
 }
 
 /** Resolves when the port is open; rejects with a Failure when it cannot be. */
-export function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+  try {
+    return await listen(options, options.address);
+  } catch (error) {
+    // `::` means every address; a kernel without IPv6 has only those of 0.0.0.0.
+    if (options.address === '::' && isWithoutIpv6(error)) return listen(options, '0.0.0.0');
+    throw error;
+  }
+}
+
+function listen(options: AdminServerOptions, address: string): Promise<AdminServer> {
   const server = createServer(limits, (request, response) => {
     void answer(options, request, response);
   });
@@ -72,16 +82,22 @@ export function startAdminServer(options: AdminServerOptions): Promise<AdminServ
     // After the port is open this is a connection that could not be accepted (no descriptors left):
     // its client sees that, and rejecting a settled promise does nothing.
     server.on('error', (cause) => {
-      const where = `${options.address} port ${options.port}`;
+      const where = `${address} port ${options.port}`;
       const message = `listen on ${where} for the admin server failed: ${cause.message}`;
       reject(new Failure(message, { reason: 'Listen', origin: 'internal', retry: 'never', cause }));
     });
-    server.listen({ host: options.address, port: options.port }, () => {
+    server.listen({ host: address, port: options.port }, () => {
       // A TCP server that listens has an AddressInfo; strings are for pipes.
       const { port } = server.address() as AddressInfo;
       resolve({ port, close: () => closeServer(server) });
     });
   });
+}
+
+function isWithoutIpv6(error: unknown): boolean {
+  const cause = error instanceof Failure ? error.cause : undefined;
+  const code: unknown = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Clock } from '../lib/clock.ts';
 import { createMeterMemory, labelValues, MeterArena } from './meter-arena.ts';
 import type { SeriesDefinition } from './meter-arena.ts';
 import { bucketBounds, histogramCells, metricNames, metricTable } from './metric-table.ts';
-import type { GaugeName, LabelsOf, MetricName } from './metric-table.ts';
+import type { CounterName, GaugeName, LabelsOf, MetricName } from './metric-table.ts';
 
 export type RegistryOptions = {
   readonly clock: Clock;
@@ -20,8 +20,8 @@ export type RegistryOptions = {
 
 export type MetricsPage = { readonly contentType: string; readonly body: string };
 
-/** A gauge's series as they are at the moment of a scrape. */
-export type Sample<N extends GaugeName> = {
+/** A series as it is at the moment of a scrape. */
+export type Sample<N extends GaugeName | CounterName> = {
   readonly labels: LabelsOf<N>;
   readonly value: number;
 };
@@ -118,8 +118,11 @@ export class MeterRegistry {
     }
   }
 
-  /** The gauge's series are asked for at each scrape; a later source replaces an earlier one. */
-  sample<N extends GaugeName>(name: N, source: () => readonly Sample<N>[]): void {
+  /**
+   * The metric's series are asked for at each scrape: gauges, and counters that somebody else keeps.
+   * A later source replaces an earlier one.
+   */
+  sample<N extends GaugeName | CounterName>(name: N, source: () => readonly Sample<N>[]): void {
     this.#sources.set(name, () =>
       source().map(({ labels, value }) => ({ labels: labelValues(name, labels), value })),
     );

@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest';
+import type { Problem } from '../api/index.ts';
+import { silentLog } from '../telemetry/index.ts';
+import { ProblemLog } from './problem-log.ts';
+
+const problem = (name: string, message = 'fix it'): Problem => ({
+  reason: 'BackendMissing',
+  kind: 'TrafficSplit',
+  namespace: 'shop',
+  name,
+  message,
+});
+
+function fixture() {
+  const lines: string[] = [];
+  const tell = (message: string, fields?: Readonly<Record<string, unknown>>) =>
+    void lines.push(`${message}: ${String(fields?.['name'] ?? fields?.['unsaid'])}`);
+  const log = new ProblemLog({ ...silentLog, warn: tell, info: tell });
+  const note = (...problems: Problem[]) => {
+    log.note(problems);
+    return lines.splice(0);
+  };
+  return { note };
+}
+
+describe('ProblemLog', () => {
+  test('a problem is told when it appears and when it is gone, and not in between', () => {
+    const { note } = fixture();
+    expect(note(problem('a'))).toEqual(['problem: a']);
+    expect(note(problem('a'), problem('b'))).toEqual(['problem: b']);
+    expect(note(problem('b'), problem('a'))).toEqual([]);
+    expect(note(problem('b'))).toEqual(['problem is gone: a']);
+    expect(note(problem('a'), problem('b'))).toEqual(['problem: a']);
+  });
+
+  test('a cluster that is wrong everywhere does not flood the log', () => {
+    const { note } = fixture();
+    const many = Array.from({ length: 500 }, (_, index) => problem(`p${index}`));
+    const lines = note(...many);
+    expect(lines).toHaveLength(51);
+    expect(lines.at(-1)).toBe('more problems changed; see /debug/problems: 450');
+  });
+});

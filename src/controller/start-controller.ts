@@ -1,0 +1,207 @@
+// `weft controller`: watches the cluster, keeps the mesh Service while it leads, and tells every
+// problem it sees. Traffic never depends on it. Both replicas watch and are ready; one writes.
+import type { ClusterState, Problem } from '../api/index.ts';
+import { campaign, watchCluster } from '../kube/index.ts';
+import type { Campaign, ClusterWatch, Connection } from '../kube/index.ts';
+import type { Runtime } from '../lib/clock.ts';
+import { createRegistry, startAdminServer } from '../telemetry/control.ts';
+import type { AdminServer, MeterRegistry } from '../telemetry/control.ts';
+import type { Log } from '../telemetry/index.ts';
+import { buildTopology, sortedProblems } from '../topology/index.ts';
+import type { Topology } from '../topology/index.ts';
+import { adminRoutes } from './admin-routes.ts';
+import { keepMeshService } from './keep-mesh-service.ts';
+import type { MeshServiceKeeper } from './keep-mesh-service.ts';
+import { ProblemLog } from './problem-log.ts';
+import type { ControllerSettings } from './settings.ts';
+
+export type ControllerOptions = {
+  readonly connection: Connection;
+  readonly settings: ControllerSettings;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Of this build. */
+  readonly version: string;
+  /** `process.versions.node`. */
+  readonly nodeVersion: string;
+};
+
+export type Controller = {
+  /** Of the first bind address. */
+  readonly adminPort: number;
+  readonly isLeading: () => boolean;
+  /** Everything that we watch was listed once. */
+  readonly isSynced: () => boolean;
+  /** Gives up leadership, so that the other replica need not wait, and closes everything. */
+  readonly stop: () => Promise<void>;
+};
+
+const leaseName = 'weft-controller';
+
+/** Starts all parts; rejects with a Failure when the admin port is taken. */
+export async function startController(options: ControllerOptions): Promise<Controller> {
+  const controller = new RunningController(options);
+  try {
+    await controller.open();
+    return controller;
+  } catch (error) {
+    await controller.stop();
+    throw error;
+  }
+}
+
+class RunningController implements Controller {
+  readonly #options: ControllerOptions;
+  readonly #registry: MeterRegistry;
+  readonly #problemLog: ProblemLog;
+  readonly #keeper: MeshServiceKeeper;
+  readonly #watch: ClusterWatch;
+  readonly #campaign: Campaign;
+  #topology: Topology | undefined;
+  #objectProblems: readonly Problem[] = [];
+  #admin: readonly AdminServer[] = [];
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    const { connection, runtime, log, settings } = options;
+    const { version, nodeVersion } = options;
+    const { clock } = runtime;
+    this.#registry = createRegistry({ clock, component: 'controller', version, nodeVersion });
+    this.#problemLog = new ProblemLog(log);
+    this.#keeper = keepMeshService({
+      connection,
+      runtime,
+      log,
+      settings: settings.mesh,
+      isLeading: () => this.isLeading(),
+    });
+    this.#watch = watchCluster({
+      connection,
+      runtime,
+      log,
+      // As proxies do for now: some problems are about the pods behind a Service.
+      podScope: { kind: 'cluster' },
+      onChange: (state) => this.#build(state),
+    });
+    this.#campaign = campaign({
+      connection,
+      runtime,
+      log,
+      namespace: settings.mesh.meshNamespace,
+      name: leaseName,
+      identity: identityOf(options),
+      onLead: () => {
+        this.#tellProblems();
+        this.#keeper.look();
+      },
+      onFollow: () => undefined,
+    });
+    this.#sampleMetrics();
+  }
+
+  get adminPort(): number {
+    return this.#admin[0]?.port ?? 0;
+  }
+
+  isLeading(): boolean {
+    return this.#campaign.isLeading();
+  }
+
+  isSynced(): boolean {
+    return this.#watch.isSynced() && this.#keeper.isSynced();
+  }
+
+  async open(): Promise<void> {
+    const { settings, version } = this.#options;
+    const routes = adminRoutes({
+      build: version,
+      registry: this.#registry,
+      isSynced: () => this.isSynced(),
+      isLeading: () => this.isLeading(),
+      policyVersion: () => this.#topology?.policyVersion ?? '',
+      problems: () => this.#problems(),
+      watchStatus: () => this.#watch.status(),
+    });
+    const addresses = settings.bindAddresses.length > 0 ? settings.bindAddresses : ['::'];
+    const admin: AdminServer[] = [];
+    this.#admin = admin;
+    for (const address of addresses) {
+      admin.push(
+        await startAdminServer({
+          address,
+          port: settings.adminPort,
+          routes,
+          debugFrom: settings.debugFrom,
+          onBug: (error) => this.#countBug(error),
+        }),
+      );
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#keeper.stop();
+    // Only after the last write may the other replica begin.
+    await Promise.all([
+      this.#campaign.stop(),
+      this.#watch.stop(),
+      ...this.#admin.map((server) => server.close()),
+    ]);
+  }
+
+  #build(state: ClusterState): void {
+    const built = buildTopology(state, this.#options.settings.mesh, this.#topology);
+    this.#topology = built.value;
+    this.#objectProblems = built.problems;
+    this.#tellProblems();
+    this.#keeper.want(built.value.wantedPorts);
+  }
+
+  #problems(): readonly Problem[] {
+    return sortedProblems([...this.#objectProblems, ...this.#keeper.problems()]);
+  }
+
+  /** By the leader alone: two replicas would tell everything twice. */
+  #tellProblems(): void {
+    if (this.isLeading()) this.#problemLog.note(this.#problems());
+  }
+
+  #countBug(error: unknown): void {
+    const { meters } = this.#registry;
+    meters.add(meters.counter('weft_bugs_total', {}), 1);
+    this.#options.log.error('admin route threw', { error });
+  }
+
+  #sampleMetrics(): void {
+    const registry = this.#registry;
+    registry.meters.counter('weft_bugs_total', {});
+    registry.sample('weft_leader', () => [{ labels: {}, value: this.isLeading() ? 1 : 0 }]);
+    registry.sample('weft_config_age_seconds', () => {
+      const ages = this.#watch.status().map(({ lastEventAgeMs }) => lastEventAgeMs);
+      return [{ labels: {}, value: Math.max(0, ...ages) / 1_000 }];
+    });
+    registry.sample('weft_watch_relists_total', () =>
+      this.#watch.status().map(({ kind, relists }) => ({ labels: { kind }, value: relists })),
+    );
+    registry.sample('weft_problems', () => countProblems(this.#problems()));
+  }
+}
+
+/** Unique per process: a container that restarts in its pod is another holder. */
+function identityOf({ settings, runtime }: ControllerOptions): string {
+  const suffix = Math.floor(runtime.random() * 2 ** 32).toString(16).padStart(8, '0');
+  return `${settings.podName ?? 'weft-controller'}_${suffix}`;
+}
+
+function countProblems(problems: readonly Problem[]) {
+  const counts = new Map<string, { kind: string; reason: string; count: number }>();
+  for (const { kind, reason } of problems) {
+    const key = `${kind}/${reason}`;
+    const held = counts.get(key) ?? { kind, reason, count: 0 };
+    held.count += 1;
+    counts.set(key, held);
+  }
+  return [...counts.values()].map(({ kind, reason, count }) => ({
+    labels: { kind, reason },
+    value: count,
+  }));
+}
