@@ -1,0 +1,22 @@
+// What is refused before anybody asks where a request goes: what a mesh proxy does not serve at all,
+// loops, and work over the memory budget.
+import type { ServiceRules } from '../snapshot/index.ts';
+import type { Engine } from './engine.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import { countOwnVia } from './http1/serialise.ts';
+import { viaEntriesMax } from './limits.ts';
+import type { Reason } from './refusals.ts';
+
+/** Why the request is not even looked up; undefined = it may go on. */
+export function admissionOf(engine: Engine, head: HttpRequestHead): Reason | undefined {
+  // A tunnel to anywhere is no service of the mesh, and TRACE would show credentials.
+  if (head.method === 'CONNECT' || head.method === 'TRACE') return 'BadRequestUnsupported';
+  if (countOwnVia(head.fields) >= viaEntriesMax) return 'Loop';
+  if (engine.counts.bufferedBytes > engine.limits.bufferedBytesMax) return 'Shedding';
+  return undefined;
+}
+
+/** The body limit in force: the service's, else the proxy's. */
+export function bodyBytesMaxOf(engine: Engine, rules: ServiceRules): number {
+  return rules.maxRequestBodyBytes ?? engine.limits.requestBodyBytesMax ?? Infinity;
+}

@@ -1,0 +1,33 @@
+// What an exchange may do to the connection that its request came on. The connection itself is
+// downstream.ts; this type keeps the two from knowing each other's insides.
+
+/** What becomes of the connection when an exchange is over. */
+export type ConnectionFate =
+  /** The next request may come. */
+  | 'keep'
+  /** The answer said `Connection: close`. */
+  | 'close'
+  /** The answer is cut off: it must not look complete. */
+  | 'cut';
+
+export type Client = {
+  /** Bytes that the kernel has not taken yet. */
+  readonly unsentBytes: number;
+  /** The rest of the request's body is short enough to be read and dropped. */
+  readonly canSkipBody: boolean;
+  /** The client has sent its FIN; it may still read. */
+  readonly hasEnded: boolean;
+  /** A read is being parsed; `Exchange.clientReadEnded` follows. */
+  readonly isReading: boolean;
+  /** False: `Exchange.clientDrained` tells when there is room again. */
+  write(data: Uint8Array | string): boolean;
+  /** Collects writes until `flush`. */
+  cork(): void;
+  flush(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Bytes behind an upgrade request; what follows goes to `Exchange.tunnelFromClient`. */
+  startTunnel(): readonly Buffer[];
+  endTunnel(): void;
+  exchangeEnded(fate: ConnectionFate): void;
+};

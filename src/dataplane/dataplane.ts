@@ -1,0 +1,211 @@
+// A worker's data plane: made once, given one table after the other, drained, closed. It holds what
+// all connections share and counts them; what happens on a connection is downstream.ts, what happens
+// to a request is exchange.ts. Traffic never waits for anything here.
+import { normaliseAddress } from '../lib/address.ts';
+import type { Runtime } from '../lib/clock.ts';
+import type { Network, NetworkSocket } from '../lib/network.ts';
+import { listenersOf } from '../route/index.ts';
+import type { RouteTable } from '../route/index.ts';
+import type { SlotView } from '../telemetry/index.ts';
+import { Deadlines } from './deadlines.ts';
+import { DownstreamConnection } from './downstream.ts';
+import { drain } from './drain.ts';
+import type { DrainOptions } from './drain.ts';
+import { EndpointLoads } from './endpoint-load.ts';
+import type { Counts, Engine, IdMakers } from './engine.ts';
+import { renderSimpleResponse } from './http1/serialise.ts';
+import type { DataplaneLimits } from './limits.ts';
+import { Listeners } from './listener.ts';
+import type { ListenerState } from './listener.ts';
+import type { ExchangeObserver } from './observer.ts';
+import { Pools } from './pool.ts';
+import { reasonStatus, refusalText } from './refusals.ts';
+import { TrustedSources } from './trusted-sources.ts';
+
+export type DataplaneOptions = {
+  readonly runtime: Runtime;
+  readonly network: Network;
+  readonly ids: IdMakers;
+  readonly slots: SlotView;
+  readonly limits: DataplaneLimits;
+  readonly bindAddresses: readonly string[];
+  /** Local address of upstream connections; undefined = the system's choice. */
+  readonly localAddress: string | undefined;
+  /** A private listening descriptor beside those of other workers. */
+  readonly reusePort: boolean;
+  /** `namespace/serviceaccount` or CIDR. */
+  readonly trustedSources: readonly string[];
+  readonly observer: ExchangeObserver;
+  readonly events: DataplaneEvents;
+};
+
+export type DataplaneEvents = {
+  /** A listener has opened or failed; `state` tells which. */
+  readonly listenersChanged: () => void;
+};
+
+export type DataplaneState = Readonly<Counts> & {
+  readonly listeners: readonly ListenerState[];
+  readonly upstreamOpen: number;
+  readonly upstreamIdle: number;
+  readonly deadlines: number;
+  readonly isDraining: boolean;
+};
+
+export type Dataplane = {
+  /** Puts the table in force for every request that comes from now on; listeners follow it. */
+  readonly publish: (table: RouteTable) => void;
+  /** Resolves when nothing is in flight after the delay, or at the timeout. */
+  readonly drain: (options: DrainOptions) => Promise<void>;
+  /** Cuts everything; nothing of it is alive afterwards. Idempotent. */
+  readonly close: () => void;
+  readonly state: () => DataplaneState;
+};
+
+/** Starts a data plane without listeners; the first table opens them. */
+export function startDataplane(options: DataplaneOptions): Dataplane {
+  const running = new RunningDataplane(options);
+  return {
+    publish: (table) => running.publish(table),
+    drain: (drainOptions) => running.drain(drainOptions),
+    close: () => running.close(),
+    state: () => running.state(),
+  };
+}
+
+class RunningDataplane {
+  readonly #engine: Engine;
+  readonly #listeners: Listeners;
+  readonly #connections = new Set<DownstreamConnection>();
+
+  constructor(options: DataplaneOptions) {
+    const { runtime, observer, limits } = options;
+    const deadlines = new Deadlines(runtime.clock, runtime.timers);
+    this.#engine = {
+      clock: runtime.clock,
+      random: runtime.random,
+      deadlines,
+      slots: options.slots,
+      loads: new EndpointLoads(options.slots),
+      limits,
+      headLimits: limits,
+      trusted: new TrustedSources(options.trustedSources),
+      observer,
+      ids: options.ids,
+      pools: new Pools({
+        network: options.network,
+        deadlines,
+        limits,
+        localAddress: options.localAddress,
+        bugFound: observer.bugFound,
+      }),
+      counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
+      httpDate: httpDates(runtime.clock.wallMs),
+      table: undefined,
+      isDraining: false,
+    };
+    this.#listeners = new Listeners({
+      network: options.network,
+      deadlines,
+      bindAddresses: options.bindAddresses,
+      reusePort: options.reusePort,
+      accepted: (socket, servicePort) => this.#accept(socket, servicePort),
+      changed: options.events.listenersChanged,
+    });
+  }
+
+  publish(table: RouteTable): void {
+    this.#engine.table = table;
+    this.#listeners.follow(listenersOf(table));
+  }
+
+  drain(options: DrainOptions): Promise<void> {
+    this.#engine.isDraining = true;
+    return drain(this.#engine.deadlines, options, {
+      inFlight: () => this.#connections.size,
+      closeIdleConnections: () => {
+        for (const connection of this.#connections) connection.closeIfIdle();
+      },
+      stopAccepting: () => this.#listeners.close(),
+    });
+  }
+
+  close(): void {
+    this.#listeners.close();
+    for (const connection of [...this.#connections]) connection.destroy();
+    this.#engine.pools.close();
+    this.#engine.deadlines.close();
+  }
+
+  state(): DataplaneState {
+    const { counts, pools, deadlines, isDraining } = this.#engine;
+    return {
+      ...counts,
+      listeners: this.#listeners.states(),
+      upstreamOpen: pools.openCount,
+      upstreamIdle: pools.idleCount,
+      deadlines: deadlines.armed,
+      isDraining,
+    };
+  }
+
+  #accept(socket: NetworkSocket, servicePort: number): void {
+    const { counts, limits, observer } = this.#engine;
+    const remoteAddress = normaliseAddress(socket.remoteAddress ?? '');
+    // The client was gone before it was accepted.
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    if (counts.connections >= limits.connectionsMax) {
+      this.#shed(socket);
+      return;
+    }
+    counts.connections += 1;
+    observer.connectionOpened();
+    this.#connections.add(
+      new DownstreamConnection({
+        engine: this.#engine,
+        socket,
+        remoteAddress,
+        servicePort,
+        closed: (connection) => {
+          this.#connections.delete(connection);
+          counts.connections -= 1;
+          observer.connectionClosed();
+        },
+      }),
+    );
+  }
+
+  /** Says why without reading anything; a client that has sent a lot may see a reset instead. */
+  #shed(socket: NetworkSocket): void {
+    const reason = 'Shedding';
+    this.#engine.observer.connectionShed();
+    socket.on('error', () => undefined);
+    const answer = renderSimpleResponse({
+      status: reasonStatus(reason),
+      reason,
+      text: refusalText(reason, undefined),
+      connection: 'close',
+      isHead: false,
+      date: this.#engine.httpDate(),
+    });
+    socket.write(answer, 'latin1');
+    socket.destroySoon();
+  }
+}
+
+/** The Date field changes once a second; so does its text. */
+function httpDates(wallMs: () => number): () => string {
+  let second = -1;
+  let text = '';
+  return () => {
+    const now = Math.floor(wallMs() / 1000);
+    if (now !== second) {
+      second = now;
+      text = new Date(now * 1000).toUTCString();
+    }
+    return text;
+  };
+}

@@ -1,0 +1,478 @@
+// One connection that a client opened: it cuts the bytes into requests, gives them to one exchange
+// after the other, and decides how the connection ends. Pipelined requests wait as bytes and are
+// answered in order. A client's half-close is no abort once its request is complete.
+// Invariant: at most one exchange at a time; nothing behind a rejected request is ever parsed.
+import type { NetworkSocket } from '../lib/network.ts';
+import type { Client, ConnectionFate } from './client.ts';
+import { Deadline } from './deadlines.ts';
+import type { Engine } from './engine.ts';
+import { Exchange } from './exchange.ts';
+import type { BodyDecoder } from './http1/body-decoder.ts';
+import { createBodyDecoder } from './http1/body-decoder.ts';
+import type { Reject } from './http1/reject.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import { RequestHeadParser } from './http1/request-head.ts';
+import { renderSimpleResponse } from './http1/serialise.ts';
+import {
+  discardBytesMax,
+  firstRequestMs,
+  lingerMs,
+  lingeringMax,
+  pipelinedRequestBytes,
+  unsentBytesMax,
+} from './limits.ts';
+import type { Reason } from './refusals.ts';
+import { refusalText } from './refusals.ts';
+
+type Mode = 'requests' | 'tunnel' | 'closing' | 'closed';
+
+/** What the connection's deadline waits for. */
+type Phase = 'none' | 'head' | 'keep-alive' | 'body' | 'linger';
+
+export type DownstreamOptions = {
+  readonly engine: Engine;
+  readonly socket: NetworkSocket;
+  /** Normalised. */
+  readonly remoteAddress: string;
+  readonly servicePort: number;
+  readonly closed: (connection: DownstreamConnection) => void;
+};
+
+export class DownstreamConnection implements Client {
+  readonly #engine: Engine;
+  readonly #socket: NetworkSocket;
+  readonly #parser: RequestHeadParser;
+  readonly #remoteAddress: string;
+  readonly #servicePort: number;
+  readonly #closed: (connection: DownstreamConnection) => void;
+  readonly #deadline = new Deadline(() => this.#guard(() => this.#expired()));
+  #mode: Mode = 'requests';
+  #phase: Phase = 'none';
+  #exchange: Exchange | undefined;
+  /** Of a request body that has not ended yet, whether somebody still wants it or not. */
+  #decoder: BodyDecoder | undefined;
+  #head: HttpRequestHead | undefined;
+  /** Bytes behind the current request, unparsed. */
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  #skippedBytes = 0;
+  #bodyActiveMs = 0;
+  #lingerLeftMs = 0;
+  #lingerUnsent = 0;
+  #isBodyPaused = false;
+  #isPaused = false;
+  #isCorked = false;
+  /** No request has come yet. */
+  #isNew = true;
+  readonly #acceptedMs: number;
+  isReading = false;
+  hasEnded = false;
+
+  constructor(options: DownstreamOptions) {
+    const { engine, socket } = options;
+    this.#engine = engine;
+    this.#socket = socket;
+    this.#remoteAddress = options.remoteAddress;
+    this.#servicePort = options.servicePort;
+    this.#closed = options.closed;
+    this.#acceptedMs = engine.clock.nowMs();
+    this.#parser = new RequestHeadParser({
+      limits: engine.headLimits,
+      servicePort: options.servicePort,
+    });
+    socket.on('data', (data) => this.#guard(() => this.#read(data)));
+    socket.on('end', () => this.#guard(() => this.#clientEnded()));
+    socket.on('drain', () => this.#guard(() => this.#drained()));
+    // What matters of an error is that the connection closes, which follows.
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#guard(() => this.#gone()));
+    this.#wait('head', engine.limits.headTimeoutMs);
+  }
+
+  // ---- what an exchange may do ----------------------------------------------------------------
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** A client that waits for 100 may or may not send the body after a refusal: nobody can tell. */
+  get canSkipBody(): boolean {
+    const head = this.#head;
+    if (this.#decoder === undefined || head === undefined) return true;
+    if (head.framing.kind !== 'length' || head.expectsContinue) return false;
+    return head.framing.length <= discardBytesMax;
+  }
+
+  write(data: Uint8Array | string): boolean {
+    return typeof data === 'string'
+      ? this.#socket.write(data, 'latin1')
+      : this.#socket.write(data);
+  }
+
+  cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#socket.cork();
+  }
+
+  flush(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#socket.uncork();
+  }
+
+  pauseReading(): void {
+    this.#isBodyPaused = true;
+    this.#updateFlow();
+  }
+
+  resumeReading(): void {
+    if (!this.#isBodyPaused) return;
+    this.#isBodyPaused = false;
+    this.#bodyActiveMs = this.#engine.clock.nowMs();
+    this.#updateFlow();
+  }
+
+  startTunnel(): readonly Buffer[] {
+    this.#mode = 'tunnel';
+    this.#waitForNothing();
+    return this.#takePending();
+  }
+
+  endTunnel(): void {
+    this.flush();
+    this.#socket.end();
+  }
+
+  exchangeEnded(fate: ConnectionFate): void {
+    this.#exchange = undefined;
+    this.flush();
+    if (this.#mode === 'closed') return;
+    if (fate === 'cut') {
+      this.#socket.resetAndDestroy();
+    } else if (fate === 'close') {
+      this.#closeAfterAnswer();
+    } else {
+      this.resumeReading();
+      if (!this.isReading) this.#advance();
+    }
+  }
+
+  // ---- what the worker does -------------------------------------------------------------------
+
+  /**
+   * Ends the connection if no request is on it. One that is new is given time for its first: it was
+   * opened by somebody who wants to send.
+   */
+  closeIfIdle(): void {
+    if (this.#isNew && this.#engine.clock.nowMs() < this.#acceptedMs + firstRequestMs) return;
+    const isIdle = this.#mode === 'requests' && this.#exchange === undefined
+      && this.#decoder === undefined && !this.#parser.hasPartialHead && this.#pendingBytes === 0;
+    if (isIdle) this.#closeAfterAnswer();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // ---- reading --------------------------------------------------------------------------------
+
+  #read(chunk: Buffer): void {
+    if (this.#mode === 'tunnel') {
+      this.#exchange?.tunnelFromClient(chunk);
+    } else if (this.#mode === 'requests') {
+      const mustWait = this.#pendingBytes > 0
+        || (this.#exchange !== undefined && this.#decoder === undefined);
+      if (mustWait) this.#keepPending(chunk);
+      else this.#consume(chunk);
+      this.#settle();
+    }
+  }
+
+  #consume(chunk: Buffer): void {
+    this.isReading = true;
+    let at = 0;
+    while (at >= 0 && this.#mode === 'requests') at = this.#step(chunk, at);
+    this.isReading = false;
+    this.#exchange?.clientReadEnded();
+  }
+
+  /** Where to go on in the chunk; negative when there is no more to do with it. */
+  #step(chunk: Buffer, at: number): number {
+    if (this.#decoder !== undefined) return this.#stepBody(this.#decoder, chunk, at);
+    if (at === chunk.length) return -1;
+    if (this.#exchange === undefined && this.unsentBytes <= unsentBytesMax) {
+      return this.#stepHead(chunk, at);
+    }
+    this.#pending.unshift(chunk.subarray(at));
+    this.#countPending(chunk.length - at);
+    return -1;
+  }
+
+  #stepHead(chunk: Buffer, at: number): number {
+    const result = this.#parser.parse(chunk, at, chunk.length);
+    switch (result.kind) {
+      case 'incomplete':
+        return -1;
+      case 'reject':
+        this.#reject(result);
+        return -1;
+      case 'head':
+        this.#begin(result.head);
+        return result.end;
+    }
+  }
+
+  #begin(head: HttpRequestHead): void {
+    const table = this.#engine.table;
+    if (table === undefined) {
+      this.#socket.destroy();
+      return;
+    }
+    const decoder = createBodyDecoder(head.framing, {
+      limits: this.#engine.headLimits,
+      headBytes: head.bytes,
+      headFields: head.fields.size,
+    });
+    const isBodyComplete = decoder.advance(noBytes, 0, 0) === 'end';
+    this.#isNew = false;
+    this.#head = head;
+    this.#decoder = isBodyComplete ? undefined : decoder;
+    this.#skippedBytes = 0;
+    if (isBodyComplete) this.#waitForNothing();
+    else this.#waitForBody();
+    this.#exchange = new Exchange({
+      engine: this.#engine,
+      client: this,
+      table,
+      head,
+      remoteAddress: this.#remoteAddress,
+      isBodyComplete,
+    });
+    this.#exchange.start();
+  }
+
+  #stepBody(decoder: BodyDecoder, chunk: Buffer, at: number): number {
+    switch (decoder.advance(chunk, at, chunk.length)) {
+      case 'data':
+        this.#bodyActiveMs = this.#engine.clock.nowMs();
+        this.#bodyData(chunk, decoder.dataStart, decoder.dataEnd);
+        return decoder.position;
+      case 'end':
+        this.#decoder = undefined;
+        this.#waitForNothing();
+        this.#exchange?.requestEnded(decoder.trailers);
+        return decoder.position;
+      case 'incomplete':
+        return -1;
+      case 'reject':
+        if (decoder.reject === undefined || this.#exchange === undefined) this.destroy();
+        else this.#exchange.requestRejected(decoder.reject);
+        return -1;
+    }
+  }
+
+  #bodyData(chunk: Buffer, start: number, end: number): void {
+    if (this.#exchange !== undefined) {
+      this.#exchange.requestData(chunk, start, end);
+      return;
+    }
+    this.#skippedBytes += end - start;
+    if (this.#skippedBytes > discardBytesMax) this.destroy();
+  }
+
+  /** Answers bytes that are no request, and ends the connection: a reject is final. */
+  #reject(reject: Reject): void {
+    this.#refuse(reject.reason, reject.status, reject.detail);
+  }
+
+  #refuse(reason: Reason, status: number, detail: string): void {
+    const { observer } = this.#engine;
+    observer.requestRejected({
+      reason,
+      status,
+      remoteAddress: this.#remoteAddress,
+      servicePort: this.#servicePort,
+      detail,
+    });
+    const text = refusalText(reason, undefined);
+    const date = this.#engine.httpDate();
+    const connection = 'close';
+    this.write(renderSimpleResponse({ status, reason, text, connection, isHead: false, date }));
+    this.#closeAfterAnswer();
+  }
+
+  // ---- waiting requests, flow -----------------------------------------------------------------
+
+  /** Goes on with what waited behind the exchange that has ended. */
+  #advance(): void {
+    while (this.#mode === 'requests' && this.#exchange === undefined) {
+      if (this.unsentBytes > unsentBytesMax) break;
+      const chunk = this.#pending.shift();
+      if (chunk === undefined) break;
+      this.#countPending(-chunk.length);
+      this.#consume(chunk);
+    }
+    this.#settle();
+  }
+
+  /** Chooses what the connection waits for, once everything that came has been looked at. */
+  #settle(): void {
+    if (this.#mode !== 'requests' || this.#exchange !== undefined) return;
+    if (this.#decoder !== undefined || this.#pendingBytes > 0) return;
+    const { headTimeoutMs, keepAliveTimeoutMs } = this.#engine.limits;
+    if (this.hasEnded) this.#closeAfterAnswer();
+    else if (!this.#parser.hasPartialHead) this.#wait('keep-alive', keepAliveTimeoutMs);
+    else if (this.#phase !== 'head') this.#wait('head', headTimeoutMs);
+  }
+
+  #keepPending(chunk: Buffer): void {
+    this.#pending.push(chunk);
+    this.#countPending(chunk.length);
+  }
+
+  #takePending(): readonly Buffer[] {
+    const taken = this.#pending;
+    this.#pending = [];
+    this.#countPending(-this.#pendingBytes);
+    return taken;
+  }
+
+  #countPending(bytes: number): void {
+    this.#pendingBytes += bytes;
+    this.#engine.counts.bufferedBytes += bytes;
+    this.#updateFlow();
+  }
+
+  #updateFlow(): void {
+    const pendingMax = this.#engine.limits.pipelinedMax * pipelinedRequestBytes;
+    const mustPause = this.#isBodyPaused || this.#pendingBytes > pendingMax;
+    if (mustPause === this.#isPaused) return;
+    this.#isPaused = mustPause;
+    if (mustPause) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  #drained(): void {
+    if (this.#exchange !== undefined) this.#exchange.clientDrained();
+    else if (this.#mode === 'requests') this.#advance();
+  }
+
+  // ---- ends -----------------------------------------------------------------------------------
+
+  #clientEnded(): void {
+    this.hasEnded = true;
+    if (this.#mode === 'tunnel') {
+      this.#exchange?.tunnelEndedByClient();
+    } else if (this.#decoder !== undefined && this.#mode === 'requests') {
+      // A body that is cut short must not be completed, and nobody waits for an answer to it.
+      if (this.#exchange !== undefined) this.#exchange.clientGone();
+      else this.destroy();
+    } else if (this.#parser.hasPartialHead && this.#mode === 'requests') {
+      this.destroy();
+    } else {
+      this.#settle();
+    }
+  }
+
+  /** FIN, then a while in which the client may read: unread bytes would turn the FIN into RST. */
+  #closeAfterAnswer(): void {
+    if (this.#mode === 'closing' || this.#mode === 'closed') return;
+    const { counts, limits } = this.#engine;
+    this.#mode = 'closing';
+    counts.lingering += 1;
+    this.#decoder = undefined;
+    this.#takePending();
+    this.#isBodyPaused = false;
+    this.#updateFlow();
+    this.flush();
+    this.#socket.end();
+    this.#lingerUnsent = this.unsentBytes;
+    this.#lingerLeftMs = limits.keepAliveTimeoutMs;
+    if (counts.lingering > lingeringMax) this.destroy();
+    else this.#wait('linger', lingerMs);
+  }
+
+  /** A slow reader may take its time for the last answer, as long as it takes something. */
+  #lingered(): void {
+    const unsent = this.unsentBytes;
+    if (unsent < this.#lingerUnsent) this.#lingerLeftMs = this.#engine.limits.keepAliveTimeoutMs;
+    else this.#lingerLeftMs -= lingerMs;
+    this.#lingerUnsent = unsent;
+    if (unsent === 0 || this.#lingerLeftMs <= 0) this.destroy();
+    else this.#wait('linger', lingerMs);
+  }
+
+  #gone(): void {
+    if (this.#mode === 'closed') return;
+    if (this.#mode === 'closing') this.#engine.counts.lingering -= 1;
+    this.#mode = 'closed';
+    this.#waitForNothing();
+    this.#takePending();
+    this.#decoder = undefined;
+    this.#exchange?.clientGone();
+    this.#closed(this);
+  }
+
+  // ---- deadlines ------------------------------------------------------------------------------
+
+  #expired(): void {
+    const phase = this.#phase;
+    this.#phase = 'none';
+    switch (phase) {
+      case 'head':
+        // Silence is no request: a 408 could be taken for the answer to a later one (RQ-295).
+        if (this.#parser.hasPartialHead) this.#refuse('BadRequestTimeout', 408, 'head timed out');
+        else this.#closeAfterAnswer();
+        return;
+      case 'keep-alive':
+        this.#closeAfterAnswer();
+        return;
+      case 'body':
+        this.#bodyTimedOut();
+        return;
+      case 'linger':
+        this.#lingered();
+        return;
+      case 'none':
+        return;
+    }
+  }
+
+  /** The client is only late for what we were ready to read. */
+  #bodyTimedOut(): void {
+    const { bodyTimeoutMs } = this.#engine.limits;
+    const leftMs = this.#bodyActiveMs + bodyTimeoutMs - this.#engine.clock.nowMs();
+    if (this.#isPaused) this.#wait('body', bodyTimeoutMs);
+    else if (leftMs > 0) this.#wait('body', leftMs);
+    else if (this.#exchange !== undefined) this.#exchange.requestTimedOut();
+    else this.destroy();
+  }
+
+  #waitForBody(): void {
+    this.#bodyActiveMs = this.#engine.clock.nowMs();
+    this.#wait('body', this.#engine.limits.bodyTimeoutMs);
+  }
+
+  #wait(phase: Phase, delayMs: number): void {
+    this.#phase = phase;
+    this.#engine.deadlines.arm(this.#deadline, delayMs);
+  }
+
+  #waitForNothing(): void {
+    this.#phase = 'none';
+    this.#engine.deadlines.disarm(this.#deadline);
+  }
+
+  /** A bug on this connection ends this connection, not the worker. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#engine.observer.bugFound(error);
+      this.#socket.destroy();
+    }
+  }
+}
+
+const noBytes = Buffer.alloc(0);

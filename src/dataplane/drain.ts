@@ -1,0 +1,45 @@
+// Telling clients to leave (contract: `--drain-delay`, `--drain-timeout`). While it lasts new
+// connections are accepted, because kube-proxy goes on sending them to the only proxy of a node, and
+// every answer says `Connection: close`. It is over as soon as nothing is in flight after the delay,
+// at the latest at the timeout. In the last part of a drain that never gets quiet nothing new is
+// accepted, so that what is in flight can end instead of being cut.
+import { Deadline } from './deadlines.ts';
+import type { Deadlines } from './deadlines.ts';
+
+export type DrainOptions = { readonly delayMs: number; readonly timeoutMs: number };
+
+export type DrainSteps = {
+  /** Exchanges in flight, and answers that have not left yet. */
+  readonly inFlight: () => number;
+  readonly closeIdleConnections: () => void;
+  readonly stopAccepting: () => void;
+};
+
+/** How often a drain looks whether nothing is in flight any more. */
+const lookMs = 25;
+/** Share of the time between delay and timeout in which connections are still accepted. */
+const acceptingShare = 0.5;
+
+/** Resolves when it is over; the caller closes what is left. */
+export function drain(
+  deadlines: Deadlines,
+  options: DrainOptions,
+  steps: DrainSteps,
+): Promise<void> {
+  const startedMs = deadlines.nowMs();
+  const timeoutMs = Math.max(options.delayMs, options.timeoutMs);
+  const acceptingMs = options.delayMs + acceptingShare * (timeoutMs - options.delayMs);
+  return new Promise((resolve) => {
+    const look = new Deadline(() => {
+      const elapsedMs = deadlines.nowMs() - startedMs;
+      steps.closeIdleConnections();
+      if (steps.inFlight() === 0 || elapsedMs >= timeoutMs) {
+        resolve();
+        return;
+      }
+      if (elapsedMs >= acceptingMs) steps.stopAccepting();
+      deadlines.arm(look, lookMs);
+    });
+    deadlines.arm(look, options.delayMs);
+  });
+}

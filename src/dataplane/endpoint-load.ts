@@ -1,0 +1,33 @@
+// How busy endpoints are, from the counters that all workers share. One view serves a worker: the
+// exchange that picks says which endpoints it has tried, so that no closure is made per request.
+import type { Endpoint, LoadView } from '../route/index.ts';
+import type { SlotView } from '../telemetry/index.ts';
+
+const noneTried: ReadonlySet<string> = new Set();
+
+export class EndpointLoads implements LoadView {
+  readonly #slots: SlotView;
+  /** Endpoint ids that the exchange which picks now does not want again. */
+  tried: ReadonlySet<string> = noneTried;
+
+  constructor(slots: SlotView) {
+    this.#slots = slots;
+  }
+
+  readonly load = (endpoint: Endpoint): number =>
+    Atomics.load(this.#slots.cells.endpoint, this.#slots.offset('endpoint', endpoint.id));
+
+  readonly isExcluded = (endpoint: Endpoint): boolean => this.tried.has(endpoint.id);
+
+  /** Counts a request in flight; the cell that is returned has to be counted down again. */
+  countUp(endpoint: Endpoint): number {
+    const cell = this.#slots.offset('endpoint', endpoint.id);
+    Atomics.add(this.#slots.cells.endpoint, cell, 1);
+    return cell;
+  }
+
+  /** Takes the cell, not the endpoint: the key may have lost its slot meanwhile. */
+  countDown(cell: number): void {
+    Atomics.sub(this.#slots.cells.endpoint, cell, 1);
+  }
+}

@@ -1,0 +1,50 @@
+// What all connections of one worker share. The current table is a pointer that `publish` swaps; an
+// exchange reads it once (A5). Everything else here is live state or a limit, keyed by stable names
+// so that it survives every snapshot.
+import type { Clock, Random } from '../lib/clock.ts';
+import type { RouteTable } from '../route/index.ts';
+import type { SlotView } from '../telemetry/index.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { EndpointLoads } from './endpoint-load.ts';
+import type { HeadLimits } from './http1/limits.ts';
+import type { DataplaneLimits } from './limits.ts';
+import type { ExchangeObserver } from './observer.ts';
+import type { Pools } from './pool.ts';
+import type { TrustedSources } from './trusted-sources.ts';
+
+/** Makers of ids for requests that bring none. */
+export type IdMakers = {
+  readonly requestId: () => string;
+  /** A W3C traceparent. */
+  readonly traceparent: () => string;
+};
+
+/** Live counts; the invariant is that each is zero when nothing is open. */
+export type Counts = {
+  connections: number;
+  /** Exchanges and tunnels in flight. */
+  exchanges: number;
+  lingering: number;
+  /** Bytes that wait in our memory: kept request bodies, pipelined requests, unsent answers. */
+  bufferedBytes: number;
+};
+
+export type Engine = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly deadlines: Deadlines;
+  readonly slots: SlotView;
+  readonly loads: EndpointLoads;
+  readonly limits: DataplaneLimits;
+  readonly headLimits: HeadLimits;
+  readonly trusted: TrustedSources;
+  readonly observer: ExchangeObserver;
+  readonly ids: IdMakers;
+  readonly pools: Pools;
+  readonly counts: Counts;
+  /** Now as a Date field says it (RFC 9110 5.6.7). */
+  readonly httpDate: () => string;
+  /** Undefined before the first `publish`. */
+  table: RouteTable | undefined;
+  isDraining: boolean;
+};

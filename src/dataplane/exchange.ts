@@ -1,0 +1,545 @@
+// One HTTP request with its response: the place where all branches of a request are seen together.
+// Admission, decision, attempts with their retries, the answer's way back, and one idempotent
+// teardown (A10). The table is read once, when the request has come (A5); an endpoint is authorised
+// when it is picked. After the first byte of an answer went out nothing is ever retried.
+import { assert } from '../lib/assert.ts';
+import { backoffMs } from '../lib/backoff.ts';
+import type {
+  Backend,
+  Destination,
+  Endpoint,
+  RouteTable,
+  Source,
+  Split,
+  VirtualHost,
+} from '../route/index.ts';
+import { authorise, decide, pickBackend, pickEndpoint, sourceOf } from '../route/index.ts';
+import { admissionOf, bodyBytesMaxOf } from './admission.ts';
+import { AnswerWriter } from './answer.ts';
+import type { Client, ConnectionFate } from './client.ts';
+import { Deadline } from './deadlines.ts';
+import type { Engine } from './engine.ts';
+import type { Fields } from './http1/fields.ts';
+import { interimResponsesMax } from './http1/limits.ts';
+import type { Reject } from './http1/reject.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import type { HttpResponseHead } from './http1/response-head.ts';
+import type { ExchangeFacts, ExchangeOutcome } from './observer.ts';
+import { failureReason, reasonStatus, refusalText } from './refusals.ts';
+import type { Reason } from './refusals.ts';
+import { RequestBody } from './request-body.ts';
+import { renderUpstreamHead, requestIdOf, traceparentOf } from './request-fields.ts';
+import { depositRequest, withdrawRetry } from './retry-budget.ts';
+import type { AttemptFailure } from './retry-policy.ts';
+import { isIdempotent, mayRetry, retryBackoff } from './retry-policy.ts';
+import { Tunnel } from './tunnel.ts';
+import type { UpstreamConnection, UpstreamFailure, UpstreamUser } from './upstream.ts';
+
+export type ExchangeOptions = {
+  readonly engine: Engine;
+  readonly client: Client;
+  readonly table: RouteTable;
+  readonly head: HttpRequestHead;
+  readonly remoteAddress: string;
+  /** There is no body, or it is empty. */
+  readonly isBodyComplete: boolean;
+};
+
+type Attempt = {
+  readonly endpoint: Endpoint;
+  readonly connection: UpstreamConnection;
+  readonly isReused: boolean;
+  /** Its in-flight counter, as it was when it was counted up. */
+  readonly loadCell: number;
+  readonly startedMs: number;
+};
+
+export class Exchange implements UpstreamUser, ExchangeFacts {
+  readonly source: Source;
+  readonly remoteAddress: string;
+  readonly servicePort: number;
+  readonly hostname: string;
+  readonly method: string;
+  readonly path: string;
+  readonly requestId: string;
+  readonly traceparent: string;
+  readonly startedMs: number;
+  host: VirtualHost | undefined;
+  backend: Backend | undefined;
+  endpoint: Endpoint | undefined;
+  destination: Destination | undefined;
+  reason: Reason | undefined;
+  attempts = 0;
+  firstByteMs: number | undefined;
+  durationMs = 0;
+
+  readonly #engine: Engine;
+  readonly #client: Client;
+  readonly #table: RouteTable;
+  readonly #head: HttpRequestHead;
+  readonly #body: RequestBody;
+  readonly #answer: AnswerWriter;
+  readonly #idle = new Deadline(() => this.#idleExpired());
+  /** The back-off before a retry, or the per-try timeout: never both. */
+  readonly #wait = new Deadline(() => this.#waitExpired());
+  #total: Deadline | undefined;
+  readonly #retries = { total: 0, afterSent: 0 };
+  readonly #tried = new Set<string>();
+  #attempt: Attempt | undefined;
+  #tunnel: Tunnel | undefined;
+  #upstreamHead: string | undefined;
+  #bodyBytesMax = Infinity;
+  #wantsFreshConnection = false;
+  #interims = 0;
+  #activeMs: number;
+  #isFinished = false;
+
+  constructor(options: ExchangeOptions) {
+    const { engine, head } = options;
+    this.#engine = engine;
+    this.#client = options.client;
+    this.#table = options.table;
+    this.#head = head;
+    this.#body = new RequestBody(head.framing, options.isBodyComplete, engine.counts);
+    this.#answer = new AnswerWriter(options.client, engine, head);
+    this.source = sourceOf(options.table, options.remoteAddress);
+    this.remoteAddress = options.remoteAddress;
+    this.servicePort = head.servicePort;
+    this.hostname = head.hostname;
+    this.method = head.method;
+    this.path = head.path;
+    this.requestId = requestIdOf(engine, head);
+    this.traceparent = traceparentOf(engine, head);
+    this.startedMs = engine.clock.nowMs();
+    this.#activeMs = this.startedMs;
+  }
+
+  get answeredRequest(): { readonly method: string; readonly upgrade: string | undefined } {
+    return this.#head;
+  }
+
+  get status(): number {
+    return this.#answer.status;
+  }
+
+  get requestBytes(): number {
+    return this.#body.bytes + (this.#tunnel?.fromClientBytes ?? 0);
+  }
+
+  get responseBytes(): number {
+    return this.#answer.bytes + (this.#tunnel?.fromUpstreamBytes ?? 0);
+  }
+
+  // ---- the way of a request -------------------------------------------------------------------
+
+  start(): void {
+    const { observer, counts } = this.#engine;
+    const decision = decide(this.#table, this.#head);
+    const refusal = admissionOf(this.#engine, this.#head);
+    // The host is known before anything is told, so that what is counted up is counted down.
+    this.host = decision.host;
+    counts.exchanges += 1;
+    observer.exchangeStarted(this);
+    if (refusal !== undefined) this.#refuse(refusal);
+    else if (this.#head.maxForwards === 0) this.#answerHere();
+    else if (decision.kind === 'refuse') this.#refuse(decision.reason);
+    else this.#forward(decision.host, decision.split);
+  }
+
+  /** Chooses the backend, which all attempts keep to, and makes the first attempt. */
+  #forward(host: VirtualHost, split: Split): void {
+    const framing = this.#head.framing;
+    this.#bodyBytesMax = bodyBytesMaxOf(this.#engine, host.rules);
+    if (framing.kind === 'length' && framing.length > this.#bodyBytesMax) {
+      this.#refuse('BadRequestBodyTooLarge');
+      return;
+    }
+    const { slots, deadlines, clock } = this.#engine;
+    const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
+    this.backend = pickBackend(split, turn);
+    depositRequest(this.#budget(host), host.rules.retryBudgetPercent, clock.wallMs());
+    deadlines.arm(this.#idle, this.#idleTimeoutMs());
+    if (host.rules.timeoutMs !== undefined) {
+      this.#total = new Deadline(() => this.#timedOut('TimeoutRequest'));
+      deadlines.arm(this.#total, host.rules.timeoutMs);
+    }
+    this.#try();
+  }
+
+  /** One attempt: pick, authorise, connect, send. */
+  #try(): void {
+    const backend = this.backend;
+    assert(backend !== undefined, 'an attempt without a backend');
+    const endpoint = this.#pick(backend);
+    if (endpoint === undefined) {
+      this.#refuse('NoEndpoints');
+      return;
+    }
+    const verdict = authorise(this.#table, this.source, endpoint, this.#head);
+    this.endpoint = endpoint;
+    this.destination = verdict.destination;
+    // Retries repeat the decision for another pod; only a change of mind is news.
+    if (this.attempts === 0 || verdict.kind === 'deny') {
+      this.#engine.observer.policyDecided(this, verdict);
+    }
+    if (verdict.kind === 'deny') this.#refuse(verdict.reason);
+    // Plain text to a pod that expects TLS or HTTP/2 would be wrong twice over.
+    else if (backend.scheme !== 'http') this.#refuse('UpstreamProtocol');
+    else this.#open(endpoint);
+  }
+
+  /** Endpoints already tried are avoided while there are others. */
+  #pick(backend: Backend): Endpoint | undefined {
+    const { loads, random } = this.#engine;
+    loads.tried = this.#tried;
+    const picked = pickEndpoint(backend, loads, random);
+    if (picked !== undefined || this.#tried.size === 0) return picked;
+    this.#tried.clear();
+    return pickEndpoint(backend, loads, random);
+  }
+
+  #open(endpoint: Endpoint): void {
+    const { pools, loads, limits, deadlines, clock } = this.#engine;
+    const rules = this.host?.rules;
+    this.attempts += 1;
+    const idle = this.#wantsFreshConnection ? undefined : pools.take(endpoint);
+    const connection =
+      idle ?? pools.open(endpoint, rules?.connectTimeoutMs ?? limits.connectTimeoutMs);
+    this.#attempt = {
+      endpoint,
+      connection,
+      isReused: idle !== undefined,
+      loadCell: loads.countUp(endpoint),
+      startedMs: clock.nowMs(),
+    };
+    connection.use(this);
+    const tryMs = rules?.perTryTimeoutMs;
+    if (tryMs !== undefined) deadlines.arm(this.#wait, tryMs);
+    if (idle !== undefined) this.#send(connection);
+  }
+
+  #send(connection: UpstreamConnection): void {
+    this.#touch();
+    this.#upstreamHead ??= renderUpstreamHead(this.#engine, this.#head, this);
+    connection.cork();
+    connection.write(this.#upstreamHead);
+    const isFlowing = this.#body.sendTo(connection, this.#isRepeatable());
+    if (isFlowing) this.#client.resumeReading();
+    else this.#client.pauseReading();
+    // A body that is still being read joins the head in one write, when the read ends.
+    if (!this.#client.isReading) connection.flush();
+  }
+
+  // ---- from the client ------------------------------------------------------------------------
+
+  requestData(buffer: Buffer, start: number, end: number): void {
+    if (this.#isFinished) return;
+    this.#touch();
+    if (this.#body.bytes + end - start > this.#bodyBytesMax) {
+      this.#refuse('BadRequestBodyTooLarge');
+    } else if (!this.#body.add(buffer, start, end)) {
+      this.#client.pauseReading();
+    }
+  }
+
+  requestEnded(trailers: Fields | undefined): void {
+    if (!this.#isFinished) this.#body.complete(trailers);
+  }
+
+  /** All that one read of the client brought has been told. */
+  clientReadEnded(): void {
+    this.#attempt?.connection.flush();
+  }
+
+  /** The body breaks the rules of its framing: it must not be completed. */
+  requestRejected(reject: Reject): void {
+    this.#refuse(reject.reason, reject.status);
+  }
+
+  requestTimedOut(): void {
+    this.#refuse('BadRequestTimeout');
+  }
+
+  /** The client left, or cut its own request short: the upstream exchange is cancelled at once. */
+  clientGone(): void {
+    this.#finish('cancelled', 'cut');
+  }
+
+  clientDrained(): void {
+    this.#touch();
+    this.#answer.clearWaiting();
+    if (this.#tunnel !== undefined) this.#tunnel.clientDrained();
+    else this.#attempt?.connection.resume();
+  }
+
+  tunnelFromClient(data: Buffer): void {
+    this.#tunnel?.fromClient(data);
+  }
+
+  tunnelEndedByClient(): void {
+    this.#tunnel?.clientEnded();
+  }
+
+  // ---- from upstream --------------------------------------------------------------------------
+
+  upstreamConnected(): void {
+    const attempt = this.#attempt;
+    if (attempt !== undefined) this.#send(attempt.connection);
+  }
+
+  upstreamDrained(): void {
+    this.#touch();
+    this.#client.resumeReading();
+  }
+
+  interimAnswered(head: HttpResponseHead): void {
+    this.#touch();
+    this.#interims += 1;
+    if (this.#interims > interimResponsesMax) {
+      this.#failAttempt('UpstreamProtocol', { kind: 'protocol', isUnsent: false });
+      return;
+    }
+    // RFC 9110 15.2: never to 1.0 clients; a 100 that nobody waits for says nothing.
+    if (this.#head.version === 10) return;
+    if (head.status === 100 && !this.#head.expectsContinue) return;
+    this.#answer.interim(head);
+  }
+
+  answered(head: HttpResponseHead): void {
+    this.#touch();
+    const failure: AttemptFailure = { kind: 'status', status: head.status, isUnsent: false };
+    if (asksForPatience(head) || !this.#mayTryAgain(failure)) {
+      this.#engine.deadlines.disarm(this.#wait);
+      this.#body.stopHolding();
+      this.firstByteMs = this.#engine.clock.nowMs() - this.startedMs;
+      this.#answer.begin(head, this.#closesAfterAnswer());
+      return;
+    }
+    this.#endAttempt(head.status, undefined);
+    this.#tryAgain(failure);
+  }
+
+  answerData(buffer: Buffer, start: number, end: number): void {
+    this.#touch();
+    if (!this.#answer.data(buffer.subarray(start, end))) this.#attempt?.connection.pause();
+  }
+
+  answerEnded(trailers: Fields | undefined): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    this.#answer.end(trailers);
+    this.#attempt = undefined;
+    this.#recordAttempt(attempt, this.#answer.status, undefined);
+    attempt.connection.release(this.#body.isComplete);
+    this.#finish('answered', this.#answer.closes ? 'close' : 'keep');
+  }
+
+  upstreamReadEnded(): void {
+    this.#client.flush();
+  }
+
+  upstreamFailed(failure: UpstreamFailure): void {
+    const reason = failureReason(failure.kind);
+    const kind = failure.kind === 'connect-timeout' ? 'connect' : failure.kind;
+    this.#failAttempt(reason, { kind, isUnsent: failure.isUnsent });
+  }
+
+  switched(head: HttpResponseHead, rest: Buffer): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    this.#disarm();
+    this.#answer.begin(head, true);
+    const tunnel = new Tunnel(this.#client, attempt.connection, () => this.#tunnelEnded());
+    this.#tunnel = tunnel;
+    for (const waiting of this.#client.startTunnel()) tunnel.fromClient(waiting);
+    if (rest.length > 0) tunnel.fromUpstream(rest);
+    this.#client.flush();
+    if (this.#client.hasEnded) tunnel.clientEnded();
+  }
+
+  tunnelData(data: Buffer): void {
+    this.#tunnel?.fromUpstream(data);
+  }
+
+  tunnelEnded(): void {
+    this.#tunnel?.upstreamEnded();
+  }
+
+  // ---- failure and end ------------------------------------------------------------------------
+
+  #failAttempt(reason: Reason, how: Omit<AttemptFailure, 'status'>): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    const failure: AttemptFailure = { ...how, status: reasonStatus(reason) };
+    this.#endAttempt(failure.status, reason);
+    if (this.#answer.hasBegun || !this.#mayTryAgain(failure)) {
+      this.#refuse(reason);
+      return;
+    }
+    // One stale connection means that its siblings may be stale as well.
+    const wasStale = attempt.isReused && failure.kind === 'reset';
+    if (wasStale) this.#wantsFreshConnection = true;
+    this.#tryAgain(failure, wasStale);
+  }
+
+  /** All conditions of a retry; the budget comes last, because asking takes from it. */
+  #mayTryAgain(failure: AttemptFailure): boolean {
+    const host = this.host;
+    if (host === undefined || this.#answer.hasBegun || this.#answer.hasInterim) return false;
+    if (!this.#body.isReplayable) return false;
+    if (!mayRetry(host.rules, this.#isRepeatable(), this.#retries, failure)) return false;
+    if (withdrawRetry(this.#budget(host), this.#engine.clock.wallMs())) return true;
+    this.#engine.observer.retryBudgetExhausted(this);
+    return false;
+  }
+
+  /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */
+  #tryAgain(failure: AttemptFailure, wasStale = false): void {
+    const { deadlines, random, observer } = this.#engine;
+    this.#retries.total += 1;
+    if (!failure.isUnsent) this.#retries.afterSent += 1;
+    if (this.endpoint !== undefined) this.#tried.add(this.endpoint.id);
+    observer.retryStarted(this);
+    const hasOthers = (this.backend?.endpoints.length ?? 0) > this.#tried.size;
+    if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
+    else deadlines.arm(this.#wait, backoffMs(this.#retries.total, retryBackoff, random));
+  }
+
+  #waitExpired(): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) {
+      this.#try();
+      return;
+    }
+    const isUnsent = !attempt.connection.isSent;
+    this.#failAttempt('TimeoutRequest', { kind: 'try-timeout', isUnsent });
+  }
+
+  #idleExpired(): void {
+    const { deadlines, clock } = this.#engine;
+    const leftMs = this.#activeMs + this.#idleTimeoutMs() - clock.nowMs();
+    if (leftMs > 0) deadlines.arm(this.#idle, leftMs);
+    else this.#timedOut('TimeoutIdle');
+  }
+
+  #timedOut(reason: Reason): void {
+    if (this.#attempt !== undefined) this.#endAttempt(reasonStatus(reason), reason);
+    this.#refuse(reason);
+  }
+
+  #answerHere(): void {
+    this.#answer.own({ status: 200, reason: undefined, text: '', closes: this.#closesAfterOwn() });
+    this.#finish('refused', this.#answer.closes ? 'close' : 'keep');
+  }
+
+  /** Answers with a reason of our own – or breaks off, when an answer has begun already. */
+  #refuse(reason: Reason, status = reasonStatus(reason)): void {
+    if (this.#isFinished) return;
+    this.reason = reason;
+    if (this.#answer.hasBegun) {
+      this.#finish('broken', 'cut');
+      return;
+    }
+    const closes = reason.startsWith('BadRequest') || this.#closesAfterOwn();
+    this.#answer.own({ status, reason, text: refusalText(reason, this), closes });
+    this.#finish('refused', closes ? 'close' : 'keep');
+  }
+
+  #closesAfterOwn(): boolean {
+    const isSkippable = this.#body.isComplete || this.#client.canSkipBody;
+    return !isSkippable || this.#closesForClient() || this.#head.version === 10;
+  }
+
+  /** A request that goes on while its answer begins may never end: the connection is not kept. */
+  #closesAfterAnswer(): boolean {
+    return !this.#body.isComplete || this.#closesForClient();
+  }
+
+  #closesForClient(): boolean {
+    return !this.#head.isKeepAlive || this.#engine.isDraining;
+  }
+
+  #tunnelEnded(): void {
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    if (attempt !== undefined) this.#recordAttempt(attempt, this.#answer.status, undefined);
+    this.#finish('answered', 'close');
+  }
+
+  /** Cuts the attempt's connection and counts it. */
+  #endAttempt(status: number, reason: Reason | undefined, isCancelled = false): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    this.#attempt = undefined;
+    this.#engine.deadlines.disarm(this.#wait);
+    this.#body.detach();
+    attempt.connection.destroy();
+    this.#recordAttempt(attempt, status, reason, isCancelled);
+  }
+
+  #recordAttempt(
+    attempt: Attempt,
+    status: number,
+    reason: Reason | undefined,
+    isCancelled = false,
+  ): void {
+    const { loads, observer, clock } = this.#engine;
+    loads.countDown(attempt.loadCell);
+    assert(this.backend !== undefined, 'an attempt without a backend');
+    observer.attemptFinished(this, {
+      backend: this.backend,
+      endpoint: attempt.endpoint,
+      destination: this.destination,
+      status,
+      reason,
+      durationMs: clock.nowMs() - attempt.startedMs,
+      isCancelled,
+    });
+  }
+
+  /** The one end of every exchange (A10): idempotent, and detaches all that was attached. */
+  #finish(outcome: ExchangeOutcome, fate: ConnectionFate): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.#endAttempt(this.#answer.status, this.reason, true);
+    this.#disarm();
+    this.#body.stopHolding();
+    this.#answer.clearWaiting();
+    const { counts, clock, observer } = this.#engine;
+    counts.exchanges -= 1;
+    this.durationMs = clock.nowMs() - this.startedMs;
+    observer.exchangeFinished(this, outcome);
+    this.#client.exchangeEnded(fate);
+  }
+
+  #disarm(): void {
+    const { deadlines } = this.#engine;
+    deadlines.disarm(this.#idle);
+    deadlines.disarm(this.#wait);
+    if (this.#total !== undefined) deadlines.disarm(this.#total);
+  }
+
+  #touch(): void {
+    this.#activeMs = this.#engine.clock.nowMs();
+  }
+
+  #idleTimeoutMs(): number {
+    return this.host?.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
+  }
+
+  #isRepeatable(): boolean {
+    return isIdempotent(this.method, this.#head.fields.has('idempotency-key'));
+  }
+
+  #budget(host: VirtualHost): { readonly cells: Int32Array; readonly offset: number } {
+    const { slots } = this.#engine;
+    const offset = slots.offset('service', `${host.namespace}/${host.service}`);
+    return { cells: slots.cells.service, offset };
+  }
+}
+
+/** An endpoint that names a time to wait is not asked again at once: the client is told. */
+function asksForPatience(head: HttpResponseHead): boolean {
+  const after = head.fields.get('retry-after');
+  return after !== undefined && after !== '0';
+}

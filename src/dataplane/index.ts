@@ -1,0 +1,23 @@
+// Door of `dataplane`: one worker's sockets, from a route table to bytes. What it tells comes through
+// the observer; what it needs of clock, chance and network it is given.
+export { startDataplane } from './dataplane.ts';
+export type {
+  Dataplane,
+  DataplaneEvents,
+  DataplaneOptions,
+  DataplaneState,
+} from './dataplane.ts';
+export type { DrainOptions } from './drain.ts';
+export type { IdMakers } from './engine.ts';
+export type { DataplaneLimits } from './limits.ts';
+export type { ListenerState } from './listener.ts';
+export { nodeNetwork } from './node-network.ts';
+export { silentObserver } from './observer.ts';
+export type {
+  AttemptFacts,
+  ExchangeFacts,
+  ExchangeObserver,
+  ExchangeOutcome,
+  RejectFacts,
+} from './observer.ts';
+export type { Reason } from './refusals.ts';

@@ -1,0 +1,53 @@
+// The numbers that bound what a client or a pod can make a worker do (A9). The defaults that users
+// may change come from the flags of `weft proxy` and are given by the caller; the constants below
+// are ours alone.
+
+/** Settings of the worker, all resolved: the data plane knows no default of theirs. */
+export type DataplaneLimits = {
+  readonly headBytesMax: number;
+  readonly targetBytesMax: number;
+  readonly fieldsMax: number;
+  readonly pipelinedMax: number;
+  readonly connectionsMax: number;
+  readonly requestBodyBytesMax: number | undefined;
+  readonly bufferedBytesMax: number;
+  readonly headTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+};
+
+/** A request body up to this size is kept, so that the request can be sent again. */
+export const replayBytesMax = 64 * 1024;
+
+/**
+ * After a refusal the rest of the request's body is read and dropped up to this size, so that the
+ * connection stays usable; a longer one costs the client its connection.
+ */
+export const discardBytesMax = 64 * 1024;
+
+/**
+ * A pipelined request waits as bytes, unparsed, because its turn decides which table it sees. This
+ * is the smallest size that one is assumed to have when `pipelinedMax` becomes bytes.
+ */
+export const pipelinedRequestBytes = 512;
+
+/** Own entries in Via at which a request is taken for a loop (contract §4). */
+export const viaEntriesMax = 8;
+
+/** After the last answer on a connection that is to close: time for the client to read it. */
+export const lingerMs = 2_000;
+
+/** Connections that linger at the same time; more are cut. */
+export const lingeringMax = 1_024;
+
+/** Idle upstream connections kept for one endpoint, and for how long: most servers wait longer. */
+export const idlePerEndpointMax = 64;
+export const upstreamIdleMs = 30_000;
+
+/** Below this a queue of unsent bytes counts as sent when the next pipelined request starts. */
+export const unsentBytesMax = 64 * 1024;
+
+/** While draining, a new connection without a request is left open for so long. */
+export const firstRequestMs = 1_000;

@@ -1,0 +1,152 @@
+// The listeners of a worker follow the table: they open when a port appears and stop accepting when
+// it goes, without a restart. One port may be opened on several addresses; it counts as open when
+// all of them are. Accepted connections outlive their listener.
+import type { Network, NetworkListener, NetworkSocket } from '../lib/network.ts';
+import type { ListenerSpec } from '../snapshot/index.ts';
+import type { Deadlines } from './deadlines.ts';
+import { Deadline } from './deadlines.ts';
+import { errorCode, listenFault } from './node-error.ts';
+
+/** A listener that could not be opened is tried again after this. */
+const reopenMs = 1_000;
+
+export type ListenerState = {
+  readonly servicePort: number;
+  readonly targetPort: number;
+  /** The port that is really listened on; differs from targetPort when that is 0 (tests). */
+  readonly openPort: number | undefined;
+  readonly isOpen: boolean;
+  /** Why it is not open. */
+  readonly failure: string | undefined;
+};
+
+export type ListenersOptions = {
+  readonly network: Network;
+  readonly deadlines: Deadlines;
+  readonly bindAddresses: readonly string[];
+  readonly reusePort: boolean;
+  readonly accepted: (socket: NetworkSocket, servicePort: number) => void;
+  /** One has opened, failed or closed. */
+  readonly changed: () => void;
+};
+
+export class Listeners {
+  readonly #options: ListenersOptions;
+  readonly #byTarget = new Map<number, Listener>();
+
+  constructor(options: ListenersOptions) {
+    this.#options = options;
+  }
+
+  /** Opens what is missing, closes what is gone. */
+  follow(specs: readonly ListenerSpec[]): void {
+    const wanted = new Map(specs.map((spec) => [spec.targetPort, spec.servicePort]));
+    for (const [targetPort, listener] of this.#byTarget) {
+      if (wanted.get(targetPort) === listener.servicePort) continue;
+      listener.close();
+      this.#byTarget.delete(targetPort);
+    }
+    for (const spec of specs) {
+      if (this.#byTarget.has(spec.targetPort)) continue;
+      this.#byTarget.set(spec.targetPort, new Listener(spec, this.#options));
+    }
+  }
+
+  states(): readonly ListenerState[] {
+    return [...this.#byTarget.values()].map((listener) => listener.state());
+  }
+
+  close(): void {
+    for (const listener of this.#byTarget.values()) listener.close();
+    this.#byTarget.clear();
+  }
+}
+
+type Opening = {
+  readonly address: string;
+  readonly retry: Deadline;
+  listener: NetworkListener | undefined;
+  isOpen: boolean;
+  failure: string | undefined;
+};
+
+/** One port on all bind addresses. */
+class Listener {
+  readonly servicePort: number;
+  readonly #targetPort: number;
+  readonly #options: ListenersOptions;
+  readonly #openings: readonly Opening[];
+  #isClosed = false;
+
+  constructor(spec: ListenerSpec, options: ListenersOptions) {
+    this.servicePort = spec.servicePort;
+    this.#targetPort = spec.targetPort;
+    this.#options = options;
+    this.#openings = options.bindAddresses.map((address) => this.#opening(address));
+    for (const opening of this.#openings) this.#open(opening);
+  }
+
+  state(): ListenerState {
+    const failed = this.#openings.find((opening) => opening.failure !== undefined);
+    return {
+      servicePort: this.servicePort,
+      targetPort: this.#targetPort,
+      openPort: this.#openings[0]?.listener?.port(),
+      isOpen: this.#openings.every((opening) => opening.isOpen),
+      failure: failed?.failure,
+    };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const opening of this.#openings) {
+      this.#options.deadlines.disarm(opening.retry);
+      opening.listener?.close();
+    }
+  }
+
+  #opening(address: string): Opening {
+    const opening: Opening = {
+      address,
+      retry: new Deadline(() => this.#open(opening)),
+      listener: undefined,
+      isOpen: false,
+      failure: undefined,
+    };
+    return opening;
+  }
+
+  #open(opening: Opening): void {
+    const { network, reusePort, accepted, changed } = this.#options;
+    const { address } = opening;
+    opening.listener = network.listen({ address, port: this.#targetPort, reusePort }, {
+      listening: () => {
+        opening.isOpen = true;
+        opening.failure = undefined;
+        changed();
+      },
+      failed: (error) => this.#failed(opening, error),
+      accepted: (socket) => accepted(socket, this.servicePort),
+    });
+  }
+
+  #failed(opening: Opening, error: Error): void {
+    if (this.#isClosed) return;
+    // Accepting that fails for want of descriptors goes on by itself when some are free again.
+    if (opening.isOpen && listenFault(error) === 'exhausted') return;
+    opening.isOpen = false;
+    opening.failure =
+      `listen on ${opening.address} port ${this.#targetPort} failed: ` +
+      `${errorCode(error) ?? 'unknown'} (hint: ${listenHints[listenFault(error)]})`;
+    opening.listener?.close();
+    this.#options.deadlines.arm(opening.retry, reopenMs);
+    this.#options.changed();
+  }
+}
+
+const listenHints = {
+  'in-use': 'another process uses the port, or the address is not of this host',
+  denied: 'the process may not open this port',
+  exhausted: 'the process is out of file descriptors or memory',
+  other: 'see the system log of the node',
+} as const;

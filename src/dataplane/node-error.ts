@@ -1,0 +1,27 @@
+// The one place that knows the error codes of node:net. Everything else sees a few words, from
+// which reason, status and log level are derived.
+
+/** What an error of a listening socket means: nothing to do about it now, or come back later. */
+export type ListenFault = 'in-use' | 'denied' | 'exhausted' | 'other';
+
+const listenFaults: ReadonlyMap<string, ListenFault> = new Map([
+  ['EADDRINUSE', 'in-use'],
+  ['EADDRNOTAVAIL', 'in-use'],
+  ['EACCES', 'denied'],
+  ['EPERM', 'denied'],
+  // Out of descriptors or buffers: accepting pauses and goes on by itself.
+  ['EMFILE', 'exhausted'],
+  ['ENFILE', 'exhausted'],
+  ['ENOBUFS', 'exhausted'],
+  ['ENOMEM', 'exhausted'],
+]);
+
+export function listenFault(error: Error): ListenFault {
+  return listenFaults.get(errorCode(error) ?? '') ?? 'other';
+}
+
+/** The code of a system error (`ECONNREFUSED`), for texts and logs. */
+export function errorCode(error: Error | null | undefined): string | undefined {
+  if (error === null || error === undefined || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}

@@ -1,0 +1,101 @@
+// What the data plane tells about itself, as plain data: metrics, access log and tap are built on it
+// elsewhere. An observer is called on the hot path: it counts and returns, it never waits or throws.
+import type {
+  Backend,
+  Destination,
+  Endpoint,
+  Source,
+  Verdict,
+  VirtualHost,
+} from '../route/index.ts';
+import type { Reason } from './refusals.ts';
+
+/**
+ * How an exchange ended: the answer of a pod went out whole · we answered ourselves · the client
+ * left first · it was broken off after the answer had begun.
+ */
+export type ExchangeOutcome = 'answered' | 'refused' | 'cancelled' | 'broken';
+
+/** One exchange; fields fill while it goes on and are final when it is finished. */
+export type ExchangeFacts = {
+  readonly source: Source;
+  /** Normalised address of the peer. */
+  readonly remoteAddress: string;
+  readonly servicePort: number;
+  readonly hostname: string;
+  readonly method: string;
+  readonly path: string;
+  readonly requestId: string;
+  readonly traceparent: string;
+  /** Undefined when no service has the name. */
+  readonly host: VirtualHost | undefined;
+  /** Of the last attempt. */
+  readonly backend: Backend | undefined;
+  readonly endpoint: Endpoint | undefined;
+  readonly destination: Destination | undefined;
+  /** What the client got; 0 = nothing. */
+  readonly status: number;
+  readonly reason: Reason | undefined;
+  readonly attempts: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** Monotonic. */
+  readonly startedMs: number;
+  /** Since start, when the first byte of the answer went out; undefined before. */
+  readonly firstByteMs: number | undefined;
+  readonly durationMs: number;
+};
+
+/** One try at one endpoint. */
+export type AttemptFacts = {
+  readonly backend: Backend;
+  readonly endpoint: Endpoint;
+  readonly destination: Destination | undefined;
+  /** Status of the pod's answer, or what its failure stands for (502, 504). */
+  readonly status: number;
+  readonly reason: Reason | undefined;
+  readonly durationMs: number;
+  readonly isCancelled: boolean;
+};
+
+/** A request that never became an exchange: its bytes were no valid request. */
+export type RejectFacts = {
+  readonly reason: Reason;
+  readonly status: number;
+  readonly remoteAddress: string;
+  readonly servicePort: number;
+  readonly detail: string;
+};
+
+export type ExchangeObserver = {
+  readonly connectionOpened: () => void;
+  readonly connectionClosed: () => void;
+  /** Over the limit of connections; answered 503 and closed. */
+  readonly connectionShed: () => void;
+  readonly exchangeStarted: (facts: ExchangeFacts) => void;
+  readonly policyDecided: (facts: ExchangeFacts, verdict: Verdict) => void;
+  readonly attemptFinished: (facts: ExchangeFacts, attempt: AttemptFacts) => void;
+  readonly retryStarted: (facts: ExchangeFacts) => void;
+  readonly retryBudgetExhausted: (facts: ExchangeFacts) => void;
+  readonly exchangeFinished: (facts: ExchangeFacts, outcome: ExchangeOutcome) => void;
+  readonly requestRejected: (facts: RejectFacts) => void;
+  /** A fault of ours; the connection it happened on is gone, everything else goes on. */
+  readonly bugFound: (error: unknown) => void;
+};
+
+const ignore = (): void => undefined;
+
+/** Sees nothing; for tests, and where only some of the events matter. */
+export const silentObserver: ExchangeObserver = {
+  connectionOpened: ignore,
+  connectionClosed: ignore,
+  connectionShed: ignore,
+  exchangeStarted: ignore,
+  policyDecided: ignore,
+  attemptFinished: ignore,
+  retryStarted: ignore,
+  retryBudgetExhausted: ignore,
+  exchangeFinished: ignore,
+  requestRejected: ignore,
+  bugFound: ignore,
+};

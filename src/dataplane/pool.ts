@@ -1,0 +1,103 @@
+// The pools of a worker: open connections per endpoint, idle ones kept for the next request, newest
+// first so that the tail of a burst closes by itself. It dials only the endpoint it is given, and
+// whoever gives it one took it from a table. Bounds: idle connections per endpoint, and their age.
+import type { Network } from '../lib/network.ts';
+import type { Endpoint } from '../route/index.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { HeadLimits } from './http1/limits.ts';
+import { idlePerEndpointMax, lingerMs } from './limits.ts';
+import { UpstreamConnection } from './upstream.ts';
+import type { UpstreamOwner } from './upstream.ts';
+
+export type PoolsOptions = {
+  readonly network: Network;
+  readonly deadlines: Deadlines;
+  readonly limits: HeadLimits;
+  readonly localAddress: string | undefined;
+  readonly bugFound: (error: unknown) => void;
+};
+
+export class Pools implements UpstreamOwner {
+  readonly #options: PoolsOptions;
+  readonly #idle = new Map<string, UpstreamConnection[]>();
+  readonly #open = new Set<UpstreamConnection>();
+
+  constructor(options: PoolsOptions) {
+    this.#options = options;
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  get idleCount(): number {
+    let sum = 0;
+    for (const list of this.#idle.values()) sum += list.length;
+    return sum;
+  }
+
+  /** An idle connection to the endpoint, or undefined. */
+  take(endpoint: Endpoint): UpstreamConnection | undefined {
+    const list = this.#idle.get(endpoint.id);
+    while (list !== undefined && list.length > 0) {
+      const connection = list.pop();
+      if (connection === undefined) break;
+      if (list.length === 0) this.#idle.delete(endpoint.id);
+      this.#options.deadlines.disarm(connection.deadline);
+      if (connection.isUsable) return connection;
+      connection.destroy();
+    }
+    return undefined;
+  }
+
+  /** A new connection; its user is told when it is connected or has failed. */
+  open(endpoint: Endpoint, connectTimeoutMs: number): UpstreamConnection {
+    const { network, deadlines, limits, localAddress } = this.#options;
+    const connection = new UpstreamConnection({
+      socket: network.connect({ address: endpoint.address, port: endpoint.port, localAddress }),
+      endpointId: endpoint.id,
+      limits,
+      owner: this,
+    });
+    this.#open.add(connection);
+    deadlines.arm(connection.deadline, connectTimeoutMs);
+    return connection;
+  }
+
+  keepIdle(connection: UpstreamConnection, idleMs: number): void {
+    const list = this.#idle.get(connection.endpointId) ?? [];
+    if (idleMs === 0 || list.length >= idlePerEndpointMax) {
+      connection.destroy();
+      return;
+    }
+    if (list.push(connection) === 1) this.#idle.set(connection.endpointId, list);
+    this.#options.deadlines.arm(connection.deadline, idleMs);
+  }
+
+  forget(connection: UpstreamConnection): void {
+    this.#options.deadlines.disarm(connection.deadline);
+    this.#open.delete(connection);
+    const list = this.#idle.get(connection.endpointId);
+    const index = list?.indexOf(connection) ?? -1;
+    if (list === undefined || index < 0) return;
+    list.splice(index, 1);
+    if (list.length === 0) this.#idle.delete(connection.endpointId);
+  }
+
+  connected(connection: UpstreamConnection): void {
+    this.#options.deadlines.disarm(connection.deadline);
+  }
+
+  forgetSoon(connection: UpstreamConnection): void {
+    this.#options.deadlines.arm(connection.deadline, lingerMs);
+  }
+
+  bugFound(error: unknown): void {
+    this.#options.bugFound(error);
+  }
+
+  /** Cuts everything. */
+  close(): void {
+    for (const connection of [...this.#open]) connection.destroy();
+  }
+}

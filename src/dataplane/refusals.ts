@@ -1,0 +1,80 @@
+// Everything that the data plane says itself instead of passing an answer on: the one table from
+// reason to status and text (contract §4). A text is one line that names the cause and the next
+// command to run; it holds no header value of the user, and of the path only what a shell takes
+// literally, because people paste the command.
+import type { Source } from '../route/index.ts';
+import type { UpstreamFailure } from './upstream.ts';
+
+type Refusal = { readonly status: number; readonly cause: string };
+
+const table = {
+  UnknownService: { status: 404, cause: 'no service of the mesh has this name on this port' },
+  SourceNotAllowed: { status: 403, cause: 'no TrafficTarget allows the caller' },
+  RouteNotAllowed: { status: 403, cause: 'a TrafficTarget allows the caller, but not this request' },
+  SourceUnknown: { status: 403, cause: 'the caller is no known workload of this node' },
+  NoEndpoints: { status: 503, cause: 'the service has no ready endpoint' },
+  NoBackendWeight: { status: 503, cause: 'all weights of the TrafficSplit are zero' },
+  Stopped: { status: 503, cause: 'its owner has stopped traffic to the service' },
+  UpstreamConnect: { status: 502, cause: 'no connection to an endpoint could be opened' },
+  UpstreamReset: { status: 502, cause: 'the endpoint closed the connection before it answered' },
+  UpstreamProtocol: { status: 502, cause: 'the endpoint sent a malformed answer' },
+  TimeoutConnect: { status: 504, cause: 'connecting to an endpoint took too long' },
+  TimeoutRequest: { status: 504, cause: 'the answer took longer than the timeout of the service' },
+  TimeoutIdle: { status: 504, cause: 'nothing was sent in either direction for too long' },
+  Shedding: { status: 503, cause: 'the proxy is at its limit of connections or memory' },
+  Loop: { status: 508, cause: 'the request has passed proxies of the mesh 8 times' },
+  Bug: { status: 500, cause: 'a fault of the proxy; it is counted and logged' },
+  BadRequestSyntax: { status: 400, cause: 'the request is malformed' },
+  BadRequestFraming: { status: 400, cause: 'the length of the request body is ambiguous' },
+  BadRequestHost: { status: 400, cause: 'the Host field is missing, repeated or malformed' },
+  BadRequestTimeout: { status: 408, cause: 'the rest of the request did not arrive in time' },
+  BadRequestBodyTooLarge: { status: 413, cause: 'the request body is over the limit' },
+  BadRequestTargetTooLong: { status: 414, cause: 'the request target is over the limit' },
+  BadRequestHeadTooLarge: { status: 431, cause: 'the request head is over the limit' },
+  BadRequestUnsupported: { status: 501, cause: 'the proxy does not serve this kind of request' },
+} satisfies Record<string, Refusal>;
+
+/** Why an exchange did not get the answer of a pod; stable, listed in the reasons reference. */
+export type Reason = keyof typeof table;
+
+/** What a failed connection to an endpoint means to the client. */
+export function failureReason(kind: UpstreamFailure['kind']): Reason {
+  switch (kind) {
+    case 'connect':
+      return 'UpstreamConnect';
+    case 'connect-timeout':
+      return 'TimeoutConnect';
+    case 'reset':
+      return 'UpstreamReset';
+    case 'protocol':
+      return 'UpstreamProtocol';
+  }
+}
+
+export type RefusalPlace = {
+  readonly source: Source;
+  readonly method: string;
+  readonly hostname: string;
+  readonly servicePort: number;
+  readonly path: string;
+};
+
+const shellSafePath = /^\/[\w/.~%-]{0,200}$/;
+
+export function reasonStatus(reason: Reason): number {
+  return table[reason].status;
+}
+
+/** The line that a client reads; `place` is unknown when the head could not be parsed. */
+export function refusalText(reason: Reason, place: RefusalPlace | undefined): string {
+  const { cause } = table[reason];
+  if (place === undefined) return `weft: ${cause} (${reason}); next: weft check`;
+  return `weft: ${cause} (${reason}); next: ${explainCommand(place)}`;
+}
+
+function explainCommand(place: RefusalPlace): string {
+  const source = place.source.kind === 'workload' ? place.source.principal : 'unknown';
+  const port = place.servicePort === 80 ? '' : `:${place.servicePort}`;
+  const path = shellSafePath.test(place.path) ? place.path : '/';
+  return `weft explain ${source} ${place.method} http://${place.hostname}${port}${path}`;
+}

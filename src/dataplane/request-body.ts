@@ -1,0 +1,118 @@
+// The body of one request on its way from the client to whichever endpoint an attempt uses. It holds
+// a copy while there is no connection to write to, and goes on holding up to 64 kB of what was sent
+// while the request may still be sent again; longer bodies are sent once.
+// Invariant: everything that came is either held, or was written to the one current connection.
+import type { Counts } from './engine.ts';
+import type { Fields } from './http1/fields.ts';
+import type { RequestFraming } from './http1/framing.ts';
+import { chunkEnd, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
+import { replayBytesMax } from './limits.ts';
+import type { UpstreamConnection } from './upstream.ts';
+
+const smallestHold = 4 * 1024;
+const nothing = Buffer.alloc(0);
+
+export class RequestBody {
+  readonly #isChunked: boolean;
+  readonly #counts: Counts;
+  #target: UpstreamConnection | undefined;
+  #held = nothing;
+  #heldBytes = 0;
+  #isHolding = true;
+  #isComplete: boolean;
+  #trailers: Fields | undefined;
+  #bytes = 0;
+
+  constructor(framing: RequestFraming, isComplete: boolean, counts: Counts) {
+    this.#isChunked = framing.kind === 'chunked';
+    this.#isComplete = isComplete;
+    this.#counts = counts;
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** All that came so far can be sent to another connection. */
+  get isReplayable(): boolean {
+    return this.#isHolding;
+  }
+
+  /** Takes a piece; false: wait for `upstreamDrained`, or for the connection, before more. */
+  add(buffer: Buffer, start: number, end: number): boolean {
+    this.#bytes += end - start;
+    const target = this.#target;
+    if (target === undefined) {
+      this.#hold(buffer, start, end);
+      return this.#heldBytes < replayBytesMax;
+    }
+    if (this.#heldBytes + end - start > replayBytesMax) this.stopHolding();
+    else if (this.#isHolding) this.#hold(buffer, start, end);
+    return this.#write(target, buffer.subarray(start, end));
+  }
+
+  complete(trailers: Fields | undefined): void {
+    this.#isComplete = true;
+    this.#trailers = trailers;
+    if (this.#target !== undefined) this.#writeEnd(this.#target);
+  }
+
+  /**
+   * Writes what is held to the connection, which is corked; later pieces follow by themselves.
+   * `isRepeatable`: keep the copy for another attempt.
+   */
+  sendTo(connection: UpstreamConnection, isRepeatable: boolean): boolean {
+    this.#target = connection;
+    let isFlowing = true;
+    if (this.#heldBytes > 0) {
+      isFlowing = this.#write(connection, this.#held.subarray(0, this.#heldBytes));
+    }
+    if (!isRepeatable || this.#heldBytes > replayBytesMax) this.stopHolding();
+    if (this.#isComplete) this.#writeEnd(connection);
+    return isFlowing;
+  }
+
+  /** The attempt is over: what comes now is held again. */
+  detach(): void {
+    this.#target = undefined;
+  }
+
+  /** Frees the copy; the body cannot be sent again. Idempotent. */
+  stopHolding(): void {
+    this.#isHolding = false;
+    this.#counts.bufferedBytes -= this.#heldBytes;
+    this.#held = nothing;
+    this.#heldBytes = 0;
+  }
+
+  #write(target: UpstreamConnection, piece: Buffer): boolean {
+    target.cork();
+    if (!this.#isChunked) return target.write(piece);
+    target.write(renderChunkPrefix(piece.length));
+    target.write(piece);
+    return target.write(chunkEnd);
+  }
+
+  #writeEnd(target: UpstreamConnection): void {
+    if (!this.#isChunked) return;
+    target.cork();
+    target.write(renderLastChunk(this.#trailers));
+  }
+
+  /** Copies, because a small piece would keep the whole buffer of its read alive. */
+  #hold(buffer: Buffer, start: number, end: number): void {
+    const needed = this.#heldBytes + end - start;
+    if (needed > this.#held.length) {
+      const grown = Buffer.allocUnsafe(Math.max(smallestHold, needed, 2 * this.#held.length));
+      this.#held.copy(grown, 0, 0, this.#heldBytes);
+      this.#held = grown;
+    }
+    buffer.copy(this.#held, this.#heldBytes, start, end);
+    this.#heldBytes = needed;
+    this.#counts.bufferedBytes += end - start;
+  }
+}

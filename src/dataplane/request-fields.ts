@@ -1,0 +1,69 @@
+// What the data plane adds to a request on its way to a pod: forwarded fields, ids, the Host that
+// the pod sees. Fields that a client sends never feed a decision (A8); who is trusted only gets them
+// passed on. What is taken away is the renderer's business (http1/serialise.ts).
+import type { Source, VirtualHost } from '../route/index.ts';
+import type { Engine } from './engine.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import { renderRequestHead } from './http1/serialise.ts';
+import type { ForwardedValues } from './http1/serialise.ts';
+import { isRequestId, isTraceparent } from './http1/trace-fields.ts';
+
+/** The client's `x-request-id` when it is a sane one, else one of ours. */
+export function requestIdOf(engine: Engine, head: HttpRequestHead): string {
+  const sent = head.fields.get('x-request-id');
+  return sent !== undefined && isRequestId(sent) ? sent : engine.ids.requestId();
+}
+
+/** The client's W3C trace context, or the start of a new one. */
+export function traceparentOf(engine: Engine, head: HttpRequestHead): string {
+  const sent = head.fields.get('traceparent');
+  return sent !== undefined && isTraceparent(sent) ? sent : engine.ids.traceparent();
+}
+
+/** What is known of the caller and its trace, whatever the fields say. */
+export type RequestFacts = {
+  readonly source: Source;
+  readonly remoteAddress: string;
+  readonly requestId: string;
+  readonly traceparent: string;
+  readonly host: VirtualHost | undefined;
+};
+
+/** The head as a pod gets it; the same for every attempt. */
+export function renderUpstreamHead(
+  engine: Engine,
+  head: HttpRequestHead,
+  facts: RequestFacts,
+): string {
+  return renderRequestHead({
+    head,
+    authority: facts.host?.rules.upstreamHost ?? head.authority,
+    forwarded: forwardedOf(engine, head, facts),
+    requestId: facts.requestId,
+    traceparent: facts.traceparent,
+    connection: 'keep-alive',
+  });
+}
+
+/** Replaced by what we know; appended to what a trusted source sent. */
+function forwardedOf(
+  engine: Engine,
+  head: HttpRequestHead,
+  { source, remoteAddress }: RequestFacts,
+): ForwardedValues {
+  const known: ForwardedValues = {
+    for: remoteAddress,
+    host: head.authority,
+    proto: 'http',
+    port: head.servicePort,
+  };
+  if (!engine.trusted.has(source, remoteAddress)) return known;
+  const { fields } = head;
+  const port = Number(fields.get('x-forwarded-port'));
+  return {
+    for: [...fields.values('x-forwarded-for'), remoteAddress].join(', '),
+    host: fields.get('x-forwarded-host') ?? known.host,
+    proto: fields.get('x-forwarded-proto') === 'https' ? 'https' : 'http',
+    port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : known.port,
+  };
+}

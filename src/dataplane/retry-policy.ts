@@ -1,0 +1,91 @@
+// Whether a failed attempt may be tried again: pure, the rules of the contract §3-§4 in one place.
+// What it does not decide: the budget (retry-budget.ts), whether the body can be sent again, and
+// whether a byte of the answer went to the client – after that nothing is ever retried.
+import type { RetryCondition, ServiceRules } from '../snapshot/index.ts';
+
+/** How an attempt failed; `status` answers count as failures only for `retry-on`. */
+export type AttemptFailure = {
+  readonly kind: 'connect' | 'reset' | 'protocol' | 'try-timeout' | 'status';
+  /** What the client would be told if this attempt were the last one. */
+  readonly status: number;
+  /** No byte of the request reached the kernel of the endpoint's connection. */
+  readonly isUnsent: boolean;
+};
+
+export type RetriesDone = {
+  /** Further attempts that were made so far. */
+  readonly total: number;
+  /** Those among them that followed an attempt which may have had effects. */
+  readonly afterSent: number;
+};
+
+type RetryRules = Pick<ServiceRules, 'retryAttempts' | 'retryOn'>;
+
+/** Wait before a retry, with full jitter (contract §4). */
+export const retryBackoff = { baseMs: 25, maxMs: 250 } as const;
+
+const defaultUnsentRetries = 2;
+const defaultIdempotentRetries = 1;
+
+/** Methods that may be repeated (RFC 9110 9.2.2). */
+const idempotentMethods: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PUT',
+  'DELETE',
+  'TRACE',
+]);
+
+export function isIdempotent(method: string, hasIdempotencyKey: boolean): boolean {
+  return hasIdempotencyKey || idempotentMethods.has(method);
+}
+
+export function mayRetry(
+  rules: RetryRules,
+  isRepeatable: boolean,
+  done: RetriesDone,
+  failure: AttemptFailure,
+): boolean {
+  if (!isRepeatable && !failure.isUnsent) return false;
+  if (rules.retryAttempts === undefined) return mayRetryByDefault(isRepeatable, done, failure);
+  if (done.total >= rules.retryAttempts) return false;
+  return rules.retryOn.some((condition) => covers(condition, failure));
+}
+
+/** Two more for what is provably unsent, one of them also for a repeatable request that was cut. */
+function mayRetryByDefault(
+  isRepeatable: boolean,
+  done: RetriesDone,
+  failure: AttemptFailure,
+): boolean {
+  if (failure.kind !== 'connect' && failure.kind !== 'reset') return false;
+  if (done.total >= defaultUnsentRetries) return false;
+  if (failure.isUnsent) return true;
+  return isRepeatable && done.afterSent < defaultIdempotentRetries;
+}
+
+/**
+ * A condition covers a failure that it names, and the status that the failure would become: an
+ * endpoint that does not answer at all is as bad as one that says 502.
+ */
+function covers(condition: RetryCondition, failure: AttemptFailure): boolean {
+  switch (condition) {
+    case 'connect-failure':
+      return failure.kind === 'connect';
+    case 'reset':
+      return failure.kind === 'reset';
+    case '5xx':
+      return failure.status >= 500 && failure.status <= 599;
+    case 'gateway-error':
+      return failure.status >= 502 && failure.status <= 504;
+    case 'retriable-4xx':
+      return failure.kind === 'status' && failure.status === 409;
+    // Words of HTTP/2 and gRPC; no HTTP/1.1 answer is one.
+    case 'refused-stream':
+    case 'unavailable':
+      return false;
+    default:
+      return failure.status === condition;
+  }
+}

@@ -1,0 +1,251 @@
+// A data plane on loopback sockets for tests: one service `h1` in namespace `t`, port 80, with the
+// endpoints that a test gives it. Policy is off unless a test says otherwise. The clock is the real
+// one; time-outs are short where a test waits for them.
+import { performance } from 'node:perf_hooks';
+import { startDataplane, silentObserver, nodeNetwork } from '../../src/dataplane/index.ts';
+import type {
+  Dataplane,
+  DataplaneLimits,
+  ExchangeObserver,
+} from '../../src/dataplane/index.ts';
+import type { Runtime } from '../../src/lib/clock.ts';
+import { seededRandom } from '../../src/lib/random.ts';
+import { compileTable } from '../../src/route/index.ts';
+import type { RouteTable, SectionRecords } from '../../src/route/index.ts';
+import { backendId } from '../../src/snapshot/index.ts';
+import type {
+  AddressBinding,
+  Section,
+  SectionId,
+  SectionRecord,
+  ServiceRules,
+} from '../../src/snapshot/index.ts';
+import { createSlotMemory, SlotView } from '../../src/telemetry/index.ts';
+
+export const plainRules: ServiceRules = {
+  upstreamHost: undefined,
+  retryAttempts: undefined,
+  retryOn: [],
+  retryBudgetPercent: 20,
+  timeoutMs: undefined,
+  connectTimeoutMs: undefined,
+  idleTimeoutMs: undefined,
+  perTryTimeoutMs: undefined,
+  maxRequestBodyBytes: undefined,
+  isStopped: false,
+};
+
+export const defaultLimits: DataplaneLimits = {
+  headBytesMax: 32 * 1024,
+  targetBytesMax: 8 * 1024,
+  fieldsMax: 128,
+  pipelinedMax: 64,
+  connectionsMax: 1_000,
+  requestBodyBytesMax: undefined,
+  bufferedBytesMax: 256 * 1024 * 1024,
+  headTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 60_000,
+  bodyTimeoutMs: 30_000,
+  idleTimeoutMs: 300_000,
+  connectTimeoutMs: 5_000,
+};
+
+export const testRuntime: Runtime = {
+  clock: { nowMs: () => performance.now(), wallMs: () => Date.now() },
+  timers: {
+    after: (delayMs, callback) => {
+      const timer = setTimeout(callback, delayMs);
+      timer.unref();
+      return { cancel: () => clearTimeout(timer) };
+    },
+  },
+  random: seededRandom(7),
+};
+
+export type TestEndpoint = { readonly address: string; readonly port: number };
+
+export type MeshOptions = {
+  readonly endpoints: readonly TestEndpoint[];
+  readonly rules?: Partial<ServiceRules>;
+  /** `enforce`: only 127.0.0.1 is a workload, and may GET what matches this path pattern. */
+  readonly allowedPath?: string;
+  readonly targetPort?: number;
+};
+
+const serviceName = 'h1';
+const namespace = 't';
+
+/** The table of a mesh that has the one service. */
+export function meshTable(options: MeshOptions): RouteTable {
+  const id = backendId(namespace, serviceName, 80);
+  const isEnforced = options.allowedPath !== undefined;
+  const match = {
+    name: 'g/public',
+    pathRegex: options.allowedPath,
+    methods: undefined,
+    headers: [],
+  };
+  const sections: readonly (readonly [string, Section])[] = [
+    [
+      'mesh',
+      {
+        kind: 'mesh',
+        meshDomains: ['mesh'],
+        clusterDomain: 'cluster.local',
+        listeners: [{ protocol: 'http', servicePort: 80, targetPort: options.targetPort ?? 0 }],
+        addresses: [],
+      },
+    ],
+    [
+      'namespaces',
+      { kind: 'namespaces', defaultPolicy: isEnforced ? 'enforce' : 'off', namespaces: [] },
+    ],
+    [
+      'service/t/h1',
+      {
+        kind: 'service',
+        namespace,
+        name: serviceName,
+        hostnames: ['h1.t.mesh'],
+        aliases: [],
+        ports: [
+          {
+            port: 80,
+            protocol: 'http',
+            routes: [
+              { name: 'service t/h1', matches: undefined, backends: [{ backend: id, weight: 1 }] },
+            ],
+          },
+        ],
+        rules: { ...plainRules, ...options.rules },
+      },
+    ],
+    [
+      'endpoints/t/h1',
+      {
+        kind: 'endpoints',
+        namespace,
+        service: serviceName,
+        backends: [
+          {
+            port: 80,
+            scheme: 'http',
+            endpoints: options.endpoints.map((one) => ({ ...one, nodeName: 'n', podName: 'p' })),
+          },
+        ],
+      },
+    ],
+    [
+      'permissions/t/server',
+      {
+        kind: 'permissions',
+        namespace,
+        serviceAccount: 'server',
+        permissions: [
+          {
+            target: 'allow',
+            sources: ['t/client'],
+            http: { ports: undefined, matches: [match] },
+            tcp: undefined,
+            udp: undefined,
+          },
+        ],
+      },
+    ],
+  ];
+  return compileTable(recordsOf(sections), { nodeName: 'n', bindings: bindingsOf(options) });
+}
+
+function recordsOf(sections: readonly (readonly [string, Section])[]): SectionRecords {
+  return new Map<SectionId, SectionRecord>(
+    sections.map(([name, section]) => {
+      const id = name as SectionId;
+      const text = JSON.stringify(section);
+      return [id, { id, hash: text, text, section }];
+    }),
+  );
+}
+
+/** Endpoints run as `t/server`, 127.0.0.1 – the tests – as `t/client`. */
+function bindingsOf(options: MeshOptions): ReadonlyMap<string, AddressBinding> {
+  const bind = (serviceAccount: string): AddressBinding => ({
+    kind: 'workload',
+    isLocal: true,
+    workload: {
+      namespace,
+      serviceAccount,
+      workload: `Deployment/${serviceAccount}`,
+      podName: serviceAccount,
+      podUid: serviceAccount,
+    },
+  });
+  const bindings = new Map<string, AddressBinding>();
+  for (const one of options.endpoints) bindings.set(one.address, bind('server'));
+  bindings.set('127.0.0.1', bind('client'));
+  return bindings;
+}
+
+export type HarnessOptions = MeshOptions & {
+  readonly limits?: Partial<DataplaneLimits>;
+  readonly observer?: Partial<ExchangeObserver>;
+  readonly trustedSources?: readonly string[];
+};
+
+export type Harness = {
+  readonly dataplane: Dataplane;
+  readonly port: number;
+  readonly slots: SlotView;
+  /** Errors that the data plane took for bugs of its own; a test expects none. */
+  readonly bugs: readonly unknown[];
+  readonly publish: (options: MeshOptions) => void;
+};
+
+/** Starts a data plane and waits until it listens. */
+export async function startHarness(options: HarnessOptions): Promise<Harness> {
+  const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
+  const slots = new SlotView(memory);
+  const endpoints = options.endpoints.map(
+    ({ address, port }, index) => ['endpoint', `${address}:${port}`, index + 1] as const,
+  );
+  slots.apply({ set: [['service', 't/h1', 1], ...endpoints], freed: [] });
+  const bugs: unknown[] = [];
+  let count = 0;
+  let opened: () => void = () => undefined;
+  const listening = new Promise<void>((resolve) => {
+    opened = resolve;
+  });
+  const dataplane = startDataplane({
+    runtime: testRuntime,
+    network: nodeNetwork(),
+    ids: {
+      requestId: () => `request-${(count += 1)}`,
+      traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    },
+    slots,
+    limits: { ...defaultLimits, ...options.limits },
+    bindAddresses: ['127.0.0.1'],
+    localAddress: undefined,
+    reusePort: false,
+    trustedSources: options.trustedSources ?? [],
+    observer: {
+      ...silentObserver,
+      ...options.observer,
+      bugFound: (error) => {
+        bugs.push(error);
+        options.observer?.bugFound?.(error);
+      },
+    },
+    events: { listenersChanged: () => opened() },
+  });
+  dataplane.publish(meshTable(options));
+  await listening;
+  const port = dataplane.state().listeners[0]?.openPort;
+  if (port === undefined) throw new Error('the data plane does not listen');
+  return {
+    dataplane,
+    port,
+    slots,
+    bugs,
+    publish: (mesh) => dataplane.publish(meshTable(mesh)),
+  };
+}
