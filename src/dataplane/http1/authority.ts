@@ -1,6 +1,6 @@
-// Host and the authority of an absolute-form target: `uri-host [ ":" port ]` (RFC 9110 section 7.2).
-// Narrower than a URI: sub-delims and percent-encoding are legal in a reg-name, but stand in no name
-// that resolves, and a comma or a space is what a smuggled second Host looks like.
+// Host and the authority of an absolute-form target: `uri-host [ ":" port ]` (RFC 9110 section
+// 7.2). Narrower than a URI: sub-delims and percent-encoding are legal in a reg-name, but stand in
+// no name that resolves, and a comma or a space is what a smuggled second Host looks like.
 import { isIPv6 } from 'node:net';
 
 export type Authority = {

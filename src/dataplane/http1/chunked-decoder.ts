@@ -163,7 +163,8 @@ export class ChunkedDecoder implements BodyDecoder {
 
   #readTrailers(buffer: Buffer, end: number): BodyStep {
     const at = this.position;
-    if (this.#section === undefined && end - at >= 2 && buffer[at] === cr && buffer[at + 1] === lf) {
+    const isPlainEnd = end - at >= 2 && buffer[at] === cr && buffer[at + 1] === lf;
+    if (isPlainEnd && this.#section === undefined) {
       this.position = at + 2;
       this.#phase = 'end';
       return 'end';

@@ -96,7 +96,8 @@ export class FieldSection {
     const known = knownFieldAt(buffer, nameStart, nameEnd);
     const name = latin1Text(buffer, nameStart, nameEnd);
     const lowerName = known === unknownField ? name.toLowerCase() : lowerNameOf(known);
-    this.#fields.append({ name, lowerName, value: latin1Text(buffer, valueStart, valueEnd), known });
+    const value = latin1Text(buffer, valueStart, valueEnd);
+    this.#fields.append({ name, lowerName, value, known });
   }
 
   #refuse(detail: string): number {

@@ -46,7 +46,7 @@ export class Fields {
     return this.#values[index] ?? '';
   }
 
-  /** Number of the name in field-names.ts; `unknownField` for names that mean nothing to a proxy. */
+  /** Number of the name in field-names.ts; `unknownField` for names without a number. */
   knownAt(index: number): KnownField {
     return this.#known[index] ?? unknownField;
   }

@@ -74,7 +74,7 @@ const heldFromUpstream = tableOf(hopByHop, replacedInRequests, claims);
 const heldFromDownstream = tableOf(hopByHop);
 const heldFromTrailers = tableOf(forbiddenInTrailers);
 
-/** Prefixes of fields that only proxies of a mesh write: ours, and what other meshes call theirs. */
+/** Prefixes of fields that only proxies of a mesh write: ours, and a name that others use. */
 const proxyPrefixes = ['weft-', 'x-mesh-'];
 /** Claims as CGI and WSGI see them: there `x_forwarded_for` and `x-forwarded-for` are one name. */
 const claimedNames: ReadonlySet<string> = new Set([

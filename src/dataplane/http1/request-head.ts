@@ -41,7 +41,7 @@ export type HttpRequestHead = RequestHead & {
   readonly upgrade: string | undefined;
   /** Names that Connection nominates, lower case: hop-by-hop, never forwarded. */
   readonly nominated: ReadonlySet<string>;
-  /** The path holds %2f or %5c: one segment or two, depending on who reads it (refused under enforce). */
+  /** The path holds %2f or %5c: one segment or two, depending on who reads it. */
   readonly hasEncodedSlash: boolean;
   /** Max-Forwards of an OPTIONS request; 0 must be answered here (RFC 9110 section 7.6.2). */
   readonly maxForwards: number | undefined;

@@ -55,7 +55,8 @@ export class RequestScanner {
 
   /** A byte of the request itself has been seen (an empty line before it is nothing). */
   get hasBegun(): boolean {
-    return this.#phase !== 'leading' && (this.#phase !== 'method' || this.#scanned > this.#partStart);
+    if (this.#phase === 'leading') return false;
+    return this.#phase !== 'method' || this.#scanned > this.#partStart;
   }
 
   /** Offset behind the head, or `incomplete`, or `refused`. */

@@ -1,6 +1,6 @@
-// Writes message heads from their parsed form, never by copying what a peer sent: forwarding.ts says
-// which fields pass, framing and Connection are made anew, and what could not be parsed cannot be
-// written. Text is latin1: `socket.write(text, 'latin1')`. Values that callers bring along are
+// Writes message heads from their parsed form, never by copying what a peer sent: forwarding.ts
+// says which fields pass, framing and Connection are made anew, and what could not be parsed cannot
+// be written. Text is latin1: `socket.write(text, 'latin1')`. Values that callers bring along are
 // checked: a line break in one would be a second field, or a second message.
 import { assert } from '../../lib/assert.ts';
 import { isFieldValue, isToken, trimWhitespace } from './bytes.ts';

@@ -1,6 +1,6 @@
 // The request target (RFC 9112 section 3.2) and the judgement of its path. The path that is matched
-// is byte for byte the path that is forwarded, so nothing is ever normalised: what two readers could
-// take for different paths is refused, everything else passes unchanged.
+// is byte for byte the path that is forwarded, so nothing is ever normalised: what two readers
+// could take for different paths is refused, everything else passes unchanged.
 import { parseAuthority } from './authority.ts';
 import type { Authority } from './authority.ts';
 import { hexValues } from './bytes.ts';

@@ -9,7 +9,7 @@ const template = Uint8Array.from(Buffer.from('HTTP/0.0', 'latin1'));
 /** Bytes of a version. */
 export const versionBytes = template.length;
 
-/** How many bytes of a version stand at `at` (all: `versionBytes`), or `refused`, or `incomplete`. */
+/** `versionBytes` when a version stands at `at`; else `refused` or `incomplete`. */
 export function scanVersion(buffer: Buffer, at: number, stop: number): number {
   for (let offset = 0; offset < versionBytes; offset += 1) {
     if (at + offset >= stop) return incomplete;
