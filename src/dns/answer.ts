@@ -1,5 +1,5 @@
-// What mesh DNS answers (contract §3): addresses of the mesh Services for names of the mesh, denials
-// with a SOA, REFUSED for everything else. Authoritative only: it asks nobody.
+// What mesh DNS answers (contract §3): addresses of the mesh Services for names of the mesh,
+// denials with a SOA, REFUSED for everything else. Authoritative only: it asks nobody.
 import { parseQuery, type Query } from './query.ts';
 import {
   recordTypes,

@@ -96,7 +96,7 @@ function readName(message: Uint8Array, start: number): ReadName | undefined {
   }
 }
 
-/** A dot inside a label, or any byte that no name of ours holds, must not look like one that does. */
+/** A dot inside a label, or a byte that no name of ours holds, must not look like one that is. */
 function characterOf(byte: number): string {
   const isUpper = byte >= 0x41 && byte <= 0x5a;
   const isLower = byte >= 0x61 && byte <= 0x7a;
@@ -107,7 +107,11 @@ function characterOf(byte: number): string {
 }
 
 /** Walks the additional section; at most one OPT may be in it (RFC 6891 §6.1.1). */
-function readEdns(message: Uint8Array, start: number, count: number): Edns | undefined | 'malformed' {
+function readEdns(
+  message: Uint8Array,
+  start: number,
+  count: number,
+): Edns | undefined | 'malformed' {
   const view = viewOf(message);
   let edns: Edns | undefined;
   let at = start;

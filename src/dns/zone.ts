@@ -1,7 +1,7 @@
-// The names of the mesh as DNS sees them, from a snapshot: `<service>.<namespace>.<mesh-domain>` for
-// every mesh domain, and the same under `<mesh-domain>.svc.<cluster-domain>` for a domain of one
-// label, which is what a resolver with a search list asks for first (contract §2, §3). Host aliases
-// are no names here. Immutable; a new snapshot makes a new zone.
+// The names of the mesh as DNS sees them, from a snapshot: `<service>.<namespace>.<mesh-domain>`
+// for every mesh domain, and the same under `<mesh-domain>.svc.<cluster-domain>` for a domain of
+// one label, which is what a resolver with a search list asks for first (contract §2, §3). Host
+// aliases are no names here. Immutable; a new snapshot makes a new zone.
 import { addressFamily, normaliseAddress } from '../lib/address.ts';
 import type { MeshSection, Section, ServiceSection } from '../snapshot/index.ts';
 
@@ -26,7 +26,7 @@ export type ZoneAnswer =
   /** A name of somebody else's zone. */
   | { readonly kind: 'foreign' };
 
-/** The zone of a snapshot's sections, in any order; without a mesh section every name is foreign. */
+/** The zone of sections in any order; without a mesh section every name is foreign. */
 export function buildZone(sections: Iterable<Section>): MeshZone {
   const services = new Map<string, boolean>();
   const inner = new Set<string>();

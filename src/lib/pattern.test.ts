@@ -1,3 +1,5 @@
+// User patterns: anchoring, dialect, bounds, linear time (A11), and a
+// comparison with RegExp where RegExp is safe.
 import { describe, expect, test } from 'vitest';
 import type { PatternAnchor } from './pattern.ts';
 import { compilePattern, patternBytesMax } from './pattern.ts';

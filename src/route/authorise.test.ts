@@ -1,3 +1,5 @@
+// Who may call which pod (smi R-9 … R-17, contract §3): modes, what permissions open, destinations
+// that are no pod, and who a source is.
 import { describe, expect, test } from 'vitest';
 import { requestHead } from '../../test/support/request-head.ts';
 import {
@@ -72,7 +74,10 @@ function toldTcp(permissions: readonly PermissionSpec[]): string {
   return verdict.kind === 'allow' ? 'allow' : `${verdict.kind} ${verdict.reason}`;
 }
 
-function httpTo(matches: readonly MatchSpec[] | undefined, ports?: readonly number[]): PermissionSpec {
+function httpTo(
+  matches: readonly MatchSpec[] | undefined,
+  ports?: readonly number[],
+): PermissionSpec {
   return permissionSpec({ sources: ['shop/front'], http: { ports, matches } });
 }
 
@@ -84,7 +89,8 @@ describe('R-15 modes', () => {
   });
 
   test('a namespace overrides the default, and the pod decides which namespace', () => {
-    expect(told({ mode: 'off', policies: { shop: 'enforce' } }, front)).toBe('deny SourceNotAllowed');
+    const closed = { mode: 'off', policies: { shop: 'enforce' } } as const;
+    expect(told(closed, front)).toBe('deny SourceNotAllowed');
     const foreign = { ...pod, workload: workload('vault/web') };
     const policies = { vault: 'enforce', shop: 'off' } as const;
     expect(told({ mode: 'off', policies, binding: foreign }, front)).toBe('deny SourceNotAllowed');
@@ -127,8 +133,9 @@ describe('what a permission opens', () => {
 
   test('R-9 in one target the ports narrow HTTP', () => {
     const both = { ...httpTo([matchSpec({ pathRegex: '/a' })], [8080]), tcp: { ports: [8080] } };
-    expect(told({ permissions: [both] }, front, requestHead({ path: '/a' }))).toBe('allow');
-    expect(told({ permissions: [both] }, front, requestHead({ path: '/b' }))).toBe('deny RouteNotAllowed');
+    const permissions = [both];
+    expect(told({ permissions }, front, requestHead({ path: '/a' }))).toBe('allow');
+    expect(told({ permissions }, front, requestHead({ path: '/b' }))).toBe('deny RouteNotAllowed');
   });
 
   test('R-28, R-29 no match, or none that compiles, opens nothing', () => {
@@ -151,7 +158,8 @@ describe('R-21 an encoded slash under a permission', () => {
 
   test('it is opaque where no path is spoken of, and where nothing is enforced', () => {
     const head = requestHead({ path: '/a%2fb' });
-    expect(told({ permissions: [httpTo([matchSpec({ methods: ['GET'] })])] }, front, head)).toBe('allow');
+    const byMethod = httpTo([matchSpec({ methods: ['GET'] })]);
+    expect(told({ permissions: [byMethod] }, front, head)).toBe('allow');
     expect(told({ permissions: [httpTo(undefined)] }, front, head)).toBe('allow');
     expect(told({ mode: 'off' }, front, head)).toBe('allow');
   });
@@ -164,11 +172,12 @@ describe('R-21 an encoded slash under a permission', () => {
 
 describe('opaque TCP', () => {
   test('R-9 a TCPRoute opens its ports', () => {
-    expect(toldTcp([permissionSpec({ sources: ['shop/front'], tcp: { ports: undefined } })])).toBe('allow');
-    expect(toldTcp([permissionSpec({ sources: ['shop/front'], tcp: { ports: [8080] } })])).toBe('allow');
-    expect(toldTcp([permissionSpec({ sources: ['shop/front'], tcp: { ports: [9] } })])).toBe(
-      'deny RouteNotAllowed',
-    );
+    const tcpTo = (ports: readonly number[] | undefined) => [
+      permissionSpec({ sources: ['shop/front'], tcp: { ports } }),
+    ];
+    expect(toldTcp(tcpTo(undefined))).toBe('allow');
+    expect(toldTcp(tcpTo([8080]))).toBe('allow');
+    expect(toldTcp(tcpTo([9]))).toBe('deny RouteNotAllowed');
   });
 
   test('R-11 an HTTPRouteGroup alone opens no TCP', () => {
@@ -183,7 +192,7 @@ describe('destinations that are no pod', () => {
     ['disputed', { kind: 'disputed' }],
     ['a node', { kind: 'infrastructure' }],
   ];
-  test.each(cases)('%s counts for the namespace of the Service and is never opened', (_, binding) => {
+  test.each(cases)('%s counts for the Service’s namespace and is never opened', (_, binding) => {
     expect(told({ permissions, binding }, front)).toBe('deny SourceNotAllowed');
     expect(told({ permissions, binding }, nobody)).toBe('deny SourceNotAllowed');
     expect(told({ mode: 'audit', permissions, binding }, front)).toBe('audit SourceNotAllowed');

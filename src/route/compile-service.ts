@@ -1,5 +1,5 @@
-// A service section → its routes, in two steps: the shape holds what is expensive (patterns, orders)
-// and depends on the section alone; linking fills in the backends of the day and is cheap.
+// A service section → its routes, in two steps: the shape holds what is expensive (patterns and
+// orders) and depends on the section alone; linking fills in today's backends and is cheap.
 import { splitKey, type RouteSpec, type ServiceSection } from '../snapshot/index.ts';
 import { compileMatches, type PatternSource } from './match.ts';
 import { compileOrder } from './split-order.ts';

@@ -1,3 +1,5 @@
+// What a new snapshot compiles again and what it takes over from the previous table; whatever is
+// taken over, the table is the one that would be compiled from nothing.
 import { describe, expect, test } from 'vitest';
 import { requestHead } from '../../test/support/request-head.ts';
 import {

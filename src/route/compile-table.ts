@@ -1,6 +1,6 @@
-// Sections → route table. Cannot fail: what does not make sense opens nothing. A piece whose section
-// is the one of the previous table (same hash) is used again, so that a change of endpoints compiles
-// these endpoints and links the services that name them, no pattern and no order.
+// Sections → route table. Cannot fail: what does not make sense opens nothing. A piece whose
+// section is the one of the previous table (same hash) is used again, so that a change of endpoints
+// compiles these endpoints and links the services that name them: no pattern, no order.
 import type { NodePart, Section, SectionId, SectionRecord } from '../snapshot/index.ts';
 import { compileEndpoints } from './compile-endpoints.ts';
 import { compilePermissions } from './compile-permissions.ts';

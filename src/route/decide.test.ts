@@ -1,3 +1,5 @@
+// From a request head to a split or a refusal: names and ports, routes in their order, and every
+// condition of an HTTP match (smi R-20 … R-35).
 import { describe, expect, test } from 'vitest';
 import { requestHead, type HeadFields } from '../../test/support/request-head.ts';
 import {
@@ -47,8 +49,9 @@ describe('name and port', () => {
   });
 
   test('services, namespaces and hostnames may be called constructor and __proto__', () => {
-    const odd = serviceSection('constructor/__proto__', { hostnames: ['constructor', '__proto__'] });
-    for (const hostname of ['constructor', '__proto__']) {
+    const hostnames = ['constructor', '__proto__'];
+    const odd = serviceSection('constructor/__proto__', { hostnames });
+    for (const hostname of hostnames) {
       expect(told([odd], requestHead({ hostname }))).toBe('constructor/__proto__:80 1');
     }
   });
@@ -72,7 +75,10 @@ describe('name and port', () => {
 
 describe('routes', () => {
   const beta = matchSpec({ headers: [{ name: 'X-Beta', pattern: 'yes' }] });
-  const routes = [splitTo('split shop/ab', { 'shop/v2': 1 }, { matches: [beta] }), routeTo('shop/web')];
+  const routes = [
+    splitTo('split shop/ab', { 'shop/v2': 1 }, { matches: [beta] }),
+    routeTo('shop/web'),
+  ];
   const split = serviceSection('shop/web', { routes });
 
   test('R-34 the first route that matches wins, the last takes the rest', () => {
@@ -82,7 +88,8 @@ describe('routes', () => {
 
   test('R-35 all weights zero is NoBackendWeight, never the root service', () => {
     const zero = [splitTo('split shop/z', { 'shop/v1': 0, 'shop/v2': 0 })];
-    expect(told([serviceSection('shop/web', { routes: zero })], requestHead())).toBe('NoBackendWeight');
+    const service = serviceSection('shop/web', { routes: zero });
+    expect(told([service], requestHead())).toBe('NoBackendWeight');
   });
 
   test('R-37 a backend without endpoints keeps its share', () => {
@@ -98,14 +105,16 @@ describe('routes', () => {
     const invalid = matchSpec({ pathRegex: '/a(' });
     for (const matches of [[], [invalid]]) {
       const some = [splitTo('split shop/n', { 'shop/v2': 1 }, { matches }), routeTo('shop/web')];
-      expect(told([serviceSection('shop/web', { routes: some })], requestHead())).toBe('shop/web:80 1');
+      const service = serviceSection('shop/web', { routes: some });
+      expect(told([service], requestHead())).toBe('shop/web:80 1');
     }
   });
 });
 
 describe('matches', () => {
   function isTaken(spec: Partial<MatchSpec>, head: RequestHead): boolean {
-    const routes = [splitTo('split s', { 'shop/v2': 1 }, { matches: [matchSpec(spec)] }), routeTo('shop/web')];
+    const matches = [matchSpec(spec)];
+    const routes = [splitTo('split s', { 'shop/v2': 1 }, { matches }), routeTo('shop/web')];
     return told([serviceSection('shop/web', { routes })], head) === 'shop/v2:80 1';
   }
 

@@ -1,4 +1,5 @@
-// Door of `route`: what the data plane asks of a compiled snapshot.
+// Door of `route`: what the data plane asks of a compiled snapshot. Everything here is pure; what
+// changes between two requests (turns, load, chance) comes in as an argument.
 export type * from './types.ts';
 export type { RouteTable } from './table.ts';
 export type { SectionRecords } from './compile-table.ts';

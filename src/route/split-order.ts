@@ -19,7 +19,7 @@ export function compileOrder(weights: readonly number[]): SplitOrder {
   }
   const vertices: SplitVertex[] = [];
   while (parts.length > 1) {
-    // Heaviest first; among equals the earlier backend, so that the order is a function of the list.
+    // Heaviest first; among equals the earlier backend: the order is a function of the list.
     parts.sort((a, b) => b.weight - a.weight || b.side - a.side);
     const [left, right] = parts.splice(-2);
     if (left === undefined || right === undefined) break;

@@ -1,6 +1,6 @@
-// The route table: a snapshot and a node part, compiled for look-up. It is immutable; a new snapshot
-// makes a new table, which shares the pieces that did not change. Only the functions of this module
-// look inside. Tables keyed by names from outside are Maps (A13).
+// The route table: a snapshot and a node part, compiled for look-up. It is immutable: a new
+// snapshot makes a new one, which shares the pieces that did not change. Only the functions of this
+// module look inside. Tables keyed by names from outside are Maps (A13).
 import type { Pattern } from '../lib/pattern.ts';
 import type { MeshSection, NodePart, PolicyMode, SectionId } from '../snapshot/index.ts';
 import type { Backend, Decision, SplitOrder, VirtualHost } from './types.ts';
@@ -69,7 +69,7 @@ export type ServicePiece = {
   readonly shape: ServiceShape;
   /** By HTTP port of the Service. */
   readonly ports: ReadonlyMap<number, readonly CompiledRoute[]>;
-  /** What was found for each reference of the shape, in its order: the piece stands while it does. */
+  /** What was found for each reference of the shape, in its order; the piece stands with it. */
   readonly found: readonly (Backend | undefined)[];
 };
 

@@ -86,7 +86,11 @@ export type VirtualHost = {
 
 export type Decision =
   | { readonly kind: 'split'; readonly host: VirtualHost; readonly split: Split }
-  | { readonly kind: 'refuse'; readonly reason: RefuseReason; readonly host: VirtualHost | undefined };
+  | {
+      readonly kind: 'refuse';
+      readonly reason: RefuseReason;
+      readonly host: VirtualHost | undefined;
+    };
 
 /** What is known of the endpoints now. */
 export type LoadView = {

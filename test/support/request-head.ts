@@ -1,4 +1,5 @@
-// A request head as routing sees it, without bytes.
+// A request head as routing sees it, without bytes: say what the test is about, the rest is a plain
+// GET of the root of `web.shop.mesh`.
 import type { RequestHead } from '../../src/route/index.ts';
 
 export type HeadFields = Readonly<Record<string, string | readonly string[]>>;

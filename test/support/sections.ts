@@ -147,7 +147,8 @@ export function permissionsSection(
 
 /** Opens nothing until it is said what. */
 export function permissionSpec(said: Partial<PermissionSpec> = {}): PermissionSpec {
-  return { target: 'target', sources: [], http: undefined, tcp: undefined, udp: undefined, ...said };
+  const nothing = { http: undefined, tcp: undefined, udp: undefined };
+  return { target: 'target', sources: [], ...nothing, ...said };
 }
 
 export function workload(name: string, said: Partial<Workload> = {}): Workload {
