@@ -4,7 +4,6 @@ export {
   startApiServer,
   type ApiServer,
   type ApiServerOptions,
-  type ServerCertificate,
 } from './server/api-server.ts';
 export type { TokenBinding } from './server/auth.ts';
 export type { Fault, FaultRequest, FaultRule, Faults } from './server/faults.ts';

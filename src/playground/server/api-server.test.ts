@@ -7,7 +7,7 @@ import type { Json, JsonObject } from './json.ts';
 let server: ApiServer;
 
 beforeEach(async () => {
-  server = await startApiServer({ runtime });
+  server = await startApiServer({ runtime, transport: 'http' });
 });
 afterEach(() => server.close());
 

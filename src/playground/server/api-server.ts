@@ -9,10 +9,12 @@ import { adminUser, serviceAccountUser, Tokens, type TokenBinding } from './auth
 import { builtInKinds } from './builtins.ts';
 import type { ApiContext } from './context.ts';
 import { uuid } from './context.ts';
+import { makeServerCertificate, type ServerCertificate } from './certificate.ts';
 import { followDefinitions } from './crds.ts';
 import { Faults, type Fault } from './faults.ts';
 import { collectionOf, Registry } from './kinds.ts';
 import { kubeconfigText } from './kubeconfig.ts';
+import { isProtobuf, parseProtobuf } from './protobuf.ts';
 import { builtInRules } from './rules.ts';
 import { seedObjects } from './seed.ts';
 import { noSuchResource, refusal, StatusFailure, statusObject } from './status.ts';
@@ -21,17 +23,14 @@ import { metadataOnly, acceptedForms, viewText } from './view.ts';
 import { tableOf, rowContent } from './table.ts';
 import { Watch, type EventText } from './watch.ts';
 
-/** Key and certificate of the server, and what clients verify it by. */
-export type ServerCertificate = { readonly key: string; readonly cert: string; readonly ca: string };
-
 export type ApiServerOptions = {
   readonly runtime: Runtime;
   /** 127.0.0.1 unless given. */
   readonly address?: string;
   /** 0 or absent: any free port. */
   readonly port?: number;
-  /** Absent: plain HTTP (kubectl sends no token over it). */
-  readonly certificate?: ServerCertificate;
+  /** `https` unless given, with a certificate of its own: kubectl sends no token over plain HTTP. */
+  readonly transport?: 'http' | 'https';
   /** Token of the administrator; made up when absent. */
   readonly adminToken?: string;
   /** Changes kept for watches that resume. */
@@ -74,6 +73,7 @@ class ServedApi {
   readonly #watches = new Map<Watch, string>();
   readonly #server: Server;
   readonly #adminToken: string;
+  readonly #certificate: ServerCertificate | undefined;
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
@@ -88,7 +88,10 @@ class ServedApi {
     const listener = (request: IncomingMessage, response: ServerResponse): void => {
       this.#accept(request, response).catch((error: unknown) => sendFailure(response, error));
     };
-    const tls = options.certificate;
+    const address = options.address ?? '127.0.0.1';
+    const tls =
+      options.transport === 'http' ? undefined : makeServerCertificate(runtime, [address]);
+    this.#certificate = tls;
     this.#server = tls === undefined
       ? createHttpServer(listener)
       : createHttpsServer({ key: tls.key, cert: tls.cert }, listener);
@@ -110,9 +113,9 @@ class ServedApi {
   surface(): ApiServer {
     // A TCP server that listens has an AddressInfo.
     const { port, address } = this.#server.address() as AddressInfo;
-    const scheme = this.#options.certificate === undefined ? 'http' : 'https';
+    const scheme = this.#certificate === undefined ? 'http' : 'https';
     const url = `${scheme}://${address}:${port}`;
-    const caPem = this.#options.certificate?.ca ?? '';
+    const caPem = this.#certificate?.ca ?? '';
     return {
       url,
       port,
@@ -160,7 +163,7 @@ class ServedApi {
     }
     const user = this.#tokens.userOf(message);
     if (user === undefined) throw refusal(401, 'Unauthorized', 'Unauthorized');
-    const body = await readBody(message);
+    const body = await readText(message);
     const request: ApiRequest = {
       method,
       path: url.pathname,
@@ -245,7 +248,14 @@ class ServedApi {
   }
 }
 
-async function readBody(message: IncomingMessage): Promise<string> {
+/** The body as JSON text, whatever it came in. */
+async function readText(message: IncomingMessage): Promise<string> {
+  const body = await readBody(message);
+  const isPlain = !isProtobuf(message.headers['content-type'] ?? '') || body.length === 0;
+  return isPlain ? body.toString('utf8') : JSON.stringify(parseProtobuf(body));
+}
+
+async function readBody(message: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of message) {
@@ -257,7 +267,7 @@ async function readBody(message: IncomingMessage): Promise<string> {
     }
     parts.push(chunk);
   }
-  return Buffer.concat(parts).toString('utf8');
+  return Buffer.concat(parts);
 }
 
 function sendReply(response: ServerResponse, reply: Reply): void {

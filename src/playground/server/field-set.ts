@@ -1,0 +1,186 @@
+// Sets of fields, as `managedFields` has them. A field is a path of steps – `f:name`, `k:{keys}`,
+// `v:value` – joined into one text, so that union, intersection and difference are those of Sets.
+// FieldsV1, the form on the wire, is the same as a tree, where `.` says that a node itself belongs.
+// See kubernetes-sigs/structured-merge-diff, fieldpath.
+import { at, isObject, type Json, type JsonObject } from './json.ts';
+import {
+  declaredField, fieldShape, isAtomicMap, itemKey, itemShape, listForm, type Shape,
+} from './shape.ts';
+
+export type FieldSet = ReadonlySet<string>;
+
+const separator = '\u0000';
+
+export function joinPath(parent: string, step: string): string {
+  return parent === '' ? step : parent + separator + step;
+}
+
+export function stepsOf(path: string): readonly string[] {
+  return path.split(separator);
+}
+
+export function isInside(path: string, container: string): boolean {
+  return path.startsWith(container + separator);
+}
+
+export function union(sets: readonly FieldSet[]): Set<string> {
+  const all = new Set<string>();
+  for (const set of sets) for (const path of set) all.add(path);
+  return all;
+}
+
+export function without(set: FieldSet, removed: FieldSet): Set<string> {
+  return new Set([...set].filter((path) => !removed.has(path)));
+}
+
+export function intersection(left: FieldSet, right: FieldSet): Set<string> {
+  return new Set([...left].filter((path) => right.has(path)));
+}
+
+/** The step that names an item of a list that is a set or a map. */
+export function itemStep(shape: Shape, item: Json): string {
+  const form = listForm(shape);
+  return form.kind === 'map'
+    ? `k:${itemKey(shape, form.keys, item)}`
+    : `v:${JSON.stringify(item)}`;
+}
+
+/** Every field that `value` sets, seen through its schema. */
+export function fieldsOf(shape: Shape, value: Json): Set<string> {
+  const found = new Set<string>();
+  collect(shape, value, '', found);
+  return found;
+}
+
+function collect(shape: Shape, value: Json, path: string, found: Set<string>): void {
+  if (Array.isArray(value)) {
+    if (listForm(shape).kind === 'atomic') {
+      found.add(path);
+      return;
+    }
+    for (const item of value) {
+      const place = joinPath(path, itemStep(shape, item));
+      found.add(place);
+      if (isObject(item)) collect(itemShape(shape), item, place, found);
+    }
+    return;
+  }
+  if (!isObject(value) || (path !== '' && isAtomicMap(shape))) {
+    if (path !== '') found.add(path);
+    return;
+  }
+  collectFields(shape, value, path, found);
+}
+
+function collectFields(shape: Shape, value: JsonObject, path: string, found: Set<string>): void {
+  for (const [key, field] of Object.entries(value)) {
+    const place = joinPath(path, `f:${key}`);
+    collect(fieldShape(shape, key), field, place, found);
+    const isEmpty = field === null || (isObject(field) && Object.keys(field).length === 0);
+    if (isEmpty || declaredField(shape, key) === undefined) found.add(place);
+  }
+}
+
+/** Fields that `value` has and `other` has not, or has with another value. */
+export function changedFields(shape: Shape, value: Json, other: Json | undefined): Set<string> {
+  const mine = valuesOf(shape, value);
+  const theirs = other === undefined ? new Map<string, string>() : valuesOf(shape, other);
+  return new Set([...mine].filter(([path, text]) => theirs.get(path) !== text).map(([path]) => path));
+}
+
+/** Path → canonical text of a leaf; containers that belong to the set are told by presence alone. */
+function valuesOf(shape: Shape, value: Json): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const path of fieldsOf(shape, value)) {
+    const found = valueAtPath(shape, value, path);
+    const isLeaf = !isContainer(found.shape, found.value);
+    values.set(path, isLeaf ? canonical(found.value) : '');
+  }
+  return values;
+}
+
+function isContainer(shape: Shape, value: Json | undefined): boolean {
+  if (Array.isArray(value)) return listForm(shape).kind !== 'atomic';
+  return isObject(value) && !isAtomicMap(shape);
+}
+
+function canonical(value: Json | undefined): string {
+  return JSON.stringify(value, (_key, part: Json) =>
+    isObject(part)
+      ? Object.fromEntries(Object.entries(part).sort(([left], [right]) => (left < right ? -1 : 1)))
+      : part,
+  );
+}
+
+type Found = { readonly shape: Shape; readonly value: Json | undefined };
+
+/** What stands at a path, with its schema. */
+export function valueAtPath(shape: Shape, root: Json, path: string): Found {
+  let here: Found = { shape, value: root };
+  for (const step of stepsOf(path)) here = stepInto(here, step);
+  return here;
+}
+
+function stepInto(from: Found, step: string): Found {
+  if (step.startsWith('f:')) {
+    const key = step.slice(2);
+    return { shape: fieldShape(from.shape, key), value: at(from.value, key) };
+  }
+  const items = Array.isArray(from.value) ? from.value : [];
+  const item = items.find((candidate) => itemStep(from.shape, candidate) === step);
+  return { shape: itemShape(from.shape), value: item };
+}
+
+/** The wire form. */
+export function toFieldsV1(set: FieldSet): JsonObject {
+  const root: JsonObject = {};
+  for (const path of [...set].sort()) {
+    let node = root;
+    for (const step of stepsOf(path)) {
+      const next = node[step];
+      const child: JsonObject = isObject(next) ? next : {};
+      node[step] = child;
+      node = child;
+    }
+    // Marked here, and unmarked below where the node turns out to be a leaf.
+    node['.'] = {};
+  }
+  return unmarkLeaves(root);
+}
+
+function unmarkLeaves(node: JsonObject): JsonObject {
+  const keys = Object.keys(node);
+  if (keys.length === 1 && keys[0] === '.') return {};
+  return Object.fromEntries(
+    Object.entries(node).map(([key, child]): [string, Json] => [
+      key,
+      key !== '.' && isObject(child) ? unmarkLeaves(child) : child,
+    ]),
+  );
+}
+
+/** From the wire form; what is no tree of objects is ignored. */
+export function fromFieldsV1(fields: Json | undefined): Set<string> {
+  const found = new Set<string>();
+  const visit = (node: JsonObject, path: string): void => {
+    const children = Object.entries(node);
+    if (path !== '' && (children.length === 0 || node['.'] !== undefined)) found.add(path);
+    for (const [step, child] of children) {
+      if (step !== '.' && isObject(child)) visit(child, joinPath(path, step));
+    }
+  };
+  if (isObject(fields)) visit(fields, '');
+  return found;
+}
+
+/** `.spec.ports[port=80,protocol="TCP"].name`, as conflicts are told. */
+export function readablePath(path: string): string {
+  return stepsOf(path)
+    .map((step) => {
+      if (step.startsWith('f:')) return `.${step.slice(2)}`;
+      if (!step.startsWith('k:')) return `[=${step.slice(2)}]`;
+      const keys = Object.entries(JSON.parse(step.slice(2)) as JsonObject); // made by itemKey
+      return `[${keys.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(',')}]`;
+    })
+    .join('');
+}
