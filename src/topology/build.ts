@@ -1,7 +1,13 @@
 // ClusterState → Topology: the whole join in one place, each step a function of the objects. Bad
 // objects become problems and leave the rest as it is (A6).
-import type { ClusterState, MeshSettings, Problem } from '../api/index.ts';
-import { isWatchedNamespace, resolvePolicy } from './adopt.ts';
+import {
+  isWatchedNamespace,
+  namespaceProblems,
+  resolvePolicy,
+  type ClusterState,
+  type MeshSettings,
+  type Problem,
+} from '../api/index.ts';
 import { groupParts } from './groups.ts';
 import { httpMeshService, listenersOf } from './mesh-services.ts';
 import { planPermissions, type PermissionInput } from './permissions.ts';
@@ -121,8 +127,9 @@ function resolvePolicies(
   const policies: Topology['policies'][number][] = [];
   for (const name of [...state.namespaces.keys()].sort(byText)) {
     if (!isWatchedNamespace(name, settings)) continue;
-    const resolved = resolvePolicy(state.namespaces.get(name), settings);
-    problems.push(...resolved.problems);
+    const namespace = state.namespaces.get(name);
+    const resolved = resolvePolicy(namespace, settings);
+    problems.push(...resolved.problems, ...(namespace === undefined ? [] : namespaceProblems(namespace)));
     if (resolved.value !== settings.policy) policies.push({ name, policy: resolved.value });
   }
   return policies;

@@ -1,10 +1,16 @@
 // HTTPRouteGroups → compiled matches. A match whose pattern is no RE2 is dropped alone and never
 // widened (R-29, R-30); the rest of the group stays. Patterns are tried here once per object, since
 // compiling them is the dearest thing that a build could do.
-import type { ClusterState, HttpMatch, HttpRouteGroup, MeshSettings, Problem } from '../api/index.ts';
-import { compilePattern } from '../lib/pattern.ts';
+import {
+  isWatchedNamespace,
+  type ClusterState,
+  type HttpMatch,
+  type HttpRouteGroup,
+  type MeshSettings,
+  type Problem,
+} from '../api/index.ts';
+import { compilePattern, type PatternAnchor } from '../lib/pattern.ts';
 import type { MatchSpec } from '../snapshot/index.ts';
-import { isWatchedNamespace } from './adopt.ts';
 import { problemOf } from './problems.ts';
 import type { GroupPart, TopologyMemo } from './topology.ts';
 
@@ -15,19 +21,35 @@ export function groupParts(
   memo: TopologyMemo | undefined,
 ): ReadonlyMap<string, GroupPart> {
   const parts = new Map<string, GroupPart>();
+  const faultOf = sharedFaults();
   for (const [key, object] of state.httpRouteGroups) {
     if (!isWatchedNamespace(object.meta.namespace, settings)) continue;
     const before = memo?.groups.get(key);
-    parts.set(key, before?.object === object ? before : groupPart(object));
+    parts.set(key, before?.object === object ? before : groupPart(object, faultOf));
   }
   return parts;
 }
 
-function groupPart(object: HttpRouteGroup): GroupPart {
+/** What is wrong with a pattern, or `undefined`; the same pattern stands in many groups. */
+type FaultOf = (source: string, anchor: PatternAnchor) => string | undefined;
+
+function sharedFaults(): FaultOf {
+  const known = new Map<string, string | undefined>();
+  return (source, anchor) => {
+    const key = `${anchor} ${source}`;
+    if (!known.has(key)) {
+      const compiled = compilePattern(source, anchor);
+      known.set(key, 'problem' in compiled ? compiled.problem : undefined);
+    }
+    return known.get(key);
+  };
+}
+
+function groupPart(object: HttpRouteGroup, faultOf: FaultOf): GroupPart {
   const problems: Problem[] = [];
   const matches = new Map<string, MatchSpec>();
   for (const match of object.matches) {
-    const fault = patternFault(match);
+    const fault = firstFault(match, faultOf);
     if (fault === undefined) {
       matches.set(match.name, { ...match, name: `${object.meta.name}/${match.name}` });
     } else {
@@ -38,15 +60,12 @@ function groupPart(object: HttpRouteGroup): GroupPart {
   return { object, matches, names: new Set(object.matches.map(({ name }) => name)), problems };
 }
 
-/** What is wrong with the first bad pattern of `match`, or `undefined`. */
-function patternFault(match: HttpMatch): string | undefined {
-  if (match.pathRegex !== undefined) {
-    const compiled = compilePattern(match.pathRegex, 'start');
-    if ('problem' in compiled) return `pathRegex: ${compiled.problem}`;
-  }
-  for (const { name, pattern } of match.headers) {
-    const compiled = compilePattern(pattern, 'search');
-    if ('problem' in compiled) return `header ${name}: ${compiled.problem}`;
+function firstFault({ pathRegex, headers }: HttpMatch, faultOf: FaultOf): string | undefined {
+  const pathFault = pathRegex === undefined ? undefined : faultOf(pathRegex, 'start');
+  if (pathFault !== undefined) return `pathRegex: ${pathFault}`;
+  for (const { name, pattern } of headers) {
+    const fault = faultOf(pattern, 'search');
+    if (fault !== undefined) return `header ${name}: ${fault}`;
   }
   return undefined;
 }

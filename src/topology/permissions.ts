@@ -2,17 +2,17 @@
 // that allow, and any that allows is enough, so a defect must never allow more: what cannot
 // be resolved is skipped and narrows. A target opens destinations of its own namespace only
 // whoever may write into a namespace does not decide about another one.
-import type {
-  ClusterState,
-  MeshSettings,
-  Problem,
-  RuleKind,
-  Subject,
-  TargetRule,
-  TrafficTarget,
+import {
+  isWatchedNamespace,
+  type ClusterState,
+  type MeshSettings,
+  type Problem,
+  type RuleKind,
+  type Subject,
+  type TargetRule,
+  type TrafficTarget,
 } from '../api/index.ts';
 import type { MatchSpec, PermissionSpec, PortSet } from '../snapshot/index.ts';
-import { isWatchedNamespace } from './adopt.ts';
 import { byKey, byText, problemOf } from './problems.ts';
 import type { GroupPart, ServiceAccountPermissions } from './topology.ts';
 

@@ -1,16 +1,18 @@
 // Services with their ports, settings and endpoints. One Service is looked at with its Namespace and
 // its slices only, so its part can be taken over from the previous topology as long as these are the
 // same objects: a change in one Service costs the work of one Service.
-import type {
-  ClusterState,
-  EndpointSlice,
-  MeshSettings,
-  Namespace,
-  Problem,
-  Service,
+import {
+  isMeshed,
+  resolveServiceSettings,
+  trafficTypeOf,
+  type ClusterState,
+  type EndpointSlice,
+  type MeshSettings,
+  type Namespace,
+  type Problem,
+  type Service,
 } from '../api/index.ts';
 import type { BackendSpec } from '../snapshot/index.ts';
-import { isMeshed, resolveServiceSettings, trafficTypeOf } from './adopt.ts';
 import { endpointsOf, isProven, type ExternalCheck } from './endpoints.ts';
 import { externalCheck } from './external-address.ts';
 import { hostnamesOf } from './hostnames.ts';

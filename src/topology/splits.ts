@@ -1,8 +1,13 @@
 // TrafficSplits → which splits are in force for which root, in which order (R-31 … R-36), and the
 // routes that follow from them. A split that cannot be used leaves its root as if it were not there.
-import type { ClusterState, MeshSettings, Problem, TrafficSplit } from '../api/index.ts';
+import {
+  isWatchedNamespace,
+  type ClusterState,
+  type MeshSettings,
+  type Problem,
+  type TrafficSplit,
+} from '../api/index.ts';
 import type { MatchSpec, ServicePortSpec } from '../snapshot/index.ts';
-import { isWatchedNamespace } from './adopt.ts';
 import { byText, problemOf } from './problems.ts';
 import { rootNameOf } from './root-name.ts';
 import { portsOf } from './routes.ts';
