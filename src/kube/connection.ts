@@ -161,8 +161,9 @@ class OpenConnection {
 
   async stream(target: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const answer = await this.#send({ method: 'GET', target, timeoutMs: answerTimeoutMs }, signal);
-    if (answer.status === 200) return answer.body;
-    throw await this.#refusal(describe('GET', target), answer);
+    const what = describe('GET', target);
+    if (answer.status === 200) return translated(what, answer.body);
+    throw await this.#refusal(what, answer);
   }
 
   onReachable(listener: () => void): () => void {
@@ -229,6 +230,17 @@ async function readText(
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+async function* translated(
+  what: string,
+  body: AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw failureOfError(what, error);
+  }
 }
 
 function decodeJson(what: string, text: string): unknown {

@@ -100,9 +100,17 @@ class RunningCampaign {
     while (!this.#isStopped) {
       await this.#round();
       if (this.#isStopped) return;
-      const spread = this.#isLeading ? 0 : followerJitter * this.#runtime.random();
-      await this.#rest(retryMs * (1 + spread));
+      await this.#rest(this.#isLeading ? retryMs : this.#followerRestMs());
     }
+  }
+
+  /** Until the next look, or until the lease runs out when that is sooner: no look comes too late. */
+  #followerRestMs(): number {
+    const restMs = retryMs * (1 + followerJitter * this.#runtime.random());
+    const held = this.#held;
+    if (held === undefined || held.holder === '') return restMs;
+    const leftMs = this.#seenMs + held.durationMs - this.#runtime.clock.nowMs();
+    return leftMs > 0 ? Math.min(restMs, leftMs) : restMs;
   }
 
   /** Writes an empty holder; failure is harmless, the lease then runs out by itself. */

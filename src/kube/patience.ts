@@ -47,7 +47,7 @@ export class Patience {
         return 0;
       case 'closed':
         // The end that `timeoutSeconds` asked for is no failure.
-        if (end.livedMs < healthyMs) return this.#grownMs(end.livedMs);
+        if (isEarly(end.livedMs)) return this.#grownMs(end.livedMs);
         this.#failures = 0;
         return 0;
       case 'gone': {
@@ -62,7 +62,7 @@ export class Patience {
   }
 
   #grownMs(livedMs: number): number {
-    if (livedMs >= healthyMs) this.#failures = 0;
+    if (!isEarly(livedMs)) this.#failures = 0;
     this.#failures += 1;
     return backoffMs(this.#failures - 1, limits, this.#random);
   }
@@ -79,4 +79,9 @@ export class Patience {
     this.#absentMs = Math.min(absentMs.last, this.#absentMs * absentMs.growth);
     return restMs;
   }
+}
+
+/** A stream that ended before it had proved itself. */
+export function isEarly(livedMs: number): boolean {
+  return livedMs < healthyMs;
 }

@@ -9,7 +9,7 @@ import type { Parsed } from '../api/index.ts';
 import type { Runtime } from '../lib/clock.ts';
 import type { Log } from '../telemetry/index.ts';
 import { silentLog } from '../telemetry/index.ts';
-import { KubeFailure } from './client.ts';
+import { KubeFailure, asRecord, asText } from './client.ts';
 import type { Connection, Query } from './connection.ts';
 import { resourcePath } from './connection.ts';
 import { Discovery } from './discovery.ts';
@@ -17,7 +17,7 @@ import type { WantedResource } from './discovery.ts';
 import { listObjects } from './list.ts';
 import { Pacer } from './pacer.ts';
 import type { RoundEnd } from './patience.ts';
-import { Patience } from './patience.ts';
+import { Patience, isEarly } from './patience.ts';
 import type { Replacement, Sink } from './sink.ts';
 import { StreamGuard } from './stream-guard.ts';
 import type { WatchEvent } from './watch-lines.ts';
@@ -89,6 +89,8 @@ class RunningReflector<T> {
   /** Served version of the kind; `undefined` = ask. */
   #version: string | undefined;
   #streamsLists = true;
+  /** The stream broke: make sure that the server's history still contains `#position`. */
+  #isDoubtful = false;
   #barrenRounds = 0;
   #lists = 0;
   #isSynced = false;
@@ -128,6 +130,7 @@ class RunningReflector<T> {
     while (!this.#isStopped) {
       const end = await this.#round();
       if (this.#isStopped) return;
+      this.#isDoubtful = end.kind === 'failed' || (end.kind === 'closed' && isEarly(end.livedMs));
       const restMs = this.#patience.restMs(end);
       this.#report(end, restMs);
       if (restMs > 0) await this.#rest(restMs, end);
@@ -142,6 +145,7 @@ class RunningReflector<T> {
       const path = await this.#path();
       if (path === undefined) return this.#absent();
       if (this.#position === undefined && !this.#streamsLists) await this.#listPages(path);
+      if (this.#isDoubtful) await this.#confirmPosition(path);
       await this.#watch(path);
       return this.#afterClose(position);
     } catch (error) {
@@ -190,12 +194,28 @@ class RunningReflector<T> {
     this.#options.onSynced?.();
   }
 
+  /**
+   * A watch from a version that is still in the server's future – its etcd was restored from a
+   * backup – is silent until then, and no error (tried on 1.34). Asking for one object tells.
+   */
+  async #confirmPosition(path: string): Promise<void> {
+    if (this.#position === undefined) return;
+    const list = await this.#options.connection.get(path, { ...this.#options.selector, limit: 1 });
+    this.#demandNotOlder(asText(asRecord(asRecord(list)['metadata'])['resourceVersion']));
+  }
+
+  #demandNotOlder(version: string): void {
+    if (this.#position === undefined || !isOlder(version, this.#position)) return;
+    const jump = `from ${this.#position} to ${version} (hint: a restored etcd)`;
+    throw new KubeFailure('Gone', `the resource version went back ${jump}`);
+  }
+
   async #watch(path: string): Promise<void> {
     const isInitial = this.#position === undefined;
     const guard = new StreamGuard(this.#runtime, isInitial ? initialSilenceMaxMs : silenceMaxMs);
     this.#guard = guard;
-    if (this.#isStopped) guard.cancel();
     try {
+      if (this.#isStopped) throw new KubeFailure('Cancelled', 'the reflector was stopped');
       const query = this.#watchQuery();
       const body = await this.#options.connection.openStream(path, query, guard.signal);
       this.#openedMs = this.#runtime.clock.nowMs();
@@ -259,10 +279,7 @@ class RunningReflector<T> {
 
   #follow(event: WatchEvent): void {
     const position = positionOf(event);
-    if (this.#position !== undefined && isOlder(position, this.#position)) {
-      const jump = `from ${this.#position} to ${position} (hint: a restored etcd)`;
-      throw new KubeFailure('Gone', `the resource version went back ${jump}`);
-    }
+    this.#demandNotOlder(position);
     if (event.kind === 'put') {
       this.#options.sink.put(event.facts.key, this.#options.parse(event.object));
     } else if (event.kind === 'remove') {

@@ -53,7 +53,8 @@ export class StreamGuard {
   #check(): void {
     const silentMs = this.#runtime.clock.nowMs() - this.#lastMs;
     if (silentMs < this.#silenceMaxMs) {
-      const leftMs = this.#silenceMaxMs - silentMs;
+      // Rounded up: a rest of a picosecond would come due at the same instant for ever.
+      const leftMs = Math.ceil(this.#silenceMaxMs - silentMs);
       this.#timer = this.#runtime.timers.after(leftMs, () => this.#check());
       return;
     }

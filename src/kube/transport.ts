@@ -4,7 +4,6 @@
 // A dead peer is found by TCP keep-alive: first probe after 15 s, then one a second, ten of them.
 import { Pool } from 'undici';
 import type { Credentials, CredentialSource } from './credentials.ts';
-import { failureOfError } from './client.ts';
 
 export type TransportRequest = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -22,14 +21,14 @@ export type TransportRequest = {
 export type TransportAnswer = {
   readonly status: number;
   readonly retryAfterMs: number | undefined;
-  /** Ends cleanly, or throws a KubeFailure when it is cut. Leaving the loop destroys it. */
+  /** Ends cleanly, or throws when it is cut. Leaving the loop destroys it. */
   readonly body: AsyncIterable<Uint8Array>;
 };
 
 export type Transport = {
   /** For messages: `https://10.96.0.1:443`. */
   readonly server: string;
-  /** Throws KubeFailure when there is no answer; every status is an answer. */
+  /** Throws whatever the network throws when there is no answer; every status is an answer. */
   readonly send: (request: TransportRequest) => Promise<TransportAnswer>;
   /** Cuts everything that is open. */
   readonly close: () => Promise<void>;
@@ -70,27 +69,22 @@ class PoolTransport {
 
   async send(request: TransportRequest): Promise<TransportAnswer> {
     this.#use(await this.#source.current());
-    const what = `${request.method} ${this.server}${pathOf(request.target)}`;
-    try {
-      const answer = await this.#pool.request({
-        method: request.method,
-        path: this.#credentials.basePath + request.target,
-        headers: headersOf(request, this.#credentials.token),
-        body: request.body ?? null,
-        signal: request.signal,
-        headersTimeout: request.headTimeoutMs,
-        // Silence in a body is judged by whoever reads it, on a clock that tests can move.
-        bodyTimeout: 0,
-      });
-      if (answer.statusCode === 401) this.#source.distrust();
-      return {
-        status: answer.statusCode,
-        retryAfterMs: retryAfterMs(answer.headers['retry-after']),
-        body: translated(what, answer.body),
-      };
-    } catch (error) {
-      throw failureOfError(what, error);
-    }
+    const answer = await this.#pool.request({
+      method: request.method,
+      path: this.#credentials.basePath + request.target,
+      headers: headersOf(request, this.#credentials.token),
+      body: request.body ?? null,
+      signal: request.signal,
+      headersTimeout: request.headTimeoutMs,
+      // Silence in a body is judged by whoever reads it, on a clock that tests can move.
+      bodyTimeout: 0,
+    });
+    if (answer.statusCode === 401) this.#source.distrust();
+    return {
+      status: answer.statusCode,
+      retryAfterMs: retryAfterMs(answer.headers['retry-after']),
+      body: answer.body,
+    };
   }
 
   async close(): Promise<void> {
@@ -123,17 +117,6 @@ function openPool(credentials: Credentials): Pool {
   });
 }
 
-async function* translated(
-  what: string,
-  body: AsyncIterable<Uint8Array>,
-): AsyncIterable<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw failureOfError(what, error);
-  }
-}
-
 function headersOf(request: TransportRequest, token: string | undefined): Record<string, string> {
   const headers: Record<string, string> = { accept: request.accept, 'user-agent': 'weft' };
   if (request.contentType !== undefined) headers['content-type'] = request.contentType;
@@ -146,9 +129,3 @@ function retryAfterMs(value: string | string[] | undefined): number | undefined 
   const seconds = typeof value === 'string' ? Number(value) : Number.NaN;
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
 }
-
-function pathOf(target: string): string {
-  const query = target.indexOf('?');
-  return query < 0 ? target : target.slice(0, query);
-}
-

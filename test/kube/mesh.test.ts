@@ -60,12 +60,18 @@ beforeAll(async () => {
   await mesh.serve('shop', 'reviews-green', green);
   const secrets = await pod('secrets', 3, 'secrets', 'vault');
   await mesh.serve('vault', 'secrets', [secrets]);
-  await until('every node routes', async () => {
+  let last: unknown;
+  const isRouting = async (): Promise<boolean> => {
     const answers = await Promise.all(
       front.flatMap((from) => ['reviews.shop.mesh', 'secrets.vault.mesh'].map((host) =>
-        mesh.call({ from, host }).catch(() => undefined))),
+        mesh.call({ from, host }).catch((error: unknown) => String(error)))),
     );
-    return answers.every((answer) => answer?.status === 200 || answer?.status === 403);
+    last = answers;
+    return answers.every((answer) =>
+      typeof answer === 'object' && (answer.status === 200 || answer.status === 403));
+  };
+  await until('every node routes', isRouting).catch((error: unknown) => {
+    throw new Error(`${String(error)}: ${JSON.stringify(last)}\n${mesh.logs()}`);
   });
 }, 90_000);
 

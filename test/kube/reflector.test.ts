@@ -6,7 +6,7 @@ import type { ClusterWatch, Connection } from '../../src/kube/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import type { ControlPlane } from './support/control-plane.ts';
 import { startControlPlane } from './support/control-plane.ts';
-import { realRuntime } from './support/runtime.ts';
+import { realRuntime } from '../../src/main/runtime.ts';
 import { until } from './support/until.ts';
 
 let plane: ControlPlane;

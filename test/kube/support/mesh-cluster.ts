@@ -89,7 +89,7 @@ export function proxyAddress(node: number): string {
   return `10.201.0.${10 + node}`;
 }
 
-/** Starts everything and resolves when all proxies are ready; port 80 is listener 15100. */
+/** Starts everything and resolves when all proxies are ready. */
 export async function startMeshCluster(options: MeshClusterOptions): Promise<MeshCluster> {
   const plane = await startControlPlane();
   const source = { kind: 'kubeconfig', file: plane.kubeconfigPath, context: undefined } as const;
@@ -108,6 +108,7 @@ class RunningCluster implements MeshCluster {
   readonly #log: string[] = [];
   #controller: ChildProcess | undefined;
   #podCount = 0;
+  #port: number | undefined;
 
   constructor(plane: ControlPlane, connection: Connection, options: MeshClusterOptions) {
     this.plane = plane;
@@ -207,11 +208,11 @@ class RunningCluster implements MeshCluster {
     await this.create(path, endpointSlice(namespace, name, pods));
   }
 
-  call(call: Call): Promise<Answer> {
+  async call(call: Call): Promise<Answer> {
     const node = call.node ?? call.from.node;
     return exchange({
       host: proxyAddress(node),
-      port: 15_100,
+      port: await this.#listenerPort(),
       localAddress: call.from.address,
       method: call.method ?? 'GET',
       path: call.path ?? '/',
@@ -252,6 +253,18 @@ class RunningCluster implements MeshCluster {
     await Promise.all(this.#pods.map((pod) => pod.close()));
     await this.connection.close();
     await this.plane.stop();
+  }
+
+  /** What kube-proxy would do: port 80 of the mesh Service → the port that the proxies listen on. */
+  async #listenerPort(): Promise<number> {
+    if (this.#port !== undefined) return this.#port;
+    const path = { group: '', version: 'v1', plural: 'services', namespace: meshNamespace };
+    const service = (await this.connection.get(resourcePath({ ...path, name: 'weft-http' }))) as {
+      spec: { ports: { port: number; targetPort: number }[] };
+    };
+    this.#port = service.spec.ports.find((one) => one.port === 80)?.targetPort;
+    if (this.#port === undefined) throw new Error('weft-http has no port 80');
+    return this.#port;
   }
 
   async #createNode(node: number): Promise<void> {
