@@ -1,7 +1,7 @@
 // Who may have which page of the admin port. Health, version and metrics are for everybody. /debug/*
 // is for loopback peers (kubectl port-forward arrives there) and only under Host names that no DNS
-// name of an attacker's can become; changing anything (POST) is for loopback always, and never for a
-// page of another origin.
+// name of an attacker's can become; changing anything (POST) never for a page of another origin.
+// `--debug-from any` (for tests) opens both to the network.
 
 export type AdminAsker = {
   readonly method: 'GET' | 'POST';
@@ -23,8 +23,8 @@ export function adminRefusal(
   const isDebug = asker.path === '/debug' || asker.path.startsWith('/debug/');
   if (!isDebug && !isPost) return undefined;
   const fromLoopback = isLoopback(asker.peer);
-  if (isPost && !fromLoopback) return 'POST is for loopback only (use kubectl port-forward)';
   if (!fromLoopback && debugFrom === 'loopback') {
+    if (isPost) return 'POST is for loopback only (use kubectl port-forward)';
     return '/debug is for loopback only (use kubectl port-forward, or --debug-from any)';
   }
   if (!isPlainHost(asker.host)) {
