@@ -1,5 +1,6 @@
 // CustomResourceDefinitions: a definition that is accepted is Established at once and its versions
 // are served from the same moment; one that goes takes its objects with it. Conversion None only.
+import { readSchema } from '../../api/index.ts';
 import { byPreference, collectionOf, type Column, type KindRules, type Registry, type ResourceKind } from './kinds.ts';
 import { timestamp } from './context.ts';
 import { at, isObject, listAt, nameOf, objectAt, textAt, type Json, type JsonObject } from './json.ts';
@@ -45,8 +46,14 @@ function versionCauses(version: Json, index: number): readonly Cause[] {
   const causes: Cause[] = [];
   const why = labelFault(textAt(version, 'name') ?? '');
   if (why !== undefined) causes.push(invalidValue(`${field}.name`, textAt(version, 'name'), why));
-  if (!isObject(at(version, 'schema', 'openAPIV3Schema'))) {
+  const schema = at(version, 'schema', 'openAPIV3Schema');
+  if (!isObject(schema)) {
     causes.push(required(`${field}.schema.openAPIV3Schema`, 'schemas are required'));
+    return causes;
+  }
+  for (const fault of readSchema(schema).faults) {
+    const place = `${field}.schema.openAPIV3Schema`;
+    causes.push({ reason: 'FieldValueInvalid', message: fault, field: place });
   }
   return causes;
 }

@@ -7,15 +7,21 @@ type Step = (values: readonly Json[]) => readonly Json[];
 const stepShape =
   /^(?:\.([A-Za-z0-9_$/-]+(?:\\\.[A-Za-z0-9_/-]+)*)|\[\*\]|\[(\d+)\]|\['([^']*)'\]|\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\])/;
 
+/** Lists among the values stay lists: flatMap would spread them. */
+function present(values: readonly (Json | undefined)[]): readonly Json[] {
+  return values.filter((value) => value !== undefined);
+}
+
 function field(name: string): Step {
-  return (values) => values.flatMap((value) => at(value, name) ?? []);
+  return (values) => present(values.map((value) => at(value, name)));
 }
 
 const each: Step = (values) =>
   values.flatMap((value) => (Array.isArray(value) ? value : isObject(value) ? Object.values(value) : []));
 
 function element(index: number): Step {
-  return (values) => values.flatMap((value) => (Array.isArray(value) ? (value[index] ?? []) : []));
+  return (values) =>
+    present(values.map((value) => (Array.isArray(value) ? value[index] : undefined)));
 }
 
 function filtered(path: string, wanted: string): Step {

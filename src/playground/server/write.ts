@@ -9,7 +9,7 @@ import {
 } from './json.ts';
 import { apiVersionOf, collectionOf, subjectOf, type ResourceKind, type WriteContext } from './kinds.ts';
 import { invalidValue, metadataCauses } from './metadata.ts';
-import { decodeFields, schemaCauses, withDefaults } from './schema.ts';
+import { decodeFields, schemaCauses, typeFault, withDefaults } from './schema.ts';
 import { trackUpdate } from './ownership.ts';
 import { alreadyExists, badRequest, conflict, invalid, modifiedMeanwhile, notFound, refusal } from './status.ts';
 
@@ -58,16 +58,20 @@ export function checkBody(target: Target, body: Json): JsonObject {
   return body;
 }
 
+function undecodable(target: Target, why: string): Error {
+  const { kind, version } = target.kind;
+  return badRequest(`${kind} in version "${version}" cannot be handled as a ${kind}: ${why}`);
+}
+
 /** The stored form of a body: known fields only, own copy, storage spelling. */
 export function decodeBody(target: Target, body: Json, options: WriteOptions): Written {
   const checked = checkBody(target, body);
   const decoded = decodeFields(target.kind, checked);
+  const fault = typeFault(target.kind, decoded.object);
+  if (fault !== undefined) throw undecodable(target, fault);
   if (decoded.unknown.length > 0 && options.fieldValidation === 'Strict') {
     const listed = decoded.unknown.map((path) => `unknown field "${path}"`).join(', ');
-    throw badRequest(
-      `${target.kind.kind} in version "${target.kind.version}" cannot be handled as a ` +
-        `${target.kind.kind}: strict decoding error: ${listed}`,
-    );
+    throw undecodable(target, `strict decoding error: ${listed}`);
   }
   const warnings =
     options.fieldValidation === 'Ignore' ? [] : decoded.unknown.map((path) => `unknown field "${path}"`);
