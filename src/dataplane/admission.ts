@@ -1,5 +1,5 @@
-// What is refused before anybody asks where a request goes: what a mesh proxy does not serve at all,
-// loops, and work over the memory budget.
+// What is refused before anybody asks where a request goes – what a mesh proxy does not serve at
+// all, loops, work over the memory budget – and which refusals end the client's connection.
 import type { ServiceRules } from '../snapshot/index.ts';
 import type { Engine } from './engine.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
@@ -19,4 +19,13 @@ export function admissionOf(engine: Engine, head: HttpRequestHead): Reason | und
 /** The body limit in force: the service's, else the proxy's. */
 export function bodyBytesMaxOf(engine: Engine, rules: ServiceRules): number {
   return rules.maxRequestBodyBytes ?? engine.limits.requestBodyBytesMax ?? Infinity;
+}
+
+/**
+ * Whether a refusal ends the connection although its framing is intact: what is no sane request,
+ * and an absolute-form target that asks for somewhere outside the mesh (a try to use us as relay).
+ */
+export function endsConnection(reason: Reason, head: HttpRequestHead): boolean {
+  if (reason.startsWith('BadRequest')) return true;
+  return reason === 'UnknownService' && head.fields.get('host') !== head.authority;
 }

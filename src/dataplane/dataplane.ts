@@ -1,6 +1,6 @@
-// A worker's data plane: made once, given one table after the other, drained, closed. It holds what
-// all connections share and counts them; what happens on a connection is downstream.ts, what happens
-// to a request is exchange.ts. Traffic never waits for anything here.
+// A worker's data plane: made once, given one table after the other, drained, closed. It holds
+// what all connections share and counts them; what happens on a connection is downstream.ts, what
+// happens to a request is exchange.ts. Traffic never waits for anything here.
 import { normaliseAddress } from '../lib/address.ts';
 import type { Runtime } from '../lib/clock.ts';
 import type { Network, NetworkSocket } from '../lib/network.ts';

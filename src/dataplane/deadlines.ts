@@ -104,7 +104,9 @@ export class Deadlines {
     const nowTick = Math.floor(this.#clock.nowMs() / tickMs);
     const from = Math.max(this.#seenTick + 1, nowTick - bucketCount + 1);
     this.#seenTick = Math.max(this.#seenTick, nowTick);
-    for (let tick = from; tick <= nowTick; tick += 1) this.#expireBucket(tick % bucketCount, nowTick);
+    for (let tick = from; tick <= nowTick; tick += 1) {
+      this.#expireBucket(tick % bucketCount, nowTick);
+    }
     if (this.#armed > 0) this.#wakeBy(this.#nextBusyTick());
   }
 

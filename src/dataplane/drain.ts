@@ -1,8 +1,8 @@
 // Telling clients to leave (contract: `--drain-delay`, `--drain-timeout`). While it lasts new
-// connections are accepted, because kube-proxy goes on sending them to the only proxy of a node, and
-// every answer says `Connection: close`. It is over as soon as nothing is in flight after the delay,
-// at the latest at the timeout. In the last part of a drain that never gets quiet nothing new is
-// accepted, so that what is in flight can end instead of being cut.
+// connections are accepted, because kube-proxy goes on sending them to the only proxy of a node,
+// and every answer says `Connection: close`. It is over as soon as nothing is in flight after the
+// delay, at the latest at the timeout. In the last part of a drain that never gets quiet nothing
+// new is accepted, so that what is in flight can end instead of being cut.
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 

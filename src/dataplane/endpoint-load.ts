@@ -1,6 +1,8 @@
 // How busy endpoints are, from the counters that all workers share. One view serves a worker: the
 // exchange that picks says which endpoints it has tried, so that no closure is made per request.
-import type { Endpoint, LoadView } from '../route/index.ts';
+import type { Random } from '../lib/clock.ts';
+import { pickEndpoint } from '../route/index.ts';
+import type { Backend, Endpoint, LoadView } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 
 const noneTried: ReadonlySet<string> = new Set();
@@ -8,7 +10,7 @@ const noneTried: ReadonlySet<string> = new Set();
 export class EndpointLoads implements LoadView {
   readonly #slots: SlotView;
   /** Endpoint ids that the exchange which picks now does not want again. */
-  tried: ReadonlySet<string> = noneTried;
+  #tried: ReadonlySet<string> = noneTried;
 
   constructor(slots: SlotView) {
     this.#slots = slots;
@@ -17,7 +19,16 @@ export class EndpointLoads implements LoadView {
   readonly load = (endpoint: Endpoint): number =>
     Atomics.load(this.#slots.cells.endpoint, this.#slots.offset('endpoint', endpoint.id));
 
-  readonly isExcluded = (endpoint: Endpoint): boolean => this.tried.has(endpoint.id);
+  readonly isExcluded = (endpoint: Endpoint): boolean => this.#tried.has(endpoint.id);
+
+  /** The endpoint for an attempt; those tried already only when there is no other. */
+  pick(backend: Backend, tried: ReadonlySet<string>, random: Random): Endpoint | undefined {
+    this.#tried = tried;
+    const picked = pickEndpoint(backend, this, random);
+    if (picked !== undefined || tried.size === 0) return picked;
+    this.#tried = noneTried;
+    return pickEndpoint(backend, this, random);
+  }
 
   /** Counts a request in flight; the cell that is returned has to be counted down again. */
   countUp(endpoint: Endpoint): number {

@@ -3,7 +3,6 @@
 // teardown (A10). The table is read once, when the request has come (A5); an endpoint is authorised
 // when it is picked. After the first byte of an answer went out nothing is ever retried.
 import { assert } from '../lib/assert.ts';
-import { backoffMs } from '../lib/backoff.ts';
 import type {
   Backend,
   Destination,
@@ -13,9 +12,10 @@ import type {
   Split,
   VirtualHost,
 } from '../route/index.ts';
-import { authorise, decide, pickBackend, pickEndpoint, sourceOf } from '../route/index.ts';
-import { admissionOf, bodyBytesMaxOf } from './admission.ts';
+import { authorise, decide, pickBackend, sourceOf } from '../route/index.ts';
+import { admissionOf, bodyBytesMaxOf, endsConnection } from './admission.ts';
 import { AnswerWriter } from './answer.ts';
+import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
@@ -29,9 +29,9 @@ import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
 import { renderUpstreamHead, requestIdOf, traceparentOf } from './request-fields.ts';
-import { depositRequest, withdrawRetry } from './retry-budget.ts';
+import { Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
-import { isIdempotent, mayRetry, retryBackoff } from './retry-policy.ts';
+import { asksForPatience, isIdempotent } from './retry-policy.ts';
 import { Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamFailure, UpstreamUser } from './upstream.ts';
 
@@ -43,15 +43,6 @@ export type ExchangeOptions = {
   readonly remoteAddress: string;
   /** There is no body, or it is empty. */
   readonly isBodyComplete: boolean;
-};
-
-type Attempt = {
-  readonly endpoint: Endpoint;
-  readonly connection: UpstreamConnection;
-  readonly isReused: boolean;
-  /** Its in-flight counter, as it was when it was counted up. */
-  readonly loadCell: number;
-  readonly startedMs: number;
 };
 
 export class Exchange implements UpstreamUser, ExchangeFacts {
@@ -83,8 +74,8 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   /** The back-off before a retry, or the per-try timeout: never both. */
   readonly #wait = new Deadline(() => this.#waitExpired());
   #total: Deadline | undefined;
-  readonly #retries = { total: 0, afterSent: 0 };
-  readonly #tried = new Set<string>();
+  /** Undefined until it is known where the request goes. */
+  #retries: Retries | undefined;
   #attempt: Attempt | undefined;
   #tunnel: Tunnel | undefined;
   #upstreamHead: string | undefined;
@@ -154,10 +145,11 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
       this.#refuse('BadRequestBodyTooLarge');
       return;
     }
-    const { slots, deadlines, clock } = this.#engine;
+    const { slots, deadlines } = this.#engine;
+    const isRepeatable = isIdempotent(this.method, this.#head.fields.has('idempotency-key'));
+    this.#retries = new Retries(this.#engine, host, isRepeatable);
     const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
     this.backend = pickBackend(split, turn);
-    depositRequest(this.#budget(host), host.rules.retryBudgetPercent, clock.wallMs());
     deadlines.arm(this.#idle, this.#idleTimeoutMs());
     if (host.rules.timeoutMs !== undefined) {
       this.#total = new Deadline(() => this.#timedOut('TimeoutRequest'));
@@ -168,9 +160,11 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   /** One attempt: pick, authorise, connect, send. */
   #try(): void {
-    const backend = this.backend;
-    assert(backend !== undefined, 'an attempt without a backend');
-    const endpoint = this.#pick(backend);
+    const { backend } = this;
+    const retries = this.#retries;
+    assert(backend !== undefined && retries !== undefined, 'an attempt at nothing');
+    const { loads, random } = this.#engine;
+    const endpoint = loads.pick(backend, retries.tried, random);
     if (endpoint === undefined) {
       this.#refuse('NoEndpoints');
       return;
@@ -185,37 +179,26 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     if (verdict.kind === 'deny') this.#refuse(verdict.reason);
     // Plain text to a pod that expects TLS or HTTP/2 would be wrong twice over.
     else if (backend.scheme !== 'http') this.#refuse('UpstreamProtocol');
-    else this.#open(endpoint);
+    else this.#open(backend, endpoint, verdict.destination);
   }
 
-  /** Endpoints already tried are avoided while there are others. */
-  #pick(backend: Backend): Endpoint | undefined {
-    const { loads, random } = this.#engine;
-    loads.tried = this.#tried;
-    const picked = pickEndpoint(backend, loads, random);
-    if (picked !== undefined || this.#tried.size === 0) return picked;
-    this.#tried.clear();
-    return pickEndpoint(backend, loads, random);
-  }
-
-  #open(endpoint: Endpoint): void {
-    const { pools, loads, limits, deadlines, clock } = this.#engine;
+  #open(backend: Backend, endpoint: Endpoint, destination: Destination): void {
+    const { limits, deadlines } = this.#engine;
     const rules = this.host?.rules;
     this.attempts += 1;
-    const idle = this.#wantsFreshConnection ? undefined : pools.take(endpoint);
-    const connection =
-      idle ?? pools.open(endpoint, rules?.connectTimeoutMs ?? limits.connectTimeoutMs);
-    this.#attempt = {
+    const attempt = new Attempt({
+      engine: this.#engine,
+      facts: this,
+      backend,
       endpoint,
-      connection,
-      isReused: idle !== undefined,
-      loadCell: loads.countUp(endpoint),
-      startedMs: clock.nowMs(),
-    };
-    connection.use(this);
-    const tryMs = rules?.perTryTimeoutMs;
-    if (tryMs !== undefined) deadlines.arm(this.#wait, tryMs);
-    if (idle !== undefined) this.#send(connection);
+      destination,
+      wantsFresh: this.#wantsFreshConnection,
+      connectTimeoutMs: rules?.connectTimeoutMs ?? limits.connectTimeoutMs,
+    });
+    this.#attempt = attempt;
+    attempt.connection.use(this);
+    if (rules?.perTryTimeoutMs !== undefined) deadlines.arm(this.#wait, rules.perTryTimeoutMs);
+    if (attempt.isReused) this.#send(attempt.connection);
   }
 
   #send(connection: UpstreamConnection): void {
@@ -223,7 +206,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.#upstreamHead ??= renderUpstreamHead(this.#engine, this.#head, this);
     connection.cork();
     connection.write(this.#upstreamHead);
-    const isFlowing = this.#body.sendTo(connection, this.#isRepeatable());
+    const isFlowing = this.#body.sendTo(connection, this.#retries?.isRepeatable === true);
     if (isFlowing) this.#client.resumeReading();
     else this.#client.pauseReading();
     // A body that is still being read joins the head in one write, when the read ends.
@@ -308,7 +291,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   answered(head: HttpResponseHead): void {
     this.#touch();
     const failure: AttemptFailure = { kind: 'status', status: head.status, isUnsent: false };
-    if (asksForPatience(head) || !this.#mayTryAgain(failure)) {
+    if (asksForPatience(head.fields.get('retry-after')) || !this.#mayTryAgain(failure)) {
       this.#engine.deadlines.disarm(this.#wait);
       this.#body.stopHolding();
       this.firstByteMs = this.#engine.clock.nowMs() - this.startedMs;
@@ -329,7 +312,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     if (attempt === undefined) return;
     this.#answer.end(trailers);
     this.#attempt = undefined;
-    this.#recordAttempt(attempt, this.#answer.status, undefined);
+    attempt.end({ status: this.#answer.status, reason: undefined, isCancelled: false });
     attempt.connection.release(this.#body.isComplete);
     this.#finish('answered', this.#answer.closes ? 'close' : 'keep');
   }
@@ -384,25 +367,23 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   /** All conditions of a retry; the budget comes last, because asking takes from it. */
   #mayTryAgain(failure: AttemptFailure): boolean {
-    const host = this.host;
-    if (host === undefined || this.#answer.hasBegun || this.#answer.hasInterim) return false;
-    if (!this.#body.isReplayable) return false;
-    if (!mayRetry(host.rules, this.#isRepeatable(), this.#retries, failure)) return false;
-    if (withdrawRetry(this.#budget(host), this.#engine.clock.wallMs())) return true;
+    if (this.#answer.hasBegun || this.#answer.hasInterim || !this.#body.isReplayable) return false;
+    if (this.#retries?.isAllowed(failure) !== true) return false;
+    if (this.#retries.withdraw()) return true;
     this.#engine.observer.retryBudgetExhausted(this);
     return false;
   }
 
   /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */
   #tryAgain(failure: AttemptFailure, wasStale = false): void {
-    const { deadlines, random, observer } = this.#engine;
-    this.#retries.total += 1;
-    if (!failure.isUnsent) this.#retries.afterSent += 1;
-    if (this.endpoint !== undefined) this.#tried.add(this.endpoint.id);
+    const { deadlines, observer } = this.#engine;
+    const retries = this.#retries;
+    assert(retries !== undefined, 'a retry of nothing');
+    retries.begin(failure, this.endpoint);
     observer.retryStarted(this);
-    const hasOthers = (this.backend?.endpoints.length ?? 0) > this.#tried.size;
+    const hasOthers = (this.backend?.endpoints.length ?? 0) > retries.tried.size;
     if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
-    else deadlines.arm(this.#wait, backoffMs(this.#retries.total, retryBackoff, random));
+    else deadlines.arm(this.#wait, retries.waitMs());
   }
 
   #waitExpired(): void {
@@ -440,7 +421,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
       this.#finish('broken', 'cut');
       return;
     }
-    const closes = reason.startsWith('BadRequest') || this.#closesAfterOwn();
+    const closes = endsConnection(reason, this.#head) || this.#closesAfterOwn();
     this.#answer.own({ status, reason, text: refusalText(reason, this), closes });
     this.#finish('refused', closes ? 'close' : 'keep');
   }
@@ -462,7 +443,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   #tunnelEnded(): void {
     const attempt = this.#attempt;
     this.#attempt = undefined;
-    if (attempt !== undefined) this.#recordAttempt(attempt, this.#answer.status, undefined);
+    attempt?.end({ status: this.#answer.status, reason: undefined, isCancelled: false });
     this.#finish('answered', 'close');
   }
 
@@ -474,27 +455,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.#engine.deadlines.disarm(this.#wait);
     this.#body.detach();
     attempt.connection.destroy();
-    this.#recordAttempt(attempt, status, reason, isCancelled);
-  }
-
-  #recordAttempt(
-    attempt: Attempt,
-    status: number,
-    reason: Reason | undefined,
-    isCancelled = false,
-  ): void {
-    const { loads, observer, clock } = this.#engine;
-    loads.countDown(attempt.loadCell);
-    assert(this.backend !== undefined, 'an attempt without a backend');
-    observer.attemptFinished(this, {
-      backend: this.backend,
-      endpoint: attempt.endpoint,
-      destination: this.destination,
-      status,
-      reason,
-      durationMs: clock.nowMs() - attempt.startedMs,
-      isCancelled,
-    });
+    attempt.end({ status, reason, isCancelled });
   }
 
   /** The one end of every exchange (A10): idempotent, and detaches all that was attached. */
@@ -526,20 +487,4 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   #idleTimeoutMs(): number {
     return this.host?.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
   }
-
-  #isRepeatable(): boolean {
-    return isIdempotent(this.method, this.#head.fields.has('idempotency-key'));
-  }
-
-  #budget(host: VirtualHost): { readonly cells: Int32Array; readonly offset: number } {
-    const { slots } = this.#engine;
-    const offset = slots.offset('service', `${host.namespace}/${host.service}`);
-    return { cells: slots.cells.service, offset };
-  }
-}
-
-/** An endpoint that names a time to wait is not asked again at once: the client is told. */
-function asksForPatience(head: HttpResponseHead): boolean {
-  const after = head.fields.get('retry-after');
-  return after !== undefined && after !== '0';
 }

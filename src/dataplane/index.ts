@@ -1,5 +1,5 @@
-// Door of `dataplane`: one worker's sockets, from a route table to bytes. What it tells comes through
-// the observer; what it needs of clock, chance and network it is given.
+// Door of `dataplane`: one worker's sockets, from a route table to bytes. What it tells comes
+// through the observer; what it needs of clock, chance and network it is given.
 export { startDataplane } from './dataplane.ts';
 export type {
   Dataplane,

@@ -1,6 +1,6 @@
-// The network of `node:net`, public API only. `main` asks for it once and hands it on (A12); nothing
-// else in the data plane touches sockets but through the seam. Half-open connections are allowed on
-// both sides: who closes what is decided by the exchange, not by the runtime.
+// The network of `node:net`, public API only. `main` asks for it once and hands it on (A12);
+// nothing else in the data plane touches sockets but through the seam. Half-open connections are
+// allowed on both sides: who closes what is decided by the exchange, not by the runtime.
 import net from 'node:net';
 import type { ConnectOptions, ListenEvents, ListenOptions, Network } from '../lib/network.ts';
 

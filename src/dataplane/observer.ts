@@ -1,5 +1,6 @@
-// What the data plane tells about itself, as plain data: metrics, access log and tap are built on it
-// elsewhere. An observer is called on the hot path: it counts and returns, it never waits or throws.
+// What the data plane tells about itself, as plain data: metrics, access log and tap are built on
+// it elsewhere. An observer is called on the hot path: it counts and returns, it never waits or
+// throws.
 import type {
   Backend,
   Destination,

@@ -10,7 +10,7 @@ type Refusal = { readonly status: number; readonly cause: string };
 const table = {
   UnknownService: { status: 404, cause: 'no service of the mesh has this name on this port' },
   SourceNotAllowed: { status: 403, cause: 'no TrafficTarget allows the caller' },
-  RouteNotAllowed: { status: 403, cause: 'a TrafficTarget allows the caller, but not this request' },
+  RouteNotAllowed: { status: 403, cause: 'the caller is allowed, but not this request' },
   SourceUnknown: { status: 403, cause: 'the caller is no known workload of this node' },
   NoEndpoints: { status: 503, cause: 'the service has no ready endpoint' },
   NoBackendWeight: { status: 503, cause: 'all weights of the TrafficSplit are zero' },

@@ -1,7 +1,7 @@
-// The body of one request on its way from the client to whichever endpoint an attempt uses. It holds
-// a copy while there is no connection to write to, and goes on holding up to 64 kB of what was sent
-// while the request may still be sent again; longer bodies are sent once.
-// Invariant: everything that came is either held, or was written to the one current connection.
+// The body of one request on its way from the client to whichever endpoint an attempt uses. It
+// holds a copy while there is no connection to write to, and goes on holding up to 64 kB of what
+// was sent while the request may still be sent again; longer bodies are sent once. Invariant:
+// everything that came is either held, or was written to the one current connection.
 import type { Counts } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import type { RequestFraming } from './http1/framing.ts';

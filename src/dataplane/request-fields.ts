@@ -1,6 +1,6 @@
 // What the data plane adds to a request on its way to a pod: forwarded fields, ids, the Host that
-// the pod sees. Fields that a client sends never feed a decision (A8); who is trusted only gets them
-// passed on. What is taken away is the renderer's business (http1/serialise.ts).
+// the pod sees. Fields that a client sends never feed a decision (A8); who is trusted only gets
+// them passed on. What is taken away is the renderer's business (http1/serialise.ts).
 import type { Source, VirtualHost } from '../route/index.ts';
 import type { Engine } from './engine.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';

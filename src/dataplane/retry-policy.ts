@@ -21,9 +21,6 @@ export type RetriesDone = {
 
 type RetryRules = Pick<ServiceRules, 'retryAttempts' | 'retryOn'>;
 
-/** Wait before a retry, with full jitter (contract §4). */
-export const retryBackoff = { baseMs: 25, maxMs: 250 } as const;
-
 const defaultUnsentRetries = 2;
 const defaultIdempotentRetries = 1;
 
@@ -88,4 +85,9 @@ function covers(condition: RetryCondition, failure: AttemptFailure): boolean {
     default:
       return failure.status === condition;
   }
+}
+
+/** An endpoint that names a time to wait is not asked again at once: the client is told. */
+export function asksForPatience(retryAfter: string | undefined): boolean {
+  return retryAfter !== undefined && retryAfter !== '0';
 }

@@ -281,8 +281,13 @@ export class UpstreamConnection {
       this.#complete(user, this.#decoder, false);
       user.upstreamReadEnded();
     } else {
-      this.#fail('reset', 'closed before the answer was complete');
+      this.#fail(this.#cutKind(), 'closed before the answer was complete');
     }
+  }
+
+  /** A cut after the first byte of a head is a malformed answer: the pod did act on the request. */
+  #cutKind(): 'reset' | 'protocol' {
+    return this.#parser.hasPartialHead ? 'protocol' : 'reset';
   }
 
   #broke(error: Error | null): void {
@@ -290,7 +295,7 @@ export class UpstreamConnection {
       this.destroy();
       return;
     }
-    this.#fail(this.#isConnected ? 'reset' : 'connect', errorCode(error) ?? 'closed');
+    this.#fail(this.#isConnected ? this.#cutKind() : 'connect', errorCode(error) ?? 'closed');
   }
 
   #fail(kind: UpstreamFailure['kind'], detail: string): void {

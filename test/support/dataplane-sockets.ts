@@ -1,5 +1,5 @@
-// Raw sockets for tests of the data plane: a client that records what it gets, and an upstream whose
-// every byte the test decides. Nothing here parses more than it must.
+// Raw sockets for tests of the data plane: a client that records what it gets, and an upstream
+// whose every byte the test decides. Nothing here parses more than it must.
 import net from 'node:net';
 
 /** A port that nobody listens on right now. */

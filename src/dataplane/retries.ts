@@ -1,0 +1,53 @@
+// The retries of one exchange: what it has tried, whether another attempt is allowed – by the rules
+// (retry-policy.ts) and by the service's budget – and how long to wait before it.
+import { backoffMs } from '../lib/backoff.ts';
+import type { Endpoint, VirtualHost } from '../route/index.ts';
+import type { Engine } from './engine.ts';
+import { depositRequest, withdrawRetry } from './retry-budget.ts';
+import type { BudgetPlace } from './retry-budget.ts';
+import { mayRetry } from './retry-policy.ts';
+import type { AttemptFailure } from './retry-policy.ts';
+
+/** Wait before a retry, with full jitter (contract §4: 25 to 250 ms). */
+const retryBackoff = { baseMs: 25, maxMs: 250 } as const;
+
+export class Retries {
+  /** Ids of endpoints that failed; avoided while there are others. */
+  readonly tried = new Set<string>();
+  readonly #engine: Engine;
+  readonly #host: VirtualHost;
+  readonly #budget: BudgetPlace;
+  readonly isRepeatable: boolean;
+  readonly #done = { total: 0, afterSent: 0 };
+
+  /** `isRepeatable`: sending the request twice does no more than sending it once. */
+  constructor(engine: Engine, host: VirtualHost, isRepeatable: boolean) {
+    const { slots, clock } = engine;
+    this.#engine = engine;
+    this.#host = host;
+    this.isRepeatable = isRepeatable;
+    const offset = slots.offset('service', `${host.namespace}/${host.service}`);
+    this.#budget = { cells: slots.cells.service, offset };
+    depositRequest(this.#budget, host.rules.retryBudgetPercent, clock.wallMs());
+  }
+
+  isAllowed(failure: AttemptFailure): boolean {
+    return mayRetry(this.#host.rules, this.isRepeatable, this.#done, failure);
+  }
+
+  /** Takes the retry out of the service's budget; false when that is used up. */
+  withdraw(): boolean {
+    return withdrawRetry(this.#budget, this.#engine.clock.wallMs());
+  }
+
+  /** Another attempt follows the failed one. */
+  begin(failure: AttemptFailure, endpoint: Endpoint | undefined): void {
+    this.#done.total += 1;
+    if (!failure.isUnsent) this.#done.afterSent += 1;
+    if (endpoint !== undefined) this.tried.add(endpoint.id);
+  }
+
+  waitMs(): number {
+    return backoffMs(this.#done.total, retryBackoff, this.#engine.random);
+  }
+}
