@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { field, knownFieldAt, knownFieldCount, lowerNameOf } from './field-names.ts';
+import { Fields } from './fields.ts';
+
+function fieldsOf(...lines: readonly (readonly [string, string])[]): Fields {
+  const fields = new Fields();
+  for (const [name, value] of lines) {
+    fields.append({ name, lowerName: name.toLowerCase(), value, known: 0 });
+  }
+  return fields;
+}
+
+describe('fields', () => {
+  test('fields of one name stay apart and in order', () => {
+    const fields = fieldsOf(['A', '1'], ['b', '2'], ['a', '3']);
+    expect(fields.values('a')).toEqual(['1', '3']);
+    expect(fields.get('a')).toBe('1');
+    expect([...fields]).toEqual([
+      ['A', '1'],
+      ['b', '2'],
+      ['a', '3'],
+    ]);
+  });
+
+  test('names of Object.prototype are absent until they are sent', () => {
+    const empty = fieldsOf();
+    for (const name of ['__proto__', 'constructor', 'hasOwnProperty', 'toString']) {
+      expect(empty.has(name)).toBe(false);
+      expect(empty.get(name)).toBeUndefined();
+      expect(empty.values(name)).toEqual([]);
+      expect(fieldsOf([name, 'x']).values(name.toLowerCase())).toEqual(['x']);
+    }
+  });
+
+  test('underscore and dash are different names', () => {
+    const fields = fieldsOf(['x-a', '1'], ['x_a', '2']);
+    expect(fields.values('x-a')).toEqual(['1']);
+    expect(fields.values('x_a')).toEqual(['2']);
+  });
+});
+
+describe('known field names', () => {
+  const find = (name: string): number => {
+    const bytes = Buffer.from(`..${name}..`, 'latin1');
+    return knownFieldAt(bytes, 2, 2 + name.length);
+  };
+
+  test('are found in any case', () => {
+    for (let known = 1; known < knownFieldCount; known += 1) {
+      const name = lowerNameOf(known);
+      expect(find(name), name).toBe(known);
+      expect(find(name.toUpperCase()), name).toBe(known);
+    }
+    expect(lowerNameOf(field.xForwardedClientCert)).toBe('x-forwarded-client-cert');
+    expect(lowerNameOf(field.http2Settings)).toBe('http2-settings');
+    expect(lowerNameOf(field.te)).toBe('te');
+  });
+
+  test('are not found when a byte differs', () => {
+    const strangers = ['hosts', 'hos', 'host\x80', 'content_length', 'content-lengt\x08', 'tE\x00'];
+    for (const name of strangers) expect(find(name), name).toBe(0);
+  });
+});
