@@ -1,9 +1,9 @@
 // `npm run test:kube`: tests against a real kube-apiserver and etcd, found through
-// KUBEBUILDER_ASSETS (the envtest convention). Set and unusable is a failure, never a skip. On Linux
-// the tests run in a network namespace of their own in which 10.0.0.0/8 is local, so that pods have
-// real pod addresses: an API server refuses loopback ones in EndpointSlices.
+// KUBEBUILDER_ASSETS (the envtest convention). Set and unusable is a failure, never a skip. The tests
+// run in a network namespace of their own (test/support/pod-network.ts).
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { enterPodNetwork } from '../test/support/pod-network.ts';
 
 const assets = process.env['KUBEBUILDER_ASSETS'];
 if (assets === undefined || assets === '') {
@@ -25,24 +25,9 @@ for (const [name, ...args] of [
   process.exit(1);
 }
 
-const setUp = 'ip link set lo up && ip route add local 10.0.0.0/8 dev lo && exec "$@"';
-/** As root a namespace is ours to make; else inside a user namespace, where the kernel lets us. */
-const ways = [['unshare', '-n'], ['unshare', '-rn']];
-const way = ways.find(
-  ([file = '', ...args]) => spawnSync(file, [...args, 'sh', '-c', setUp, 'sh', 'true']).status === 0,
-);
-if (way === undefined) {
-  console.error(
-    'test:kube: cannot make a network namespace (needs unshare and ip of util-linux and iproute2, ' +
-      'as root or with user namespaces allowed)',
-  );
-  process.exit(1);
-}
-const [unshare = '', ...flags] = way;
+const [file, ...args] = enterPodNetwork();
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.kube.config.ts'];
-const ended = spawnSync(
-  unshare,
-  [...flags, 'sh', '-c', setUp, 'sh', process.execPath, ...vitest, ...process.argv.slice(2)],
-  { stdio: 'inherit' },
-);
+const ended = spawnSync(file, [...args, process.execPath, ...vitest, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+});
 process.exit(ended.status ?? 1);

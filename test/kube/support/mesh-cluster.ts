@@ -76,6 +76,8 @@ export type MeshCluster = {
   readonly admin: (node: number, path: string) => Promise<Answer>;
   readonly controller: { readonly kill: () => Promise<void>; readonly start: () => void };
   readonly proxyOf: (node: number) => ChildProcess;
+  /** Starts the proxy of a node anew; the old one has to be gone. */
+  readonly restartProxy: (node: number) => ChildProcess;
   readonly logs: () => string;
   readonly stop: () => Promise<void>;
 };
@@ -242,6 +244,11 @@ class RunningCluster implements MeshCluster {
     const child = this.#children[node - 1];
     if (child === undefined) throw new Error(`there is no proxy ${node}`);
     return child;
+  }
+
+  restartProxy(node: number): ChildProcess {
+    this.#startProxy(node);
+    return this.proxyOf(node);
   }
 
   logs(): string {

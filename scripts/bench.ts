@@ -1,0 +1,38 @@
+// `npm run bench [-- NAME…]`: measurements, printed as lines. Speed is asserted here and nowhere in
+// the tests; figures are this machine's, ratios within one run are what counts. Without a name all
+// of them run; `cluster` needs KUBEBUILDER_ASSETS and a network namespace, like the kube tests.
+import { spawnSync } from 'node:child_process';
+import { benchCodec } from '../test/bench/codec.ts';
+import { benchCompiler } from '../test/bench/compiler.ts';
+import { benchRoute } from '../test/bench/route.ts';
+import { enterPodNetwork } from '../test/support/pod-network.ts';
+
+const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map([
+  ['compiler', benchCompiler],
+  ['route', benchRoute],
+  ['codec', benchCodec],
+]);
+const all = [...inProcess.keys(), 'cluster'];
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !all.includes(name));
+if (unknown.length > 0) {
+  console.error(`bench: no measurement ${unknown.join(', ')}; there are ${all.join(', ')}`);
+  process.exit(2);
+}
+for (const name of asked.length > 0 ? asked : all) {
+  console.log(`\n== ${name}`);
+  const measure = inProcess.get(name);
+  if (measure !== undefined) {
+    for (const line of await measure()) console.log(line);
+    continue;
+  }
+  if ((process.env['KUBEBUILDER_ASSETS'] ?? '') === '') {
+    console.log('cluster: set KUBEBUILDER_ASSETS to measure against a real kube-apiserver');
+    continue;
+  }
+  const [file, ...args] = enterPodNetwork();
+  const ended = spawnSync(file, [...args, process.execPath, 'build/bench-cluster.js'], {
+    stdio: 'inherit',
+  });
+  if (ended.status !== 0) process.exitCode = 1;
+}

@@ -1,0 +1,47 @@
+// Documentation that says what the code says: generated pages are compared with their source, and
+// every reason that a user can meet is explained.
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { renderReferences } from '../src/cli/index.ts';
+import { readSources } from './support/source-tree.ts';
+
+describe('generated references', () => {
+  test.each([...renderReferences().keys()])('%s is what the tables say (npm run docs)', (path) => {
+    expect(readFileSync(path, 'utf8')).toBe(renderReferences().get(path));
+  });
+});
+
+describe('reasons', () => {
+  const page = readFileSync('docs/reference/reasons.md', 'utf8');
+  const explained = new Set([...page.matchAll(/^\| `(\w+)`/gm)].map((match) => match[1] ?? ''));
+
+  /** Names that a table or a union in one of our files lists, between two markers. */
+  function namesIn(path: string, start: string, name: RegExp): string[] {
+    const text = readFileSync(path, 'utf8');
+    const from = text.indexOf(start);
+    const block = text.slice(from, text.indexOf(';\n', from));
+    return [...block.matchAll(name)].map((match) => match[1] ?? '');
+  }
+
+  const problems = namesIn('src/api/object.ts', 'export type ProblemReason =', /'([A-Z]\w+)'/g);
+  const refusals = namesIn('src/dataplane/refusals.ts', 'const table =', /^ {2}([A-Z]\w+): \{/gm);
+
+  test('every reason of a problem and of an answer is explained in docs/reference/reasons.md', () => {
+    expect(problems.length).toBeGreaterThan(15);
+    expect(refusals.length).toBeGreaterThan(15);
+    expect([...problems, ...refusals].filter((reason) => !explained.has(reason))).toEqual([]);
+  });
+
+  test('no reason is explained that does not exist', () => {
+    const known = new Set([...problems, ...refusals]);
+    expect([...explained].filter((reason) => !known.has(reason))).toEqual([]);
+  });
+
+  test('each reason stands in at least one test or golden case', () => {
+    const tests = readSources(['src', 'test']).filter((file) => file.path.endsWith('.test.ts'));
+    const pages = readdirSync('test/golden').filter((name) => name.endsWith('.md'));
+    const golden = pages.map((name) => readFileSync(`test/golden/${name}`, 'utf8'));
+    const text = [...tests.map((file) => file.text), ...golden].join('\n');
+    expect([...problems, ...refusals].filter((reason) => !text.includes(reason))).toEqual([]);
+  });
+});
