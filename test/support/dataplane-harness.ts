@@ -191,6 +191,9 @@ export type HarnessOptions = MeshOptions & {
   readonly trustedSources?: readonly string[];
 };
 
+/** Cells of the shared slots that a harness uses. */
+const firstEndpointSlot = 1;
+
 export type Harness = {
   readonly dataplane: Dataplane;
   readonly port: number;
@@ -198,6 +201,8 @@ export type Harness = {
   /** Errors that the data plane took for bugs of its own; a test expects none. */
   readonly bugs: readonly unknown[];
   readonly publish: (options: MeshOptions) => void;
+  /** Requests in flight at all endpoints, as the shared counters say. */
+  readonly inFlight: () => number;
 };
 
 /** Starts a data plane and waits until it listens. */
@@ -205,7 +210,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
   const slots = new SlotView(memory);
   const endpoints = options.endpoints.map(
-    ({ address, port }, index) => ['endpoint', `${address}:${port}`, index + 1] as const,
+    ({ address, port }, index) => ['endpoint', `${address}:${port}`, firstEndpointSlot + index] as const,
   );
   slots.apply({ set: [['service', 't/h1', 1], ...endpoints], freed: [] });
   const bugs: unknown[] = [];
@@ -247,5 +252,9 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     slots,
     bugs,
     publish: (mesh) => dataplane.publish(meshTable(mesh)),
+    inFlight: () =>
+      options.endpoints
+        .map(({ address, port: target }) => slots.offset('endpoint', `${address}:${target}`))
+        .reduce((sum, cell) => sum + (slots.cells.endpoint[cell] ?? 0), 0),
   };
 }
