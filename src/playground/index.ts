@@ -7,3 +7,4 @@ export {
 } from './server/api-server.ts';
 export type { TokenBinding } from './server/auth.ts';
 export type { Fault, FaultRequest, FaultRule, Faults } from './server/faults.ts';
+export { startSimulator, type Simulator, type SimulatorOptions } from './cluster/simulator.ts';
