@@ -1,4 +1,5 @@
-// What the controller's admin port answers (contract §5). Reading shows state and changes nothing.
+// What the controller's admin port answers (contract §5). Reading shows state and changes nothing;
+// there is no route that acts.
 import type { Problem } from '../api/index.ts';
 import type { KindStatus } from '../kube/index.ts';
 import { jsonAnswer, textAnswer } from '../telemetry/control.ts';

@@ -1,5 +1,6 @@
-// `weft controller` from flags to exit code: settings, log, connection, then the controller until a
-// signal. 0 after it gave up leadership, 2 when it could not run, with one line that says what to do.
+// `weft controller` from flags to exit code: settings, log, connection, then the controller until
+// a signal. 0 after it gave up leadership, 2 when it could not run, with one line that says what
+// to do.
 import { readFlags, type FlagValues } from '../api/index.ts';
 import { findSource, openConnection } from '../kube/index.ts';
 import { Failure } from '../lib/failure.ts';

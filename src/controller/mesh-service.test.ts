@@ -1,3 +1,5 @@
+// The rules of Service `weft-http`: its ports and their targets over time, what counts as a
+// difference, what is taken out.
 import { describe, expect, test } from 'vitest';
 import { meshSettingsOf, parsers } from '../api/index.ts';
 import type { Service } from '../api/index.ts';
@@ -37,7 +39,8 @@ function asService(ports: readonly ListenerSpec[]): Service | undefined {
   return parsers.Service(meshServiceManifest(settings, ports)).value;
 }
 
-const numbers = (desired: DesiredMeshService) => desired.ports.map(({ servicePort }) => servicePort);
+const numbers = (desired: DesiredMeshService) =>
+  desired.ports.map(({ servicePort }) => servicePort);
 
 describe('desiredMeshService', () => {
   test('has one port for each port number that the mesh wants', () => {
@@ -127,7 +130,12 @@ describe('isAsDesired', () => {
   /** As the API server gives it back: defaults, addresses, another order of ports. */
   const served = {
     ...manifest,
-    metadata: { ...manifest.metadata, uid: 'u', resourceVersion: '7', labels: { ...manifest.metadata.labels, extra: 'x' } },
+    metadata: {
+      ...manifest.metadata,
+      uid: 'u',
+      resourceVersion: '7',
+      labels: { ...manifest.metadata.labels, extra: 'x' },
+    },
     spec: {
       ...manifest.spec,
       clusterIP: '10.96.0.7',

@@ -1,3 +1,5 @@
+// Problems in the log: each once when it comes and once when it goes, and never
+// a flood.
 import { describe, expect, test } from 'vitest';
 import type { Problem } from '../api/index.ts';
 import { silentLog } from '../telemetry/index.ts';

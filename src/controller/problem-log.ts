@@ -1,5 +1,5 @@
-// Problems of users' objects in the log: each once when it appears and once when it is gone, however
-// often the mesh is compiled in between. All of them are always under /debug/problems.
+// Problems of users' objects in the log: each once when it appears and once when it is gone,
+// however often the mesh is compiled in between. All of them are always under /debug/problems.
 import type { Problem } from '../api/index.ts';
 import type { Log } from '../telemetry/index.ts';
 

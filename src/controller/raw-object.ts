@@ -1,5 +1,5 @@
-// Reading decoded JSON of the API server without trusting its shape: what is not there, or of another
-// type, is `undefined`. Names are looked up as own keys only.
+// Reading decoded JSON of the API server without trusting its shape: what is not there, or of
+// another type, is `undefined`. Names are looked up as own keys only.
 
 /** The value at `path`, through objects; arrays have no names. */
 export function valueAt(value: unknown, ...path: readonly string[]): unknown {

@@ -1,4 +1,5 @@
-// The flags of `weft controller` → typed settings, resolved once at the edge.
+// The flags of `weft controller` → typed settings, resolved once at the edge. Their names, values
+// and environment twins are in the flag table of `api`.
 import { meshSettingsOf, readFlags } from '../api/index.ts';
 import type { FlagValues, MeshSettings } from '../api/index.ts';
 

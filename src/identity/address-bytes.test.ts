@@ -1,3 +1,5 @@
+// Address texts that people write in certificates, and those that only look
+// like addresses.
 import { expect, test } from 'vitest';
 import { addressBytes } from './address-bytes.ts';
 

@@ -1,3 +1,5 @@
+// Certificates as others see them: node:crypto and the openssl command have to accept every one,
+// and nothing may stand in them that was not asked for.
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, sign, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -95,6 +97,19 @@ describe('createCertificate', () => {
     expect(Date.parse(leaf.validFrom)).toBe(nowMs - 60_000);
     expect(Date.parse(leaf.validTo)).toBe(nowMs + dayMs);
     expect(leaf.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
+  });
+
+  test('every day from 1970 to 2120 is written as it is', () => {
+    // 37 and a half days in between: every month, leap years and their exceptions are met.
+    const stepMs = 37.5 * dayMs + 1_000;
+    for (let notAfterMs = 0; notAfterMs < Date.UTC(2120, 0, 1); notAfterMs += stepMs) {
+      const sign = () => new Uint8Array(8);
+      const leaf = new X509Certificate(createCertificate(template({ notAfterMs, sign })));
+      expect(Date.parse(leaf.validTo)).toBe(Math.floor(notAfterMs / 1_000) * 1_000);
+    }
+    const leapDay = Date.UTC(2096, 1, 29, 23, 59, 59);
+    const leaf = new X509Certificate(createCertificate(template({ notAfterMs: leapDay })));
+    expect(Date.parse(leaf.validTo)).toBe(leapDay);
   });
 
   test('dates from 2050 on are written as GeneralizedTime', () => {

@@ -1,7 +1,7 @@
 // X.509 v3 certificates for P-256 keys, signed with ECDSA and SHA-256 (RFC 5280, RFC 5480). The
-// issuer alone decides every extension; there is no way to pass one in. Keys, signing, serials and
-// times are the caller's: this file only lays out bytes, so the same input gives the same bytes (but
-// for the signature, which ECDSA draws at random).
+// issuer alone decides every extension; there is no way to pass one in. Keys, signing, serials
+// and times are the caller's: this file only lays out bytes, so the same input gives the same
+// bytes (but for the signature, which ECDSA draws at random).
 import { createHash } from 'node:crypto';
 import { assert, assertNever } from '../lib/assert.ts';
 import { addressBytes } from './address-bytes.ts';
@@ -72,7 +72,7 @@ const pointBytes = 65;
 /** RFC 5280 Appendix A.1: ub-common-name. */
 const commonNameMax = 64;
 
-/** The uncompressed point of a P-256 key in SubjectPublicKeyInfo form; `undefined` for any other. */
+/** The point of a P-256 key in SubjectPublicKeyInfo form; `undefined` for any other key. */
 export function p256Point(publicKey: Uint8Array): Uint8Array | undefined {
   if (publicKey.length !== spkiPrefix.length + pointBytes) return undefined;
   if (!spkiPrefix.equals(publicKey.subarray(0, spkiPrefix.length))) return undefined;

@@ -56,10 +56,39 @@ export function bits(bytes: Uint8Array, unusedBits: number): DerValue {
 
 /** RFC 5280 §4.1.2.5: UTCTime up to 2049, GeneralizedTime from 2050 on; whole seconds. */
 export function time(epochMs: number): DerValue {
-  const date = new Date(Math.floor(epochMs / 1000) * 1000);
-  return date.getUTCFullYear() < 2050
-    ? primitive(asn1.Type.UTCTIME, asn1.dateToUtcTime(date))
-    : primitive(asn1.Type.GENERALIZEDTIME, asn1.dateToGeneralizedTime(date));
+  const seconds = Math.floor(epochMs / 1000);
+  const { year, month, day } = civilDate(Math.floor(seconds / daySeconds));
+  const inDay = seconds - Math.floor(seconds / daySeconds) * daySeconds;
+  const clock = [Math.floor(inDay / 3600), Math.floor(inDay / 60) % 60, inDay % 60];
+  const text = `${[year, month, day, ...clock].map(twoDigits).join('')}Z`;
+  return year < 2050
+    ? primitive(asn1.Type.UTCTIME, text.slice(2))
+    : primitive(asn1.Type.GENERALIZEDTIME, text);
+}
+
+const daySeconds = 86_400;
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, '0');
+}
+
+/**
+ * Gregorian date of a day counted from 1970-01-01, by arithmetic: pure modules have no Date. Years
+ * are counted from March here, so that the leap day is the last of its year; 146 097 days are 400
+ * years (H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days).
+ */
+function civilDate(epochDay: number): { year: number; month: number; day: number } {
+  const shifted = epochDay + 719_468;
+  const era = Math.floor(shifted / 146_097);
+  const dayOfEra = shifted - era * 146_097;
+  const leapDays = Math.floor(dayOfEra / 1460) - Math.floor(dayOfEra / 36_524);
+  const yearOfEra = Math.floor((dayOfEra - leapDays + Math.floor(dayOfEra / 146_096)) / 365);
+  const daysBefore = 365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100);
+  const dayOfYear = dayOfEra - daysBefore;
+  const marchMonth = Math.floor((5 * dayOfYear + 2) / 153);
+  const day = dayOfYear - Math.floor((153 * marchMonth + 2) / 5) + 1;
+  const month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9;
+  return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day };
 }
 
 /** `[tag] IMPLICIT` over raw content, as in GeneralName and KeyIdentifier. */

@@ -1,4 +1,5 @@
 // PEM armour (RFC 7468 §2, strict form): what `node:tls` and Kubernetes objects carry.
+// Only written here; node:crypto reads it.
 
 /** `der` between BEGIN and END lines, 64 characters a line, with a final line feed. */
 export function pemOf(der: Uint8Array, label: string): string {

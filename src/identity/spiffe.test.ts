@@ -1,3 +1,5 @@
+// Vectors of SPIFFE ids: the one shape that is ours, and every way to write
+// something that a lenient reader would take for it.
 import { describe, expect, test } from 'vitest';
 import { formatSpiffeId, isTrustDomain, parseSpiffeId } from './spiffe.ts';
 

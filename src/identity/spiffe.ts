@@ -1,7 +1,7 @@
 // SPIFFE ids of workloads: `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`, and no
-// other shape (SPIFFE-ID §2, narrowed). Parsing is exact, not lenient: an id that could be written in
-// two ways – percent-escapes, an upper-case trust domain, a port, dot segments, a query – is none,
-// because two readers that disagree about it disagree about who may call whom.
+// other shape (SPIFFE-ID §2, narrowed). Parsing is exact, not lenient: an id that could be
+// written in two ways – percent-escapes, an upper-case trust domain, a port, dot segments, a
+// query – is none, because two readers that disagree about it disagree about who may call whom.
 import type { Brand } from '../lib/brand.ts';
 
 /** A well-formed id as text; made only by `formatSpiffeId`. */

@@ -104,7 +104,7 @@ class RunningCampaign {
     }
   }
 
-  /** Until the next look, or until the lease runs out when that is sooner: no look comes too late. */
+  /** Until the next look, or until the lease runs out when that is sooner. */
   #followerRestMs(): number {
     const restMs = retryMs * (1 + followerJitter * this.#runtime.random());
     const held = this.#held;

@@ -1,6 +1,7 @@
-// The access log: which exchanges get a line, what a line looks like, and the bounded ring between
-// the exchange and the writer. A line is one JSON object without bodies, cookies, credentials or
-// query strings; whatever a client sends, it stays one line and parses. A full ring drops and counts.
+// The access log: which exchanges get a line, what a line looks like, and the bounded ring
+// between the exchange and the writer. A line is one JSON object without bodies, cookies,
+// credentials or query strings; whatever a client sends, it stays one line and parses. A full
+// ring drops and counts.
 
 /** What is known when an exchange has ended. Absent = unknown or not applicable. */
 export type AccessRecord = {
@@ -105,8 +106,8 @@ function bounded(text: string): string {
 }
 
 /**
- * JSON leaves DEL, C1 controls, and the line separators U+2028 and U+2029 as they are; terminals and
- * log shippers take some of them for commands or for line ends.
+ * JSON leaves DEL, C1 controls, and the line separators U+2028 and U+2029 as they are; terminals
+ * and log shippers take some of them for commands or for line ends.
  */
 export function escapeLine(json: string): string {
   return json.replace(

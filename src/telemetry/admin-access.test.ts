@@ -1,3 +1,5 @@
+// Who may have which page of the admin port: tables of peers, Host headers and methods.
+// The port itself: admin-server.test.ts.
 import { describe, expect, test } from 'vitest';
 import { adminRefusal } from './admin-access.ts';
 import type { AdminAsker } from './admin-access.ts';
@@ -33,7 +35,7 @@ describe('adminRefusal', () => {
     ['debug under a DNS name', 'any', { host: 'rebind.example' }],
     ['debug under no name', 'any', { host: '' }],
     ['POST from afar', 'loopback', { method: 'POST', peer: '10.1.2.3', host: '10.9.8.7' }],
-    ['POST outside debug from afar', 'loopback', { method: 'POST', path: '/livez', peer: '10.1.2.3' }],
+    ['POST outside debug', 'loopback', { method: 'POST', path: '/livez', peer: '10.1.2.3' }],
     ['POST of a page', 'loopback', { method: 'POST', origin: 'http://localhost:3000' }],
   ] as const)('%s is refused', (_what, debugFrom, changes) => {
     expect(adminRefusal(debugFrom, asker(changes))).toBeDefined();

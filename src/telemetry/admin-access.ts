@@ -1,7 +1,7 @@
-// Who may have which page of the admin port. Health, version and metrics are for everybody. /debug/*
-// is for loopback peers (kubectl port-forward arrives there) and only under Host names that no DNS
-// name of an attacker's can become; changing anything (POST) never for a page of another origin.
-// `--debug-from any` (for tests) opens both to the network.
+// Who may have which page of the admin port. Health, version and metrics are for everybody.
+// /debug/* is for loopback peers (kubectl port-forward arrives there) and only under Host names
+// that no DNS name of an attacker's can become; changing anything (POST) never for a page of
+// another origin. `--debug-from any` (for tests) opens both to the network.
 
 export type AdminAsker = {
   readonly method: 'GET' | 'POST';
@@ -38,7 +38,7 @@ function isLoopback(address: string): boolean {
   return plain === '::1' || plain.startsWith('127.');
 }
 
-/** `localhost` or an address, with or without a port: nothing that a DNS server could point here. */
+/** `localhost` or an address, with or without a port: nothing that a DNS server can point here. */
 function isPlainHost(host: string): boolean {
   const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
   if (name === 'localhost' || /^\d{1,3}(\.\d{1,3}){3}$/.test(name)) return true;

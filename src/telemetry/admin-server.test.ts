@@ -1,3 +1,5 @@
+// The admin port over real sockets: its answers, its limits, and what strangers
+// can do to it.
 import { request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
@@ -61,7 +63,8 @@ function ask(port: number, asked: Asked): Promise<Answered> {
     outgoing.on('response', (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (piece: string) => (body += piece));
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
+      const { statusCode: status, headers: answered } = response;
+      response.on('end', () => resolve({ status, headers: answered, body }));
     });
     outgoing.end();
   });
@@ -162,6 +165,7 @@ describe('admin server', () => {
       debugFrom: 'loopback',
       onBug: () => undefined,
     });
-    await expect(again).rejects.toThrow(`listen on 0.0.0.0 port ${port} for the admin server failed`);
+    const where = `0.0.0.0 port ${port}`;
+    await expect(again).rejects.toThrow(`listen on ${where} for the admin server failed`);
   });
 });

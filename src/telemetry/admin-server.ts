@@ -1,6 +1,6 @@
-// The admin port, alike for proxy and controller: a table of paths and what they answer. It shares no
-// socket, port or event loop with traffic. It promises little to strangers: at most 32 connections,
-// small heads, no bodies, short waits. Who may see what: admin-access.ts.
+// The admin port, alike for proxy and controller: a table of paths and what they answer. It
+// shares no socket, port or event loop with traffic. It promises little to strangers: at most 32
+// connections, small heads, no bodies, short waits. Who may see what: admin-access.ts.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';

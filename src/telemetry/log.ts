@@ -1,7 +1,7 @@
-// What a module may say to the operator. The message is constant text, the facts are fields, so that
-// lines can be counted and searched. An error is logged once, where it is handled; per exchange
-// there is only the access log. Levels: error (someone must act), warn (degraded), info (life
-// cycle), debug.
+// What a module may say to the operator. The message is constant text, the facts are fields, so
+// that lines can be counted and searched. An error is logged once, where it is handled; per
+// exchange there is only the access log. Levels: error (someone must act), warn (degraded), info
+// (life cycle), debug.
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

@@ -1,3 +1,5 @@
+// Counting in shared memory: one series per set of labels, buckets, and the
+// limit on series.
 import { describe, expect, test } from 'vitest';
 import { createMeterMemory, MeterArena } from './meter-arena.ts';
 import type { SeriesDefinition } from './meter-arena.ts';
@@ -27,8 +29,9 @@ describe('MeterArena', () => {
     arena.add(first, 2);
     arena.add(first, 1);
     expect(cells[first]).toBe(3);
-    expect(announced.filter(({ name }) => name === 'weft_http_attempts_total')).toEqual([
-      { name: 'weft_http_attempts_total', labels: ['shop', 'Deployment/web', 'web', '200'], cell: first },
+    const name = 'weft_http_attempts_total';
+    expect(announced.filter((series) => series.name === name)).toEqual([
+      { name, labels: ['shop', 'Deployment/web', 'web', '200'], cell: first },
       expect.objectContaining({ labels: ['shop', 'Deployment/web', 'web', '503'] }),
     ]);
   });

@@ -1,8 +1,8 @@
 // Counting, as cheap as adding to an array: each worker owns one piece of shared memory full of
 // float64 cells, is its only writer, and so needs no atomics; the control thread reads it when
-// somebody asks for /metrics. A read may be one addition behind, never torn: aligned 8-byte loads are
-// whole on every platform that Node runs on. The number of series is capped; past the cap counts go
-// to one series per metric whose labels are all `overflow`, so totals stay right (A9).
+// somebody asks for /metrics. A read may be one addition behind, never torn: aligned 8-byte loads
+// are whole on every platform that Node runs on. The number of series is capped; past the cap
+// counts go to one series per metric whose labels are all `overflow`, so totals stay right (A9).
 import { assert } from '../lib/assert.ts';
 import {
   bucketBounds,

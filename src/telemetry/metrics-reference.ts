@@ -1,4 +1,5 @@
 // docs/reference/metrics.md, rendered from the table of metrics; a test compares the two.
+// Nothing in that page is written by hand.
 import { bucketBounds, metricNames, metricTable } from './metric-table.ts';
 
 const head = `# Metrics
@@ -7,9 +8,9 @@ Generated from \`src/telemetry/metric-table.ts\`; do not edit (\`UPDATE_GOLDEN=1
 --config test/vitest.config.ts src/telemetry\` writes it anew).
 
 \`GET /metrics\` on the admin port of every process answers in the Prometheus text format, or in
-OpenMetrics when \`Accept\` asks for it. Units are seconds and bytes. No label takes its value from a
-path, a host, a header or an address. A process holds at most 10 000 series per worker; counts past
-that go to one series per metric whose labels are all \`overflow\`, and
+OpenMetrics when \`Accept\` asks for it. Units are seconds and bytes. No label takes its value from
+a path, a host, a header or an address. A process holds at most 10 000 series per worker; counts
+past that go to one series per metric whose labels are all \`overflow\`, and
 \`weft_metric_series_dropped_total\` says so. Counters survive the death of a worker.
 
 Each exchange is counted once, by the proxy of the source, with its final outcome; each try at an

@@ -1,3 +1,5 @@
+// The log as operators and log shippers get it: whole lines that parse, whatever
+// is in the fields.
 import { describe, expect, test } from 'vitest';
 import { Failure } from '../lib/failure.ts';
 import { createLog } from './pino-log.ts';
@@ -59,7 +61,8 @@ describe('createLog', () => {
 
   test.each(['json', 'pretty'] as const)('%s: hostile text stays one plain line', (format) => {
     const { log, lines } = fixture({ format });
-    log.info('object refused', { name: 'a\r\n{"forged":1}\u001b[2J\u2028\u0085', long: 'x'.repeat(9000) });
+    const name = 'a\r\n{"forged":1}\u001b[2J\u2028\u0085';
+    log.info('object refused', { name, long: 'x'.repeat(9000) });
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*\n$/);
     expect(lines[0]?.length).toBeLessThan(1_500);
@@ -68,6 +71,7 @@ describe('createLog', () => {
   test('pretty shows time, level, message and facts', () => {
     const { log, lines } = fixture({ format: 'pretty' });
     log.info('listening', { port: 15_020, address: '::' });
-    expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} INFO {2}listening {2}port=15020 {2}address=::\n$/);
+    const said = lines[0]?.replace(/^\d\d:\d\d:\d\d\.\d{3} /, '');
+    expect(said).toBe('INFO  listening  port=15020  address=::\n');
   });
 });

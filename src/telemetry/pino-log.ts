@@ -1,6 +1,6 @@
-// The log of a process, by pino: JSON lines, or lines for people. The destination is given; a line
-// written to it is whole, on one line, and safe for terminals and log shippers. Long texts in fields
-// are cut, so that a hostile name or error cannot flood the log.
+// The log of a process, by pino: JSON lines, or lines for people. The destination is given; a
+// line written to it is whole, on one line, and safe for terminals and log shippers. Long texts
+// in fields are cut, so that a hostile name or error cannot flood the log.
 import pino from 'pino';
 import { escapeLine } from './access-log.ts';
 import type { Log, LogFields, LogLevel } from './log.ts';

@@ -119,8 +119,8 @@ export class MeterRegistry {
   }
 
   /**
-   * The metric's series are asked for at each scrape: gauges, and counters that somebody else keeps.
-   * A later source replaces an earlier one.
+   * The metric's series are asked for at each scrape: gauges, and counters that somebody else
+   * keeps. A later source replaces an earlier one.
    */
   sample<N extends GaugeName | CounterName>(name: N, source: () => readonly Sample<N>[]): void {
     this.#sources.set(name, () =>
@@ -159,9 +159,10 @@ export class MeterRegistry {
   #valuesOf(name: MetricName): RenderedValue[] {
     const sums = this.#sumsOf(name);
     const rendered: RenderedValue[] = [];
+    const isHistogram = metricTable[name].type === 'histogram';
     for (const sum of sums.values()) {
       const labels = namedLabels(name, sum.labels);
-      if (metricTable[name].type === 'histogram') rendered.push(...histogramValues(name, labels, sum));
+      if (isHistogram) rendered.push(...histogramValues(name, labels, sum));
       else rendered.push({ labels, value: sum.cells[0] ?? 0 });
     }
     for (const { labels, value } of this.#sources.get(name)?.() ?? []) {

@@ -1,3 +1,5 @@
+// Slots of live numbers: stable while their key lives, at rest before they are
+// given again.
 import { describe, expect, test } from 'vitest';
 import { createSlotMemory, SlotAllocator, slotWidths, SlotView } from './slots.ts';
 

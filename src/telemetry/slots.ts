@@ -1,7 +1,8 @@
-// Live numbers that all workers of a proxy share – split turns, requests in flight, retry budgets –
-// live in fixed slots of SharedArrayBuffers, so that limits hold for the proxy and survive a worker.
-// The control thread gives slots to stable keys and frees them; workers only look them up. A freed
-// slot rests before it has a new owner: an exchange that began under the old one still counts down.
+// Live numbers that all workers of a proxy share – split turns, requests in flight, retry budgets
+// – live in fixed slots of SharedArrayBuffers, so that limits hold for the proxy and survive a
+// worker. The control thread gives slots to stable keys and frees them; workers only look them
+// up. A freed slot rests before it has a new owner: an exchange that began under the old one
+// still counts down.
 
 /** How many Int32 cells one key of a kind gets. */
 export const slotWidths = {

@@ -1,4 +1,5 @@
-// The controller's promises on the embedded API server.
+// The controller's promises on the embedded API server, over HTTP and with a kubeconfig like any
+// client's. The suite is test/support/controller-suite.ts.
 import { describe } from 'vitest';
 import { openConnection } from '../../src/kube/index.ts';
 import { realRuntime } from '../../src/main/runtime.ts';

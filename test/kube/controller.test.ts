@@ -1,4 +1,5 @@
-// The controller's promises on a real kube-apiserver.
+// The controller's promises on a real kube-apiserver, the killed leader among
+// them. The suite is test/support/controller-suite.ts.
 import { describe } from 'vitest';
 import { openConnection } from '../../src/kube/index.ts';
 import { controllerSuite } from '../support/controller-suite.ts';

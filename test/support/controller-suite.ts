@@ -1,5 +1,5 @@
-// What the controller promises about the mesh Service, as one suite for any API server: the embedded
-// one (test/integration) and the real one (test/kube) have to give the same answers.
+// What the controller promises about the mesh Service, as one suite for any API server: the
+// embedded one (test/integration) and the real one (test/kube) have to give the same answers.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { meshSettingsOf } from '../../src/api/index.ts';
 import { startController } from '../../src/controller/index.ts';
@@ -51,7 +51,8 @@ export class Replica {
     const writers: boolean[] = [];
     let controller: Controller | undefined = undefined;
     const isLeading = () => controller?.isLeading() ?? false;
-    const connection = severable(await cluster.connect(), cut.signal, () => writers.push(isLeading()));
+    const note = () => void writers.push(isLeading());
+    const connection = severable(await cluster.connect(), cut.signal, note);
     controller = await startController({
       connection,
       runtime,
@@ -151,7 +152,8 @@ export function controllerSuite(
       await admin.create('/api/v1/namespaces', namespace);
     }
     await createService('web', [980, 8080]);
-    replicas = await Promise.all([Replica.start(cluster, runtime), Replica.start(cluster, runtime)]);
+    const both = [Replica.start(cluster, runtime), Replica.start(cluster, runtime)];
+    replicas = await Promise.all(both);
   });
 
   afterAll(async () => {
@@ -208,7 +210,10 @@ export function controllerSuite(
 
   test('both replicas are ready and tell what they know', async () => {
     for (const replica of replicas) {
-      await until('ready', async () => ((await replica.page('/readyz')).status === 200 ? true : undefined));
+      await until('ready', async () => {
+        const { status } = await replica.page('/readyz');
+        return status === 200 ? true : undefined;
+      });
       const version = JSON.parse((await replica.page('/version')).body) as { build: string };
       expect(version.build).toBe('test');
     }
@@ -249,7 +254,7 @@ export function controllerSuite(
     await admin.remove(meshServicePath);
     const after = await until('another object', async () => {
       const service = await meshService();
-      return service !== undefined && service.metadata.uid !== before.metadata.uid ? service : undefined;
+      return service?.metadata.uid === before.metadata.uid ? undefined : service;
     });
     expect(targetsOf(after)).toEqual(targetsOf(before));
   });
@@ -275,7 +280,8 @@ export function controllerSuite(
     await admin.patch(meshServicePath, { kind: 'merge', body: { spec } });
     await until('a write', async () => {
       const service = await meshService();
-      return service?.metadata.resourceVersion === before.metadata.resourceVersion ? undefined : service;
+      const { resourceVersion } = before.metadata;
+      return service?.metadata.resourceVersion === resourceVersion ? undefined : service;
     });
     await settled([80, 980, 8080, 9090, 6060]);
   });
@@ -304,7 +310,8 @@ export function controllerSuite(
       const [leader] = leaders();
       leader?.kill();
       const other = replicas.find((replica) => replica !== leader);
-      await until('another leader', () => (other?.controller.isLeading() ? true : undefined), 20_000);
+      const leads = () => (other?.controller.isLeading() === true ? true : undefined);
+      await until('another leader', leads, 20_000);
       expect(leader?.controller.isLeading()).toBe(false);
       await createService('after-kill', [5050]);
       await settled([80, 980, 8080, 9090, 6060, 5050]);
