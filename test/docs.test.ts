@@ -2,12 +2,12 @@
 // every reason that a user can meet is explained.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { renderReferences } from '../src/cli/index.ts';
+import { referencePages } from './support/reference-pages.ts';
 import { readSources } from './support/source-tree.ts';
 
 describe('generated references', () => {
-  test.each([...renderReferences().keys()])('%s is what the tables say (npm run docs)', (path) => {
-    expect(readFileSync(path, 'utf8')).toBe(renderReferences().get(path));
+  test.each([...referencePages().keys()])('%s is what the tables say (npm run docs)', (path) => {
+    expect(readFileSync(path, 'utf8')).toBe(referencePages().get(path));
   });
 });
 
