@@ -162,7 +162,7 @@ class OpenConnection {
   async stream(target: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const answer = await this.#send({ method: 'GET', target, timeoutMs: answerTimeoutMs }, signal);
     const what = describe('GET', target);
-    if (answer.status === 200) return translated(what, answer.body);
+    if (answer.status === 200) return this.#translated(what, answer.body);
     throw await this.#refusal(what, answer);
   }
 
@@ -185,10 +185,25 @@ class OpenConnection {
       this.#note(true);
       return answer;
     } catch (error) {
-      const failure = failureOfError(describe(call.method, call.target), error);
-      if (failure.reason === 'Unreachable') this.#note(false);
-      throw failure;
+      throw this.#noted(failureOfError(describe(call.method, call.target), error));
     }
+  }
+
+  async *#translated(
+    what: string,
+    body: AsyncIterable<Uint8Array>,
+  ): AsyncIterable<Uint8Array> {
+    try {
+      yield* body;
+    } catch (error) {
+      throw this.#noted(failureOfError(what, error));
+    }
+  }
+
+  /** A watch that is cut is mostly the first that is seen of an outage. */
+  #noted(failure: KubeFailure): KubeFailure {
+    if (failure.reason === 'Unreachable') this.#note(false);
+    return failure;
   }
 
   #note(isReachable: boolean): void {
@@ -230,17 +245,6 @@ async function readText(
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
-}
-
-async function* translated(
-  what: string,
-  body: AsyncIterable<Uint8Array>,
-): AsyncIterable<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw failureOfError(what, error);
-  }
 }
 
 function decodeJson(what: string, text: string): unknown {

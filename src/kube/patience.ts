@@ -28,6 +28,8 @@ const retryAfterMaxMs = 120_000;
 export class Patience {
   readonly #random: Random;
   #failures = 0;
+  /** Rounds in a row whose position was worth nothing. */
+  #lostPositions = 0;
   #absentMs = absentMs.first;
 
   constructor(random: Random) {
@@ -47,13 +49,9 @@ export class Patience {
         return 0;
       case 'closed':
         // The end that `timeoutSeconds` asked for is no failure.
-        if (isEarly(end.livedMs)) return this.#grownMs(end.livedMs);
-        this.#failures = 0;
-        return 0;
-      case 'gone': {
-        const grownMs = this.#grownMs(end.livedMs);
-        return this.#failures === 1 ? 0 : grownMs;
-      }
+        return isEarly(end.livedMs) ? this.#grownMs(end.livedMs) : this.#forgive();
+      case 'gone':
+        return this.#goneRestMs(end.livedMs);
       case 'failed':
         return Math.max(this.#grownMs(end.livedMs), this.#askedMs(end.failure));
       default:
@@ -61,8 +59,22 @@ export class Patience {
     }
   }
 
+  #forgive(): number {
+    this.#failures = 0;
+    this.#lostPositions = 0;
+    return 0;
+  }
+
+  /** The server answers, so the outage is over: list at once, but not again and again. */
+  #goneRestMs(livedMs: number): number {
+    const lost = isEarly(livedMs) ? this.#lostPositions : 0;
+    this.#failures = 0;
+    this.#lostPositions = lost + 1;
+    return lost === 0 ? 0 : backoffMs(lost - 1, limits, this.#random);
+  }
+
   #grownMs(livedMs: number): number {
-    if (!isEarly(livedMs)) this.#failures = 0;
+    if (!isEarly(livedMs)) this.#forgive();
     this.#failures += 1;
     return backoffMs(this.#failures - 1, limits, this.#random);
   }

@@ -39,6 +39,8 @@ export type ControlPlane = {
   readonly resume: () => void;
   /** Everything that can be forgotten is: watches from older versions get 410 after a restart. */
   readonly compact: () => Promise<void>;
+  /** All data is lost and versions begin anew, as with a backup that was restored. */
+  readonly wipe: () => Promise<void>;
   /** Ends both and removes the directory. */
   readonly stop: () => Promise<void>;
 };
@@ -127,12 +129,18 @@ class RunningControlPlane {
       pause: () => void this.#server?.kill('SIGSTOP'),
       resume: () => void this.#server?.kill('SIGCONT'),
       compact: () => this.#compact(),
+      wipe: () => this.#wipe(),
       stop: () => this.stop(),
     };
   }
 
   async up(): Promise<void> {
     await this.#writeFiles();
+    await this.#startEtcd();
+    await this.#startServer();
+  }
+
+  async #startEtcd(): Promise<void> {
     const peer = `http://127.0.0.1:${this.#facts.ports[2]}`;
     this.#etcd = await this.#spawn('etcd', [
       '--name=weft',
@@ -145,6 +153,13 @@ class RunningControlPlane {
       `--initial-advertise-peer-urls=${peer}`,
       `--initial-cluster=weft=${peer}`,
     ]);
+  }
+
+  async #wipe(): Promise<void> {
+    await this.#endServer();
+    await end(this.#etcd);
+    await rm(this.#path('etcd'), { recursive: true, force: true });
+    await this.#startEtcd();
     await this.#startServer();
   }
 
