@@ -70,6 +70,8 @@ export type MeshOptions = {
   /** `enforce`: only 127.0.0.1 is a workload, and may GET what matches this path pattern. */
   readonly allowedPath?: string;
   readonly targetPort?: number;
+  /** Of the only backend; 1 unless said. */
+  readonly weight?: number;
 };
 
 const serviceName = 'h1';
@@ -78,6 +80,7 @@ const namespace = 't';
 /** The table of a mesh that has the one service. */
 export function meshTable(options: MeshOptions): RouteTable {
   const id = backendId(namespace, serviceName, 80);
+  const weight = options.weight ?? 1;
   const isEnforced = options.allowedPath !== undefined;
   const match = {
     name: 'g/public',
@@ -113,7 +116,7 @@ export function meshTable(options: MeshOptions): RouteTable {
             port: 80,
             protocol: 'http',
             routes: [
-              { name: 'service t/h1', matches: undefined, backends: [{ backend: id, weight: 1 }] },
+              { name: 'service t/h1', matches: undefined, backends: [{ backend: id, weight }] },
             ],
           },
         ],

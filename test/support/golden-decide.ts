@@ -5,7 +5,7 @@
 //   GET http://web.shop.mesh/x as shop/front with cookie: a=b; cookie: c
 //   TCP shop/db:5432 as unknown
 //   endpoints shop/web:80
-//   listeners · names
+//   listeners · names · upstream-host shop/web
 import {
   authorise,
   authoriseTcp,
@@ -35,6 +35,7 @@ export function answerOf(core: Core, question: string): string {
   if (question.startsWith('endpoints ')) return endpointsAnswer(core, question.slice(10));
   if (question === 'listeners') return listenersAnswer(core);
   if (question === 'names') return namesAnswer(core);
+  if (question.startsWith('upstream-host ')) return upstreamHostAnswer(core, question.slice(14));
   if (question.startsWith('TCP ')) return tcpAnswer(core, question);
   return httpAnswer(core, question);
 }
@@ -211,3 +212,9 @@ function namesAnswer({ snapshot }: Core): string {
   return names.sort().join(', ');
 }
 
+
+function upstreamHostAnswer({ snapshot }: Core, service: string): string {
+  const section = sectionNamed(snapshot, `service/${service}`);
+  if (section?.kind !== 'service') return 'none';
+  return section.rules.upstreamHost ?? 'as the client sent it';
+}
