@@ -1,4 +1,5 @@
-// Which services are part of the mesh, by name alone: no pod is asked and none is changed.
+// Which services are part of the mesh: said by flags, labels and kind alone. No pod is asked, and
+// none is changed.
 import type { Namespace, Service } from './core.ts';
 import { meshLabel } from './defaults.ts';
 import type { MeshSettings } from './settings.ts';

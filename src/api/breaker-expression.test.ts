@@ -1,3 +1,5 @@
+// The expression language of Maesh's circuit breakers: what is read, and what is refused. Values
+// of metrics are not looked at here.
 import { describe, expect, test } from 'vitest';
 import { parseBreakerExpression } from './breaker-expression.ts';
 

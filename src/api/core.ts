@@ -1,4 +1,5 @@
-// The part of Kubernetes' own kinds that the mesh uses (core/v1, discovery.k8s.io/v1).
+// The part of Kubernetes' own kinds that the mesh uses (core/v1, discovery.k8s.io/v1). Addresses
+// are normalised; what is not here is dropped when an object arrives.
 import type { ObjectMeta } from './object.ts';
 
 export type TransportProtocol = 'TCP' | 'UDP' | 'SCTP';

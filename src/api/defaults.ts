@@ -1,7 +1,7 @@
-// Every annotation that a user can write, in one typed table: key, other spellings, values, default
-// and meaning. Resolution (resolve-settings.ts) and docs/reference/annotations.md both come from it,
-// so that no default is written twice. Spellings of Maesh keep their own meaning where it differs:
-// equal spelling is not equal meaning.
+// Every annotation that a user can write, in one typed table: key, other spellings, values,
+// default and meaning. Resolution (resolve-settings.ts) and docs/reference/annotations.md both
+// come from it, so that no default is written twice. Spellings of Maesh keep their own meaning
+// where it differs: equal spelling is not equal meaning.
 import {
   oneOf,
   readAllAttempts,
@@ -48,6 +48,8 @@ export type Setting<T> = {
   readonly initial: T;
   /** One sentence for the reference. */
   readonly doc: string;
+  /** False: parsed and checked, but this version does nothing with it, and says so. */
+  readonly isInForce: boolean;
 };
 
 const prefix = 'weft.dev/';
@@ -59,6 +61,7 @@ type Definition<T> = {
   readonly initial: T;
   readonly doc: string;
   readonly on?: 'namespace';
+  readonly isInForce?: false;
   /** Further names below our own prefix. */
   readonly also?: readonly string[];
   /** Names below the prefixes of Maesh, and how it read them. */
@@ -71,8 +74,8 @@ function define<T>(name: string, definition: Definition<T>): Setting<T> {
   const theirs = maeshPrefixes.flatMap((start) =>
     (maesh?.names ?? []).map((key) => ({ key: start + key, read: maesh?.read ?? read })),
   );
-  const { values, initial, doc, on = 'both' } = definition;
-  return { spellings: [...own, ...theirs], on, values, initial, doc };
+  const { values, initial, doc, on = 'both', isInForce = true } = definition;
+  return { spellings: [...own, ...theirs], on, values, initial, doc, isInForce };
 }
 
 /** As above, for a setting that has no value unless somebody writes one. */
@@ -88,7 +91,7 @@ const readTrafficType = oneOf('http', 'tcp', 'udp');
 const timeoutValues = 'a duration such as 250ms or 5s';
 const countValues = 'a whole number from 1';
 
-/** The settings of a Service, by the names that ServiceSettings has for them. */
+/** All settings, those of ServiceSettings by the names that they have there. */
 export const settingTable = {
   trafficType: optional<TrafficType>('traffic-type', {
     read: readTrafficType,
@@ -103,6 +106,7 @@ export const settingTable = {
     doc: 'Host that the pod sees: the mesh name, the name of its Service, or this text',
   }),
   scheme: define<UpstreamScheme>('scheme', {
+    isInForce: false,
     read: readScheme,
     maesh: { names: ['scheme'], read: readScheme },
     values: 'http, h2c or https',
@@ -110,6 +114,7 @@ export const settingTable = {
     doc: 'how to speak to the pods',
   }),
   tlsVerify: define<ServiceSettings['tlsVerify']>('tls-verify', {
+    isInForce: false,
     read: readTlsVerify,
     values: 'off, system or configmap/NAME',
     initial: 'off',
@@ -154,20 +159,24 @@ export const settingTable = {
     values: timeoutValues,
     doc: 'for one attempt; none by default',
   }),
-  circuitBreaker: optional<string>('circuit-breaker', {
+  circuitBreaker: define<string>('circuit-breaker', {
+    isInForce: false,
     read: readCircuitBreaker,
     also: ['circuit-breaker-expression'],
     maesh: { names: ['circuit-breaker-expression'], read: readCircuitBreaker },
     values: 'off or an expression such as NetworkErrorRatio() > 0.3',
+    initial: 'off',
     doc: 'opens the breaker of the service for 10 s when the expression holds; none by default',
   }),
   outlierDetection: define<'on' | 'off'>('outlier-detection', {
+    isInForce: false,
     read: oneOf('on', 'off'),
     values: 'on or off',
     initial: 'on',
     doc: 'ejection of single endpoints that fail',
   }),
   rateLimitAverage: optional<number>('rate-limit-average', {
+    isInForce: false,
     read: readRate,
     also: ['ratelimit-average'],
     maesh: { names: ['ratelimit-average', 'rate-limit-average'], read: readRate },
@@ -175,6 +184,7 @@ export const settingTable = {
     doc: 'requests a second for each source identity; no limit by default',
   }),
   rateLimitBurst: optional<number>('rate-limit-burst', {
+    isInForce: false,
     read: readCount,
     also: ['ratelimit-burst'],
     maesh: { names: ['ratelimit-burst', 'rate-limit-burst'], read: readCount },
@@ -187,16 +197,19 @@ export const settingTable = {
     doc: 'longer request bodies are refused with 413; the proxy’s --max-request-body by default',
   }),
   maxConnections: optional<number>('max-connections', {
+    isInForce: false,
     read: readCount,
     values: countValues,
     doc: 'connections to each endpoint; no limit by default',
   }),
   maxRequests: optional<number>('max-requests', {
+    isInForce: false,
     read: readCount,
     values: countValues,
     doc: 'requests in flight at each endpoint; no limit by default',
   }),
   loadBalancer: define<LoadBalancer>('load-balancer', {
+    isInForce: false,
     read: readLoadBalancer,
     values:
       'ewma, least-request, round-robin, hash:header=NAME, hash:cookie=NAME or hash:source',
@@ -204,6 +217,7 @@ export const settingTable = {
     doc: 'how an endpoint is chosen',
   }),
   mirror: optional<NonNullable<ServiceSettings['mirror']>>('mirror', {
+    isInForce: false,
     read: readMirror,
     values: 'SERVICE[:PORT][@PERCENT]',
     doc: 'copies of requests go to this Service as well, their answers are dropped',
@@ -214,25 +228,25 @@ export const settingTable = {
     doc: 'stops all traffic to the service with 503',
   }),
   healthCheck: optional<NonNullable<ServiceSettings['healthCheck']>>('health-check', {
+    isInForce: false,
     read: readHealthCheck,
     values: '/path@5s',
     doc: 'an active check of each pod by the proxy of its node; none by default',
   }),
   hedgeAfter: optional<NonNullable<ServiceSettings['hedgeAfter']>>('hedge-after', {
+    isInForce: false,
     read: readHedgeAfter,
     values: 'p95 or a duration',
     doc: 'a second attempt of an idempotent request that takes longer; none by default',
   }),
   fault: define<ServiceSettings['fault']>('fault', {
+    isInForce: false,
     read: readFault,
     values: 'abort=503@5%, delay=200ms@10%, or both with a comma between',
     initial: { abort: undefined, delay: undefined },
     doc: 'faults to inject; none by default',
   }),
-} as const;
-
-/** What only a Namespace says. Their bad values count as the strictest. */
-export const namespaceTable = {
+  // What only a Namespace says. Bad values of these count as the strictest.
   policy: optional<PolicyMode>('policy', {
     read: oneOf('off', 'audit', 'enforce'),
     on: 'namespace',
@@ -240,6 +254,7 @@ export const namespaceTable = {
     doc: 'who may call the services of the namespace; --policy by default',
   }),
   mtls: optional<MtlsMode>('mtls', {
+    isInForce: false,
     read: oneOf('off', 'permissive', 'strict'),
     on: 'namespace',
     values: 'off, permissive or strict',

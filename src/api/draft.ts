@@ -1,7 +1,7 @@
-// One object while it is parsed: its JSON, its pruned metadata and the problems found so far. Every
-// parser of this module is a function of a draft; what is not copied out of `root` is garbage
-// afterwards, which is how objects are pruned. Parsers never throw: whoever writes nonsense into one
-// object must not stop the others from being read (A6).
+// One object while it is parsed: its JSON, its pruned metadata and the problems found so far.
+// Every parser of this module is a function of a draft; what is not copied out of `root` is
+// garbage afterwards, which is how objects are pruned. Parsers never throw: whoever writes
+// nonsense into one object must not stop the others from being read (A6).
 import {
   asInteger,
   asObject,
@@ -12,6 +12,7 @@ import {
   type JsonObject,
 } from './json.ts';
 import type { Kind, ObjectMeta, Parsed, Problem, ProblemReason } from './object.ts';
+import { parseTimestamp } from './timestamp.ts';
 
 export type Draft = {
   readonly kind: Kind;
@@ -74,13 +75,12 @@ function refuse(kind: Kind, root: JsonObject | undefined, names: Names): string 
 
 function readMeta(metadata: JsonObject, names: Names, report: Draft['report']): ObjectMeta {
   const created = asText(valueAt(metadata, 'creationTimestamp'));
-  const createdMs = created === undefined ? 0 : Date.parse(created);
   return {
     namespace: names.namespace,
     name: names.name,
     uid: asText(valueAt(metadata, 'uid')) ?? '',
     generation: asInteger(valueAt(metadata, 'generation')) ?? 0,
-    createdMs: Number.isFinite(createdMs) ? createdMs : 0,
+    createdMs: (created === undefined ? undefined : parseTimestamp(created)) ?? 0,
     labels: readKept(valueAt(metadata, 'labels'), 'label', report),
     annotations: readKept(valueAt(metadata, 'annotations'), 'annotation', report),
   };

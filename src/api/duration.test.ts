@@ -1,3 +1,5 @@
+// Durations and percentages as annotations have them. What Go takes and we do not (signs, days,
+// microseconds) is refused, not guessed.
 import { describe, expect, test } from 'vitest';
 import { parseDuration, parsePercent } from './duration.ts';
 
@@ -16,7 +18,9 @@ describe('durations become whole milliseconds', () => {
     expect(parseDuration(text)).toBe(expected);
   });
 
-  const refused = ['', '5', 's', '5 s', '-5s', '5sec', '1d', '5s1m', '5s5s', '25h', '5us', '1e3s', '.5s'];
+  const refused = [
+    '', '5', 's', '5 s', '-5s', '5sec', '1d', '5s1m', '5s5s', '25h', '5us', '1e3s', '.5s',
+  ];
   test.each(refused)('%j is none', (text) => {
     expect(parseDuration(text)).toBeUndefined();
   });

@@ -1,21 +1,14 @@
-// Door of `api`: types of the outside world and their parsers.
-export type * from './core.ts';
-export type * from './object.ts';
-export type * from './settings.ts';
-export type * from './smi.ts';
-export type * from './state.ts';
-export { objectKey } from './object.ts';
-export { parsers } from './parsers.ts';
-export type * from './flags.ts';
+// Door of `api`: types of the outside world, their parsers, and everything that people may set.
+// Parsers are in one table (`parsers`); the other files pass their types on to the few named here.
 export type * from './mesh-settings.ts';
+export type * from './schema-validate.ts';
+export type * from './state.ts';
+export { isMeshed, isWatchedNamespace } from './adoption.ts';
 export { environmentName, flagTable, resolveFlags } from './flags.ts';
 export { meshSettingsOf, readFlags } from './mesh-settings.ts';
-export { isMeshed, isWatchedNamespace } from './adoption.ts';
-export { namespaceTable, settingTable } from './defaults.ts';
-export {
-  namespaceProblems,
-  resolveMtls,
-  resolvePolicy,
-  resolveServiceSettings,
-} from './resolve-settings.ts';
+export { parsers } from './parsers.ts';
+export { namespaceProblems, resolvePolicy, resolveServiceSettings } from './resolve-settings.ts';
+export { defaultStructural, pruneStructural } from './schema-prune.ts';
+export { validateStructural } from './schema-validate.ts';
+export { readSchema } from './schema.ts';
 export { trafficTypeOf } from './traffic-type.ts';

@@ -1,9 +1,12 @@
-// Flags that all processes of a mesh share → typed settings. Values were checked by resolveFlags, so
-// nothing here can fail but what needs two flags to judge.
+// Flags that all processes of a mesh share → typed settings. Values were checked by
+// resolveFlags, so nothing here can fail but what needs two flags to judge.
 import { parseDuration } from './duration.ts';
 import type { FlagValues } from './flags.ts';
 import { parseSize } from './quantity.ts';
 import type { MeshSettings, MtlsMode, PolicyMode } from './settings.ts';
+
+export type * from './flags.ts';
+export type * from './settings.ts';
 
 /** Typed look-ups by flag name; `undefined` where the flag is unset. */
 export type FlagReader = {

@@ -1,6 +1,5 @@
 // What every parsed Kubernetes object has in common, and what can be wrong with one. Objects are
 // pruned at once: only what the mesh uses stays in memory.
-import type { Brand } from '../lib/brand.ts';
 
 /** The kinds that we read; SMI kinds by their Kubernetes names. */
 export type Kind =
@@ -15,13 +14,6 @@ export type Kind =
   | 'TCPRoute'
   | 'UDPRoute'
   | 'TrafficSplit';
-
-/** `Kind/namespace/name`; the namespace is empty for cluster-scoped kinds. */
-export type ObjectKey = Brand<string, 'ObjectKey'>;
-
-export function objectKey(kind: Kind, namespace: string, name: string): ObjectKey {
-  return `${kind}/${namespace}/${name}` as ObjectKey;
-}
 
 export type ObjectMeta = {
   readonly namespace: string;

@@ -1,4 +1,5 @@
-// The small core kinds: Node, Namespace, ServiceAccount. Of the last two only metadata matters.
+// The small core kinds: Node, Namespace, ServiceAccount. Of a Node only its own addresses matter,
+// of the other two only metadata.
 import { normaliseAddress } from '../lib/address.ts';
 import type { Namespace, Node, ServiceAccount } from './core.ts';
 import { parseObject } from './draft.ts';

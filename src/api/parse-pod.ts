@@ -85,6 +85,7 @@ function withoutTemplateHash(replicaSet: string, hash: string | undefined): stri
   const dash = replicaSet.lastIndexOf('-');
   if (dash <= 0) return undefined;
   const last = replicaSet.slice(dash + 1);
-  const isHash = hash === undefined ? /^[bcdfghjklmnpqrstvwxz2456789]{6,10}$/.test(last) : last === hash;
+  const looksLikeHash = /^[bcdfghjklmnpqrstvwxz2456789]{6,10}$/.test(last);
+  const isHash = hash === undefined ? looksLikeHash : last === hash;
   return isHash ? replicaSet.slice(0, dash) : undefined;
 }

@@ -16,8 +16,9 @@ export function parseService(input: unknown): Parsed<Service> {
     const said = valueAt(spec, 'type') ?? 'ClusterIP';
     const type = serviceTypes.find((known) => known === said);
     if (type === undefined) {
-      const shown = describeValue(said);
-      draft.report('InvalidObject', `spec.type is ${shown}: write one of ${serviceTypes.join(', ')}`);
+      const known = serviceTypes.join(', ');
+      const message = `spec.type is ${describeValue(said)}: write one of ${known}`;
+      draft.report('InvalidObject', message);
       return undefined;
     }
     const claimed = claimedIps(spec);

@@ -1,6 +1,7 @@
-// TrafficSplit (split.smi-spec.io, every version) → one type. Weights are quantities in v1alpha1 and
-// numbers later, and appear in both spellings under every version (R-45). A split whose weights
-// cannot be read is invalid as a whole: traffic shares that nobody wrote are worse than none.
+// TrafficSplit (split.smi-spec.io, every version) → one type. Weights are quantities in v1alpha1
+// and numbers later, and appear in both spellings under every version (R-45). A split whose
+// weights cannot be read is invalid as a whole: traffic shares that nobody wrote are worse than
+// none.
 import { parseObject, type Draft } from './draft.ts';
 import { asObject, asText, describeValue, valueAt } from './json.ts';
 import type { Parsed } from './object.ts';
@@ -53,7 +54,8 @@ function readBackends(draft: Draft, value: unknown): readonly SplitBackend[] | u
   }
   const integers = reduce(integerRatio(weights));
   if (integers.some((weight) => weight > weightMax)) {
-    draft.report('InvalidObject', `spec.backends have weights over ${weightMax}: write smaller ones`);
+    const message = `spec.backends have weights over ${weightMax}: write smaller ones`;
+    draft.report('InvalidObject', message);
     return undefined;
   }
   return services.map((service, index) => ({ service, weight: Number(integers[index] ?? 0n) }));
@@ -77,7 +79,8 @@ function numberWeight(draft: Draft, path: string, value: unknown): Quantity | un
   if (typeof value !== 'number' || Math.abs(value) > Number.MAX_SAFE_INTEGER) return undefined;
   const whole = Math.floor(value);
   if (whole !== value && value > 0) {
-    draft.report('WeightRounded', `${path} is ${value} and counts as ${whole}: write whole numbers`);
+    const message = `${path} is ${value} and counts as ${whole}: write whole numbers`;
+    draft.report('WeightRounded', message);
   }
   return { nano: BigInt(whole) * 1_000_000_000n };
 }

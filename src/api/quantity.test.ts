@@ -1,3 +1,5 @@
+// Quantities are exact: each suffix, each sign, each rounding, and the ratio of weights.
+// Numbers in titles are the texts as a user writes them.
 import { describe, expect, test } from 'vitest';
 import { integerRatio, parseQuantity, parseSize } from './quantity.ts';
 

@@ -1,6 +1,7 @@
-// Kubernetes quantities (`"500m"`, `"1e3"`, `"10Mi"`), read exactly: as whole nano-units in a bigint,
-// the finest that Kubernetes itself keeps (apimachinery `resource.Quantity`; finer digits round up,
-// away from zero). No floating point, because weights are ratios and 0.1 is not a tenth.
+// Kubernetes quantities (`"500m"`, `"1e3"`, `"10Mi"`), read exactly: as whole nano-units in a
+// bigint, the finest that Kubernetes itself keeps (apimachinery `resource.Quantity`; finer
+// digits round up, away from zero). No floating point, because weights are ratios and 0.1 is not
+// a tenth.
 
 /** A number with nine exact decimal places. */
 export type Quantity = { readonly nano: bigint };
@@ -49,7 +50,7 @@ function shiftDecimal(value: bigint, exponent: number): bigint {
   return (value + divisor - 1n) / divisor;
 }
 
-/** The quantity as a whole number; `undefined` when it has a fraction or a double cannot hold it. */
+/** The quantity as a whole number; `undefined` for fractions and what a double cannot hold. */
 export function wholeNumber(quantity: Quantity): number | undefined {
   if (quantity.nano % one !== 0n) return undefined;
   const value = Number(quantity.nano / one);

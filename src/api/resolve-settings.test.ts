@@ -1,7 +1,10 @@
+// Every annotation of the contract, good and bad, on the Service and on its Namespace; policy and
+// mutual TLS, opt-in, traffic types.
 import { describe, expect, test } from 'vitest';
 import { isMeshed } from './adoption.ts';
 import type { Namespace, Service } from './core.ts';
-import { namespaceTable, settingTable } from './defaults.ts';
+import { settingTable } from './defaults.ts';
+import type { Problem } from './object.ts';
 import { parsers } from './parsers.ts';
 import {
   namespaceProblems,
@@ -67,13 +70,19 @@ const defaults: ServiceSettings = {
 };
 
 test('a service that says nothing has the defaults of the contract', () => {
-  expect(resolveServiceSettings(serviceOf({}), undefined)).toEqual({ value: defaults, problems: [] });
+  const resolved = resolveServiceSettings(serviceOf({}), undefined);
+  expect(resolved).toEqual({ value: defaults, problems: [] });
 });
+
+/** What is not in force yet is told by a reason of its own, and is no mistake. */
+function isMistake(problem: Problem): boolean {
+  return problem.reason !== 'UnsupportedField';
+}
 
 describe('one annotation on the Service', () => {
   const cases: readonly (readonly [Texts, Partial<ServiceSettings>])[] = [
     [{ 'weft.dev/upstream-host': 'service' }, { upstreamHost: 'service' }],
-    [{ 'weft.dev/upstream-host': 'a.example:8080' }, { upstreamHost: { literal: 'a.example:8080' } }],
+    [{ 'weft.dev/upstream-host': 'a.example:80' }, { upstreamHost: { literal: 'a.example:80' } }],
     [{ 'weft.dev/scheme': 'h2c' }, { scheme: 'h2c' }],
     [
       { 'weft.dev/scheme': 'https', 'weft.dev/tls-verify': 'configmap/ca' },
@@ -152,11 +161,12 @@ describe('one annotation on the Service', () => {
   ];
   test.each(cases)('%j', (annotations, expected) => {
     const resolved = resolveServiceSettings(serviceOf({ annotations }), undefined);
-    expect(resolved).toEqual({ value: { ...defaults, ...expected }, problems: [] });
+    expect(resolved.value).toEqual({ ...defaults, ...expected });
+    expect(resolved.problems.filter(isMistake)).toEqual([]);
     // The same on the Namespace is the default of all its Services.
     const inherited = resolveServiceSettings(serviceOf({}), namespaceOf({ annotations }));
     expect(inherited).toEqual({ value: { ...defaults, ...expected }, problems: [] });
-    expect(namespaceProblems(namespaceOf({ annotations }))).toEqual([]);
+    expect(namespaceProblems(namespaceOf({ annotations })).filter(isMistake)).toEqual([]);
   });
 });
 
@@ -200,8 +210,10 @@ describe('a bad value is a problem and counts as absent', () => {
   });
 
   test('a bad value of the Namespace is its own problem, not one of every Service', () => {
-    const namespace = namespaceOf({ annotations: { 'weft.dev/timeout': 'x', 'weft.dev/tmieout': '5s' } });
-    expect(resolveServiceSettings(serviceOf({}), namespace)).toEqual({ value: defaults, problems: [] });
+    const annotations = { 'weft.dev/timeout': 'x', 'weft.dev/tmieout': '5s' };
+    const namespace = namespaceOf({ annotations });
+    const resolved = resolveServiceSettings(serviceOf({}), namespace);
+    expect(resolved).toEqual({ value: defaults, problems: [] });
     expect(namespaceProblems(namespace).map((problem) => problem.kind)).toEqual([
       'Namespace',
       'Namespace',
@@ -215,8 +227,8 @@ describe('a bad value is a problem and counts as absent', () => {
   });
 
   test('a setting without its partner is told', () => {
-    for (const key of ['rate-limit-burst', 'retry-on', 'tls-verify']) {
-      const text = { 'rate-limit-burst': '5', 'retry-on': '5xx', 'tls-verify': 'system' }[key] ?? '';
+    const lonely = { 'rate-limit-burst': '5', 'retry-on': '5xx', 'tls-verify': 'system' };
+    for (const [key, text] of Object.entries(lonely)) {
       const service = serviceOf({ annotations: { [`weft.dev/${key}`]: text } });
       const resolved = resolveServiceSettings(service, undefined);
       expect(resolved.value.rateLimitBurst).toBeUndefined();
@@ -236,7 +248,8 @@ describe('policy and mtls of a Namespace', () => {
     const strict = { ...mesh, policy: 'audit', mtls: 'off' } as const;
     expect(resolvePolicy(undefined, strict)).toEqual({ value: 'audit', problems: [] });
     expect(resolveMtls(namespaceOf({}), strict)).toEqual({ value: 'off', problems: [] });
-    const good = namespaceOf({ annotations: { 'weft.dev/policy': 'off', 'weft.dev/mtls': 'permissive' } });
+    const annotations = { 'weft.dev/policy': 'off', 'weft.dev/mtls': 'permissive' };
+    const good = namespaceOf({ annotations });
     expect(resolvePolicy(good, strict).value).toBe('off');
     expect(resolveMtls(good, strict).value).toBe('permissive');
     const bad = namespaceOf({ annotations: { 'weft.dev/policy': 'Off', 'weft.dev/mtls': '' } });
@@ -260,7 +273,13 @@ describe('isMeshed', () => {
       true,
     ],
     ['labelled: nothing said', {}, {}, { adopt: 'labelled' }, false],
-    ['labelled: namespace', {}, { labels: { 'weft.dev/mesh': 'enabled' } }, { adopt: 'labelled' }, true],
+    [
+      'labelled: namespace',
+      {},
+      { labels: { 'weft.dev/mesh': 'enabled' } },
+      { adopt: 'labelled' },
+      true,
+    ],
     ['ExternalName', { spec: { type: 'ExternalName' } }, {}, {}, false],
     ['ignored', {}, {}, { ignoreNamespaces: ['shop'] }, false],
     ['ignored wins', {}, {}, { ignoreNamespaces: ['shop'], watchNamespaces: ['shop'] }, false],
@@ -285,20 +304,38 @@ describe('traffic type of a port', () => {
     ['prefix of the name', { port: 80, name: 'https-web' }, {}, {}, 'tcp', 0],
     ['no prefix', { port: 80, name: 'tcpx' }, {}, {}, 'http', 0],
     ['name beats well-known port', { port: 443, name: 'http-admin' }, {}, {}, 'http', 0],
-    ['appProtocol beats name', { port: 80, name: 'tcp', appProtocol: 'kubernetes.io/h2c' }, {}, {}, 'http', 0],
-    ['unknown appProtocol says nothing', { port: 80, name: 'tcp', appProtocol: 'x.y/z' }, {}, {}, 'tcp', 0],
-    ['annotation beats appProtocol', { port: 80, appProtocol: 'http' }, { [tcp]: 'tcp' }, {}, 'tcp', 0],
+    [
+      'appProtocol beats name',
+      { port: 80, name: 'tcp', appProtocol: 'kubernetes.io/h2c' }, {}, {}, 'http', 0,
+    ],
+    [
+      'unknown appProtocol says nothing',
+      { port: 80, name: 'tcp', appProtocol: 'x.y/z' }, {}, {}, 'tcp', 0,
+    ],
+    [
+      'annotation beats appProtocol',
+      { port: 80, appProtocol: 'http' }, { [tcp]: 'tcp' }, {}, 'tcp', 0,
+    ],
     ['Maesh spelling', { port: 80 }, { 'mesh.traefik.io/traffic-type': 'tcp' }, {}, 'tcp', 0],
     ['by number', { port: 80 }, { [tcp]: 'http', [`${tcp}.80`]: 'tcp' }, {}, 'tcp', 0],
-    ['by name', { port: 80, name: 'db' }, { [`${tcp}.db`]: 'tcp', [`${tcp}.80`]: 'http' }, {}, 'tcp', 0],
+    [
+      'by name',
+      { port: 80, name: 'db' }, { [`${tcp}.db`]: 'tcp', [`${tcp}.80`]: 'http' }, {}, 'tcp', 0,
+    ],
     ['another port', { port: 80 }, { [`${tcp}.81`]: 'tcp' }, {}, 'http', 0],
     ['the Namespace', { port: 80 }, {}, { [tcp]: 'tcp' }, 'tcp', 0],
     ['the Service beats it', { port: 80 }, { [tcp]: 'http' }, { [`${tcp}.80`]: 'tcp' }, 'http', 0],
     ['contradiction', { port: 53, protocol: 'UDP' }, { [tcp]: 'tcp' }, {}, 'udp', 1],
     ['contradiction of TCP', { port: 5432 }, { [`${tcp}.5432`]: 'udp' }, {}, 'tcp', 1],
     ['contradiction by appProtocol', { port: 80, appProtocol: 'udp' }, {}, {}, 'http', 1],
-    ['the Namespace’s does not concern it', { port: 53, protocol: 'UDP' }, {}, { [tcp]: 'tcp' }, 'udp', 0],
-    ['bad for the port, good for all', { port: 80 }, { [tcp]: 'tcp', [`${tcp}.80`]: 'x' }, {}, 'tcp', 1],
+    [
+      'the Namespace’s does not concern it',
+      { port: 53, protocol: 'UDP' }, {}, { [tcp]: 'tcp' }, 'udp', 0,
+    ],
+    [
+      'bad for the port, good for all',
+      { port: 80 }, { [tcp]: 'tcp', [`${tcp}.80`]: 'x' }, {}, 'tcp', 1,
+    ],
   ];
   test.each(cases)('%s', (_title, portFields, annotations, defaultsOf, expected, count) => {
     const service = serviceOf({ annotations, spec: { ports: [portFields] } });
@@ -310,8 +347,25 @@ describe('traffic type of a port', () => {
   });
 });
 
+describe('a setting that is understood but not in force is told', () => {
+  const told = (annotations: Texts): readonly string[] =>
+    resolveServiceSettings(serviceOf({ annotations }), undefined).problems.map(
+      (problem) => `${problem.reason}: ${problem.message}`,
+    );
+
+  test('by its own reason, and not when it says what is so anyway', () => {
+    expect(told({ 'weft.dev/mirror': 'copy' })).toEqual([
+      'UnsupportedField: annotation weft.dev/mirror has no effect in this version of weft',
+    ]);
+    expect(told({ 'weft.dev/timeout': '5s' })).toEqual([]);
+    expect(told({ 'weft.dev/circuit-breaker': 'off' })).toEqual([]);
+    expect(told({ 'weft.dev/load-balancer': 'ewma' })).toEqual([]);
+    expect(told({ 'weft.dev/outlier-detection': 'on', 'weft.dev/scheme': 'http' })).toEqual([]);
+  });
+});
+
 test('no key stands for two settings', () => {
-  const settings = [...Object.values(settingTable), ...Object.values(namespaceTable)];
-  const keys = settings.flatMap((setting) => setting.spellings.map((spelling) => spelling.key));
+  const spellings = Object.values(settingTable).flatMap((setting) => [...setting.spellings]);
+  const keys = spellings.map((spelling) => spelling.key);
   expect(new Set(keys).size).toBe(keys.length);
 });

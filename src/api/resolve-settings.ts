@@ -1,20 +1,15 @@
-// What the annotations of a Service and its Namespace add up to. For each setting the Service speaks
-// first, then the Namespace, then the default; what cannot be read is a problem and counts as
-// absent. Problems of a Namespace are found once, by `namespaceProblems`, not once per Service.
+// What the annotations of a Service and its Namespace add up to. For each setting the Service
+// speaks first, then the Namespace, then the default; what cannot be read is a problem and
+// counts as absent. Problems of a Namespace are found once, by `namespaceProblems`, not once per
+// Service.
 import type { Namespace, Service } from './core.ts';
-import {
-  meshLabel,
-  namespaceTable,
-  retryOnDefaults,
-  settingTable,
-  type Setting,
-} from './defaults.ts';
+import { meshLabel, retryOnDefaults, settingTable, type Setting } from './defaults.ts';
 import { describeValue } from './json.ts';
-import type { Problem } from './object.ts';
+import type { Problem, ProblemReason } from './object.ts';
 import type { MeshSettings, MtlsMode, PolicyMode, Resolved, ServiceSettings } from './settings.ts';
 
 type Annotated = Service | Namespace;
-type Report = (message: string) => void;
+type Report = (message: string, reason?: ProblemReason) => void;
 
 const perPortPrefix = 'weft.dev/traffic-type.';
 
@@ -31,6 +26,7 @@ export function resolveServiceSettings(
     return readFrom(namespace, setting, ignore) ?? setting.initial;
   };
   checkKeys(service, report);
+  checkInForce(service, report);
   readFrom(service, settingTable.trafficType, report);
   const value = assembleSettings(read);
   checkTogether(service, value, report);
@@ -94,18 +90,18 @@ export function resolvePolicy(
   namespace: Namespace | undefined,
   settings: MeshSettings,
 ): Resolved<PolicyMode> {
-  return readStrictly(namespace, namespaceTable.policy, {
+  return readStrictly(namespace, settingTable.policy, {
     absent: settings.policy,
     unreadable: 'enforce',
   });
 }
 
-/** Mutual TLS of calls to a namespace; a value that cannot be read counts as `strict`. */
+/** Mutual TLS of calls to a namespace; what cannot be read counts as `strict`. Not yet in force. */
 export function resolveMtls(
   namespace: Namespace | undefined,
   settings: MeshSettings,
 ): Resolved<MtlsMode> {
-  return readStrictly(namespace, namespaceTable.mtls, {
+  return readStrictly(namespace, settingTable.mtls, {
     absent: settings.mtls,
     unreadable: 'strict',
   });
@@ -126,14 +122,20 @@ function readStrictly<T>(
   return { value: problems.length > 0 ? fallback.unreadable : fallback.absent, problems };
 }
 
-/** What is wrong with the defaults that a Namespace gives its Services; not policy and mtls. */
+/** What is wrong with a Namespace's annotations, but what resolvePolicy and resolveMtls tell. */
 export function namespaceProblems(namespace: Namespace): readonly Problem[] {
   const problems: Problem[] = [];
   const report = reporter(namespace, problems);
   checkKeys(namespace, report);
-  const settings: readonly Setting<unknown>[] = Object.values(settingTable);
-  for (const setting of settings) readFrom(namespace, setting, report);
+  checkInForce(namespace, report);
+  for (const setting of allSettings()) {
+    if (setting.on === 'both') readFrom(namespace, setting, report);
+  }
   return problems;
+}
+
+function allSettings(): readonly Setting<unknown>[] {
+  return Object.values(settingTable);
 }
 
 /** The first spelling that can be read; every one that cannot is reported. */
@@ -155,17 +157,34 @@ export function readFrom<T>(
   return undefined;
 }
 
-/** Notes `InvalidSetting` problems of an object. */
+/** Notes problems of an object, `InvalidSetting` unless another reason is given. */
 export function reporter(object: Annotated, problems: Problem[]): Report {
   const { kind, meta } = object;
-  return (message) => {
+  return (message, reason = 'InvalidSetting') => {
     const { namespace, name } = meta;
-    problems.push({ reason: 'InvalidSetting', kind, namespace, name, message });
+    problems.push({ reason, kind, namespace, name, message });
   };
 }
 
 /** For look-ups whose problems somebody else reports. */
 export function ignore(): void {}
+
+/** Settings that this version understands without doing anything: silence would be a lie. */
+function checkInForce(object: Annotated, report: Report): void {
+  if (object.meta.annotations.size === 0) return;
+  for (const setting of allSettings()) {
+    if (setting.isInForce) continue;
+    const value = readFrom(object, setting, ignore);
+    if (value === undefined || isSame(value, setting.initial)) continue;
+    const key = setting.spellings[0]?.key ?? '';
+    report(`annotation ${key} has no effect in this version of weft`, 'UnsupportedField');
+  }
+}
+
+/** Values of settings are JSON. */
+function isSame(left: unknown, right: unknown): boolean {
+  return left === right || JSON.stringify(left) === JSON.stringify(right);
+}
 
 /** Annotations of ours that nobody reads, and an opt-in label that is neither yes nor no. */
 function checkKeys(object: Annotated, report: Report): void {
@@ -181,11 +200,10 @@ function checkKeys(object: Annotated, report: Report): void {
 }
 
 function faultOfKey(object: Annotated, key: string): string | undefined {
-  const hasKey = (setting: Setting<unknown>): boolean =>
-    setting.spellings.some((spelling) => spelling.key === key);
-  if (Object.values(settingTable).some(hasKey)) return undefined;
-  if (Object.values(namespaceTable).some(hasKey)) {
-    return object.kind === 'Namespace' ? undefined : 'belongs on the Namespace: move it there';
+  const found = allSettings().find(({ spellings }) => spellings.some((one) => one.key === key));
+  if (found !== undefined) {
+    const isMisplaced = found.on === 'namespace' && object.kind === 'Service';
+    return isMisplaced ? 'belongs on the Namespace: move it there' : undefined;
   }
   if (!key.startsWith(perPortPrefix)) return 'is not known: check its spelling';
   if (object.kind === 'Namespace') return undefined;

@@ -62,7 +62,13 @@ export type ServiceSettings = {
   readonly maxConnections: number | undefined;
   readonly maxRequests: number | undefined;
   readonly loadBalancer: LoadBalancer;
-  readonly mirror: { readonly service: string; readonly port: number | undefined; readonly percent: number } | undefined;
+  readonly mirror:
+    | {
+        readonly service: string;
+        readonly port: number | undefined;
+        readonly percent: number;
+      }
+    | undefined;
   readonly isStopped: boolean;
   readonly healthCheck: { readonly path: string; readonly everyMs: number } | undefined;
   readonly hedgeAfter: 'p95' | { readonly ms: number } | undefined;

@@ -1,6 +1,6 @@
-// What the SMI parsers share: bounded lists, references by kind and name, and who wrote an object in
-// which version. The parsers go by the shape of an object, never by its apiVersion, because an
-// object keeps the shape in which it was written whatever version it is read through.
+// What the SMI parsers share: bounded lists, references by kind and name, and who wrote an
+// object in which version. The parsers go by the shape of an object, never by its apiVersion,
+// because an object keeps the shape in which it was written whatever version it is read through.
 import type { Draft } from './draft.ts';
 import { asList, asObject, asText, describeValue, valueAt } from './json.ts';
 

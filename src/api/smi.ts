@@ -1,5 +1,5 @@
-// SMI objects after parsing by shape (reference: SMI spec, all served versions). Version differences
-// end here: a v1alpha1 object and a v1alpha4 object that say the same are equal.
+// SMI objects after parsing by shape (reference: SMI spec, all served versions). Version
+// differences end here: a v1alpha1 object and a v1alpha4 object that say the same are equal.
 import type { ObjectMeta } from './object.ts';
 
 export type Subject = {

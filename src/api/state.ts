@@ -1,7 +1,12 @@
-// Ground state: all objects as they are at one instant. The topology is a pure function of it.
+// Ground state: all objects as they are at one instant. The topology is a pure function of it. This
+// file also passes on the types of the objects themselves, so that the door names them once.
 import type { EndpointSlice, Namespace, Node, Pod, Service, ServiceAccount } from './core.ts';
 import type { Kind, Parsed, Problem } from './object.ts';
 import type { HttpRouteGroup, TcpRoute, TrafficSplit, TrafficTarget, UdpRoute } from './smi.ts';
+
+export type * from './core.ts';
+export type * from './object.ts';
+export type * from './smi.ts';
 
 export type KindTypes = {
   readonly Service: Service;

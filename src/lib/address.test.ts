@@ -1,3 +1,5 @@
+// Addresses are keys of tables that say who somebody is: one spelling each, and nothing that is not
+// an address.
 import { describe, expect, test } from 'vitest';
 import { addressFamily, normaliseAddress } from './address.ts';
 

@@ -1,7 +1,7 @@
-// IP addresses in one spelling, so that they can be keys of tables: IPv4 as dotted decimals, IPv6 as
-// RFC 5952 says, IPv4-mapped IPv6 (`::ffff:10.1.2.3`, what a dual-stack socket shows) as IPv4.
-// Strict on purpose: `010.1.2.3`, `1.2.3` and zones (`fe80::1%eth0`) are no addresses here, because
-// an address decides who somebody is.
+// IP addresses in one spelling, so that they can be keys of tables: IPv4 as dotted decimals,
+// IPv6 as RFC 5952 says, IPv4-mapped IPv6 (`::ffff:10.1.2.3`, what a dual-stack socket shows) as
+// IPv4. Strict on purpose: `010.1.2.3`, `1.2.3` and zones (`fe80::1%eth0`) are no addresses
+// here, because an address decides who somebody is.
 
 /** The canonical spelling of an IP address, or `undefined` for anything else. */
 export function normaliseAddress(text: string): string | undefined {
