@@ -171,8 +171,10 @@ export class DownstreamConnection implements Client {
     if (isIdle) this.#closeAfterAnswer();
   }
 
+  /** Cuts the connection; an answer that is on its way must not look complete. */
   destroy(): void {
-    this.#socket.destroy();
+    if (this.#exchange === undefined) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   // ---- reading --------------------------------------------------------------------------------

@@ -3,7 +3,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness, HarnessOptions } from '../support/dataplane-harness.ts';
-import { connectTo, eventually, okAnswer, RawUpstream, request } from '../support/dataplane-sockets.ts';
+import {
+  connectTo,
+  eventually,
+  okAnswer,
+  RawUpstream,
+  request,
+} from '../support/dataplane-sockets.ts';
 import type { Peer } from '../support/dataplane-sockets.ts';
 
 let upstream: RawUpstream;
@@ -69,7 +75,7 @@ describe('bodies', () => {
     expect(await c.see('X-End: 1\r\n\r\n')).toContain('2\r\nok\r\n0\r\n');
   });
 
-  test('a body that ends with the connection becomes chunked for a client of HTTP/1.1', async () => {
+  test('a body that ends with the connection becomes chunked for HTTP/1.1', async () => {
     const c = await client();
     c.send(request('GET /'));
     const u = await upstream.accept();
@@ -79,7 +85,7 @@ describe('bodies', () => {
     expect(c.isClosed).toBe(false);
   });
 
-  test('… and stays as it is for a client of HTTP/1.0, whose connection ends', async () => {
+  test('… and stays as it is for HTTP/1.0, where the connection ends', async () => {
     const c = await client();
     c.send('GET / HTTP/1.0\r\nHost: h1.t.mesh\r\nConnection: keep-alive\r\n\r\n');
     const u = await upstream.accept();
@@ -212,7 +218,7 @@ describe('who leaves first', () => {
     expect(c.errorCode).toBe('ECONNRESET');
   });
 
-  test('an answer that comes before the body is complete is relayed, then the connection ends', async () => {
+  test('an answer before the end of the body is relayed, and ends the connection', async () => {
     const c = await client();
     c.send(request('POST /', 'Content-Length: 1000000') + 'x'.repeat(1000));
     const u = await upstream.accept();
@@ -253,7 +259,7 @@ describe('pipelining and reuse', () => {
     await c.seeTimes('many', 2_000);
   });
 
-  test('a bad request behind a good one gets its own answer, and nothing after it does', async () => {
+  test('a bad request behind a good one gets its answer, nothing after it does', async () => {
     upstream.answer = (peer) => peer.send(okAnswer('good'));
     const c = await client();
     c.send(request('GET /') + 'BAD\r\n\r\n' + request('GET /after'));
@@ -299,7 +305,8 @@ describe('fields', () => {
     expect(head).toContain('via: 1.1 weft\r\n');
   });
 
-  test.each([['t/client'], ['127.0.0.0/8']])('a trusted source (%s) is appended to', async (who) => {
+  const trusted = [['t/client'], ['127.0.0.0/8']];
+  test.each(trusted)('a trusted source (%s) is appended to', async (who = '') => {
     await start({ trustedSources: [who] });
     const head = await seen('X-Forwarded-For: 1.2.3.4', 'X-Forwarded-Proto: https');
     expect(head).toContain('x-forwarded-for: 1.2.3.4, 127.0.0.1\r\n');

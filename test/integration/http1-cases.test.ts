@@ -16,7 +16,8 @@ const runLimitMs = 150_000;
 type Run = { readonly code: number | null; readonly output: string };
 
 function play(port: number, upstreamPort: number, options: readonly string[]): Promise<Run> {
-  const where = ['--proxy', `127.0.0.1:${port}`, '--upstream', `${upstreamAddress}:${upstreamPort}`];
+  const proxy = `127.0.0.1:${port}`;
+  const where = ['--proxy', proxy, '--upstream', `${upstreamAddress}:${upstreamPort}`];
   const child = spawn(process.execPath, [runner, ...where, '--host', 'h1.t.mesh', ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: runLimitMs,

@@ -194,7 +194,7 @@ export type HarnessOptions = MeshOptions & {
   readonly trustedSources?: readonly string[];
 };
 
-/** Cells of the shared slots that a harness uses. */
+/** Slot 0 is nobody's own. */
 const firstEndpointSlot = 1;
 
 export type Harness = {
@@ -212,9 +212,9 @@ export type Harness = {
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
   const slots = new SlotView(memory);
-  const endpoints = options.endpoints.map(
-    ({ address, port }, index) => ['endpoint', `${address}:${port}`, firstEndpointSlot + index] as const,
-  );
+  const endpoints = options.endpoints.map((one, index) => {
+    return ['endpoint', `${one.address}:${one.port}`, firstEndpointSlot + index] as const;
+  });
   slots.apply({ set: [['service', 't/h1', 1], ...endpoints], freed: [] });
   const bugs: unknown[] = [];
   let count = 0;

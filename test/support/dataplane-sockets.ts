@@ -1,6 +1,6 @@
-// Raw sockets for tests of the data plane: a client that records what it gets, and an upstream whose
-// every byte the test decides. Waiting is for bytes or events, never for time; a wait that is never
-// fulfilled fails with what was there instead.
+// Raw sockets for tests of the data plane: a client that records what it gets, and an upstream
+// whose every byte the test decides. Waiting is for bytes or events, never for time; a wait that
+// is never fulfilled fails with what was there instead.
 import net from 'node:net';
 
 const waitLimitMs = 8_000;
