@@ -146,7 +146,7 @@ describe('trailers', () => {
     expect(result.decoder.trailers?.values('x-sum')).toEqual(['1', '2']);
   });
 
-  test.each(['foo', 'X : a', ' X: a', 'X: a\nb', 'X: a\rb', 'X: a\x00', ':', 'X(: a'])(
+  test.each(['foo', 'X : a', ' X: a', 'X: a\nb', 'X: a\rb', 'X: a\x00', ':', 'X(: a', 'X: a\r\n\rX'])(
     'line %j is refused',
     (line) => {
       const result = chunked(`0\r\n${line}\r\n\r\n`);

@@ -170,7 +170,7 @@ export class ChunkedDecoder implements BodyDecoder {
       return 'end';
     }
     const { limits, headBytes, headFields } = this.#used;
-    this.#section ??= new FieldSection(0, limits.fieldsMax - headFields);
+    this.#section ??= new FieldSection(limits.fieldsMax - headFields);
     // The empty line that ends every chunked body is granted to a head that used up its bytes.
     this.#trailerBytes ??= new CarriedBytes(Math.max(2, limits.headBytesMax - headBytes));
     const next = this.#trailerBytes.feed(this.#section, buffer, at, end);

@@ -25,7 +25,7 @@ export type FieldFacts = {
 };
 
 type Gathering = { -readonly [K in Exclude<keyof FieldFacts, 'nominated'>]: FieldFacts[K] } & {
-  nominated: Set<string> | undefined;
+  nominated: Set<string>;
 };
 
 /** The facts of one head. */
@@ -43,16 +43,17 @@ export function gatherFacts(fields: Fields): FieldFacts {
     upgrade: '',
     expect: '',
     maxForwards: undefined,
-    nominated: undefined,
+    nominated: noNames,
   };
   for (let index = 0; index < fields.size; index += 1) {
     const known = fields.knownAt(index);
     if (known !== 0 && known <= lastFact) gatherField(facts, known, fields.valueAt(index));
   }
-  return { ...facts, nominated: facts.nominated ?? noNames };
+  return facts;
 }
 
-const noNames: ReadonlySet<string> = new Set();
+/** Never added to. */
+const noNames = new Set<string>();
 /** The fields of interest have the lowest numbers. */
 const lastFact = field.maxForwards;
 
@@ -100,6 +101,13 @@ const unstrippable: ReadonlySet<string> = new Set([
 ]);
 
 function gatherConnection(facts: Gathering, value: string): void {
+  // The common values, without a string per member.
+  if (value === 'keep-alive') facts.keepsAlive = true;
+  else if (value === 'close') facts.closes = true;
+  else gatherOptions(facts, value);
+}
+
+function gatherOptions(facts: Gathering, value: string): void {
   for (const member of value.toLowerCase().split(',')) {
     const option = trimWhitespace(member);
     if (option === 'close') facts.closes = true;
@@ -107,7 +115,7 @@ function gatherConnection(facts: Gathering, value: string): void {
     else if (option === 'upgrade') facts.asksUpgrade = true;
     else if (isToken(option) && !unstrippable.has(option)) {
       // A set: a head may list thousands of names, and each field is looked up among them.
-      facts.nominated ??= new Set();
+      if (facts.nominated === noNames) facts.nominated = new Set();
       facts.nominated.add(option);
     }
   }

@@ -5,28 +5,29 @@
 // buffer between two calls (carried-bytes.ts).
 import { colon, cr, latin1Text, lf, space, tab, tokenBytes, valueBytes } from './bytes.ts';
 import { incomplete, refused } from './carried-bytes.ts';
-import { knownFieldAt, lowerNameOf, unknownField } from './field-names.ts';
-import { Fields } from './fields.ts';
+import { knownFieldAt } from './field-names.ts';
+import { Fields, marksPerField } from './fields.ts';
 import { rejectHeadTooLarge, rejectSyntax } from './reject.ts';
 import type { Reject } from './reject.ts';
 
 const colonUnseen = -1;
+const noFields = new Fields('', []);
 
 export class FieldSection {
   readonly #fieldsMax: number;
-  readonly #fields = new Fields();
-  #lineStart: number;
+  #marks: number[] = [];
+  #fields = noFields;
+  #start = 0;
+  #lineStart = 0;
   #colonAt = colonUnseen;
-  #scanned: number;
+  #scanned = 0;
   #reject: Reject | undefined;
 
-  /** `start`: offset of the first field line in its message part. */
-  constructor(start: number, fieldsMax: number) {
-    this.#lineStart = start;
-    this.#scanned = start;
+  constructor(fieldsMax: number) {
     this.#fieldsMax = fieldsMax;
   }
 
+  /** The fields, once `advance` has returned their end. */
   get fields(): Fields {
     return this.#fields;
   }
@@ -34,6 +35,15 @@ export class FieldSection {
   /** Why `advance` returned `refused`. */
   get reject(): Reject | undefined {
     return this.#reject;
+  }
+
+  /** Begins a section; `start`: offset of its first line in the message part. */
+  begin(start: number): void {
+    this.#marks = [];
+    this.#start = start;
+    this.#lineStart = start;
+    this.#scanned = start;
+    this.#colonAt = colonUnseen;
   }
 
   /** Offset behind the empty line, or `incomplete`, or `refused`. */
@@ -59,7 +69,7 @@ export class FieldSection {
     if (at === lineStart) {
       if (byte !== cr) return this.#refuse(lineFault(byte));
       if (at + 1 === stop) return incomplete;
-      return buffer[at + 1] === lf ? at + 2 - base : this.#refuse('bare CR');
+      return buffer[at + 1] === lf ? this.#end(buffer, base, at) : this.#refuse('bare CR');
     }
     if (byte !== colon) return this.#refuse(nameFault(byte));
     this.#colonAt = at - base;
@@ -75,18 +85,18 @@ export class FieldSection {
     if (buffer[at] !== cr) return this.#refuse(valueFault(buffer[at]));
     if (at + 1 === stop) return incomplete;
     if (buffer[at + 1] !== lf) return this.#refuse('bare CR in a field value');
-    if (this.#fields.size === this.#fieldsMax) {
+    if (this.#marks.length === this.#fieldsMax * marksPerField) {
       this.#reject = rejectHeadTooLarge(`more than ${this.#fieldsMax} field lines`);
       return refused;
     }
-    this.#append(buffer, base, at);
+    this.#mark(buffer, base, at);
     this.#colonAt = colonUnseen;
     this.#lineStart = at + 2 - base;
     this.#scanned = this.#lineStart;
     return goOn;
   }
 
-  #append(buffer: Buffer, base: number, lineEnd: number): void {
+  #mark(buffer: Buffer, base: number, lineEnd: number): void {
     const nameStart = base + this.#lineStart;
     const nameEnd = base + this.#colonAt;
     let valueStart = nameEnd + 1;
@@ -94,10 +104,20 @@ export class FieldSection {
     while (valueStart < valueEnd && isWhitespace(buffer[valueStart])) valueStart += 1;
     while (valueEnd > valueStart && isWhitespace(buffer[valueEnd - 1])) valueEnd -= 1;
     const known = knownFieldAt(buffer, nameStart, nameEnd);
-    const name = latin1Text(buffer, nameStart, nameEnd);
-    const lowerName = known === unknownField ? name.toLowerCase() : lowerNameOf(known);
-    const value = latin1Text(buffer, valueStart, valueEnd);
-    this.#fields.append({ name, lowerName, value, known });
+    const textStart = base + this.#start;
+    this.#marks.push(
+      known,
+      nameStart - textStart,
+      nameEnd - textStart,
+      valueStart - textStart,
+      valueEnd - textStart,
+    );
+  }
+
+  #end(buffer: Buffer, base: number, emptyLine: number): number {
+    const text = latin1Text(buffer, base + this.#start, emptyLine);
+    this.#fields = this.#marks.length === 0 ? noFields : new Fields(text, this.#marks);
+    return emptyLine + 2 - base;
   }
 
   #refuse(detail: string): number {

@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { field, knownFieldAt, knownFieldCount, lowerNameOf } from './field-names.ts';
-import { Fields } from './fields.ts';
+import { FieldSection } from './field-section.ts';
+import type { Fields } from './fields.ts';
 
 function fieldsOf(...lines: readonly (readonly [string, string])[]): Fields {
-  const fields = new Fields();
-  for (const [name, value] of lines) {
-    fields.append({ name, lowerName: name.toLowerCase(), value, known: 0 });
-  }
-  return fields;
+  const section = new FieldSection(100);
+  section.begin(0);
+  const text = `${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
+  const bytes = Buffer.from(text, 'latin1');
+  expect(section.advance(bytes, 0, bytes.length)).toBe(bytes.length);
+  return section.fields;
 }
 
 describe('fields', () => {

@@ -1,75 +1,65 @@
-// The field lines of one message, in the order sent: names as sent, names in lower case, values as
-// latin1 text (one character is one byte). Not a dictionary: fields of one name stay apart, and a
-// name like `__proto__` is a string in an array, never a key (A13).
+// The field lines of one message, in the order sent. Not a dictionary: fields of one name stay
+// apart, and a name like `__proto__` is text in a list, never a key (A13). Values are latin1: one
+// character is one byte.
+// A Fields is the text of the section and positions in it; names and values are cut out when asked
+// for (a cut is cheap in V8, a string per field of every head is not). Immutable.
 import type { KnownField } from './field-names.ts';
-import { unknownField } from './field-names.ts';
+import { lowerNameOf, unknownField } from './field-names.ts';
 
-export type Field = {
-  /** As sent. */
-  readonly name: string;
-  readonly lowerName: string;
-  /** Without the white space around it. */
-  readonly value: string;
-  /** Number of the name in field-names.ts. */
-  readonly known: KnownField;
-};
+/** Numbers that `marks` holds per field: known field, name start and end, value start and end. */
+export const marksPerField = 5;
 
-/** A list of fields; appended to while a head is parsed, read-only in practice afterwards. */
+/** The fields of one section; read-only. */
 export class Fields {
-  // Parallel arrays: one push each is cheaper than an object per field, and a head has few fields.
-  readonly #names: string[] = [];
-  readonly #lowerNames: string[] = [];
-  readonly #values: string[] = [];
-  readonly #known: KnownField[] = [];
-
+  readonly #text: string;
+  readonly #marks: readonly number[];
   /** Number of field lines. */
-  get size(): number {
-    return this.#names.length;
+  readonly size: number;
+
+  /** `marks`: `marksPerField` numbers per field, offsets in `text`. */
+  constructor(text: string, marks: readonly number[]) {
+    this.#text = text;
+    this.#marks = marks;
+    this.size = marks.length / marksPerField;
   }
 
-  append(field: Field): void {
-    this.#names.push(field.name);
-    this.#lowerNames.push(field.lowerName);
-    this.#values.push(field.value);
-    this.#known.push(field.known);
-  }
-
+  /** The name as sent. */
   nameAt(index: number): string {
-    return this.#names[index] ?? '';
+    return this.#cut(index * marksPerField + 1);
   }
 
   lowerNameAt(index: number): string {
-    return this.#lowerNames[index] ?? '';
+    const known = this.knownAt(index);
+    return known === unknownField ? this.nameAt(index).toLowerCase() : lowerNameOf(known);
   }
 
+  /** The value without the white space around it. */
   valueAt(index: number): string {
-    return this.#values[index] ?? '';
+    return this.#cut(index * marksPerField + 3);
   }
 
   /** Number of the name in field-names.ts; `unknownField` for names without a number. */
   knownAt(index: number): KnownField {
-    return this.#known[index] ?? unknownField;
+    return this.#marks[index * marksPerField] ?? unknownField;
   }
 
   has(lowerName: string): boolean {
-    return this.#lowerNames.includes(lowerName);
+    return this.#next(lowerName, 0) >= 0;
   }
 
   /** Value of the first field of this name (lower case). */
   get(lowerName: string): string | undefined {
-    const index = this.#lowerNames.indexOf(lowerName);
-    return index < 0 ? undefined : this.#values[index];
+    const index = this.#next(lowerName, 0);
+    return index < 0 ? undefined : this.valueAt(index);
   }
 
   /** All values of this name (lower case), in order. */
   values(lowerName: string): readonly string[] {
-    let found: string[] | undefined;
-    for (let index = 0; index < this.#lowerNames.length; index += 1) {
-      if (this.#lowerNames[index] !== lowerName) continue;
-      found ??= [];
-      found.push(this.#values[index] ?? '');
-    }
-    return found ?? noValues;
+    let index = this.#next(lowerName, 0);
+    if (index < 0) return noValues;
+    const found: string[] = [];
+    for (; index >= 0; index = this.#next(lowerName, index + 1)) found.push(this.valueAt(index));
+    return found;
   }
 
   /** Fields as [name as sent, value], for logs and tests; hot code uses the indexed accessors. */
@@ -77,6 +67,20 @@ export class Fields {
     for (let index = 0; index < this.size; index += 1) {
       yield [this.nameAt(index), this.valueAt(index)];
     }
+  }
+
+  /** Index of the first field of this name from `from` on; -1 when there is none. */
+  #next(lowerName: string, from: number): number {
+    for (let index = from; index < this.size; index += 1) {
+      const mark = index * marksPerField + 1;
+      const length = (this.#marks[mark + 1] ?? 0) - (this.#marks[mark] ?? 0);
+      if (length === lowerName.length && this.lowerNameAt(index) === lowerName) return index;
+    }
+    return -1;
+  }
+
+  #cut(mark: number): string {
+    return this.#text.slice(this.#marks[mark], this.#marks[mark + 1]);
   }
 }
 

@@ -62,6 +62,9 @@ describe('request line', () => {
     'GET / HTTP/11',
     'GET / HTTP/-1.1',
     'GET / HTTP/1.',
+    'GET / HTTP/1.1\n',
+    'GET / HTTP/1.1X\nA: b',
+    'GET / HTTP/1.1\rXA: b',
     'GET / RTSP/1.0',
     'G\x00T / HTTP/1.1',
     'G(T / HTTP/1.1',
@@ -133,6 +136,9 @@ describe('field lines', () => {
     'X: a\r\n\tb',
     'X: a\r',
     'X\r\n: a',
+    'X: a\r\n\rX',
+    'X: a\r\n\r\r\n',
+    ':\n',
   ])('%j is refused', (line) => {
     expect(parse(get(line))).toMatchObject({ status: 400, reason: 'BadRequestSyntax' });
   });
@@ -342,7 +348,8 @@ describe('limits', () => {
 
 describe('incremental parsing', () => {
   test('a head that arrives byte by byte in one small buffer is read', () => {
-    const text = get(`X: ${'y'.repeat(30_000)}`);
+    const value = Array.from({ length: 5_000 }, (_, index) => index).join('.');
+    const text = get(`X: ${value}`);
     const parser = new RequestHeadParser({ limits: defaultHeadLimits, servicePort: 80 });
     const byte = Buffer.alloc(1);
     let result: RequestHeadResult = { kind: 'incomplete' };
@@ -351,7 +358,10 @@ describe('incremental parsing', () => {
       byte.write(character, 'latin1');
       result = parser.parse(byte, 0, 1);
     }
-    expect(result).toMatchObject({ kind: 'head', end: 1, head: { bytes: text.length } });
+    if (result.kind !== 'head') throw new Error(result.kind);
+    expect(result.end).toBe(1);
+    expect(result.head.bytes).toBe(text.length);
+    expect(result.head.fields.get('x')).toBe(value);
   });
 
   test('pipelined heads are read one after the other', () => {

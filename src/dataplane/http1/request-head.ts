@@ -66,7 +66,7 @@ export class RequestHeadParser {
   readonly #limits: HeadLimits;
   readonly #servicePort: number;
   readonly #carried: CarriedBytes;
-  #scanner: RequestScanner;
+  readonly #scanner: RequestScanner;
 
   constructor(options: RequestHeadOptions) {
     this.#limits = options.limits;
@@ -89,14 +89,14 @@ export class RequestHeadParser {
       return rejectHeadTooLarge(`head of more than ${this.#limits.headBytesMax} bytes`);
     }
     if (next === refused) return scanner.reject ?? rejectSyntax('malformed head');
-    this.#scanner = new RequestScanner(this.#limits);
+    scanner.reset();
     const head = this.#build(scanner, carriedBytes + next - start);
     return head.kind === 'reject' ? head : { kind: 'head', head: head.head, end: next };
   }
 
   #build(scanner: RequestScanner, bytes: number): BuiltHead | Reject {
     const { target, fields, version, method } = scanner;
-    assert(target !== undefined && fields !== undefined, 'a complete head has target and fields');
+    assert(target !== undefined, 'a complete head has a target');
     const facts = gatherFacts(fields);
     const authority = authorityOf(target, facts, version);
     if (authority.kind === 'reject') return authority;

@@ -25,11 +25,19 @@ export class RequestScanner {
   #rawTarget = '';
   #target: RequestTarget | undefined;
   #version: 10 | 11 = 11;
-  #section: FieldSection | undefined;
+  readonly #section: FieldSection;
   #reject: Reject | undefined;
 
   constructor(limits: HeadLimits) {
     this.#limits = limits;
+    this.#section = new FieldSection(limits.fieldsMax);
+  }
+
+  /** Ready for the next head; what was read of the last one stays until that is complete. */
+  reset(): void {
+    this.#phase = 'leading';
+    this.#partStart = 0;
+    this.#scanned = 0;
   }
 
   get method(): string {
@@ -44,13 +52,13 @@ export class RequestScanner {
     return this.#version;
   }
 
-  get fields(): Fields | undefined {
-    return this.#section?.fields;
+  get fields(): Fields {
+    return this.#section.fields;
   }
 
   /** Why `advance` returned `refused`. */
   get reject(): Reject | undefined {
-    return this.#reject ?? this.#section?.reject;
+    return this.#reject ?? this.#section.reject;
   }
 
   /** A byte of the request itself has been seen (an empty line before it is nothing). */
@@ -66,8 +74,7 @@ export class RequestScanner {
     if (end === goOn && this.#phase === 'method') end = this.#scanMethod(buffer, base, stop);
     if (end === goOn && this.#phase === 'target') end = this.#scanTarget(buffer, base, stop);
     if (end === goOn && this.#phase === 'version') end = this.#scanVersion(buffer, base, stop);
-    if (end !== goOn || this.#section === undefined) return end;
-    return this.#section.advance(buffer, base, stop);
+    return end === goOn ? this.#section.advance(buffer, base, stop) : end;
   }
 
   /** One empty line may stand before a request (RFC 9112 section 2.2); not two. */
@@ -93,7 +100,7 @@ export class RequestScanner {
     }
     if (at === stop) return incomplete;
     if (buffer[at] !== space || at === start) return this.#refuse('method is no token');
-    this.#method = latin1Text(buffer, start, at);
+    this.#method = methodText(buffer, start, at);
     return this.#enter('target', at + 1 - base);
   }
 
@@ -138,7 +145,7 @@ export class RequestScanner {
     }
     this.#version = version;
     this.#target = target;
-    this.#section = new FieldSection(fieldsStart, this.#limits.fieldsMax);
+    this.#section.begin(fieldsStart);
     return this.#enter('fields', fieldsStart);
   }
 
@@ -153,6 +160,26 @@ export class RequestScanner {
     this.#reject = rejectSyntax(detail);
     return refused;
   }
+}
+
+/** Methods whose text exists once; any other token is a method too. */
+const commonMethods = ['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS'].map((text) => ({
+  text,
+  bytes: Uint8Array.from(Buffer.from(text, 'latin1')),
+}));
+
+function methodText(buffer: Buffer, start: number, end: number): string {
+  for (const { text, bytes } of commonMethods) {
+    if (bytes.length === end - start && hasBytes(buffer, start, bytes)) return text;
+  }
+  return latin1Text(buffer, start, end);
+}
+
+function hasBytes(buffer: Buffer, start: number, bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += 1) {
+    if (buffer[start + at] !== bytes[at]) return false;
+  }
+  return true;
 }
 
 /** The phase is over, the next one goes on. */

@@ -64,7 +64,7 @@ describe('status line', () => {
 });
 
 describe('fields', () => {
-  test.each(['X A: b', 'X : b', 'X\x00: b', 'X\xe9: b', 'X: a\x00b', 'X: a\rb', ' X: b', ':'])(
+  test.each(['X A: b', 'X : b', 'X\x00: b', 'X\xe9: b', 'X: a\x00b', 'X: a\rb', ' X: b', ':', 'X: b\r\n\rX'])(
     '%j is refused',
     (line) => {
       expect(parse(answer('200 OK', line)).kind).toBe('reject');

@@ -1,7 +1,6 @@
 // The strict incremental parser of HTTP/1.1 response heads from upstream (RFC 9112 section 4; RFC
 // 9110 section 15). Same way of working as request-head.ts: consumed bytes are kept, a head makes
 // the parser ready for the next one (interim responses), a reject is final.
-import { assert } from '../../lib/assert.ts';
 import { CarriedBytes, incomplete, refused, tooLarge } from './carried-bytes.ts';
 import { gatherFacts } from './field-facts.ts';
 import type { FieldFacts } from './field-facts.ts';
@@ -44,7 +43,7 @@ export type AnsweredRequest = { readonly method: string; readonly upgrade: strin
 export class ResponseHeadParser {
   readonly #limits: HeadLimits;
   readonly #carried: CarriedBytes;
-  #scanner: ResponseScanner;
+  readonly #scanner: ResponseScanner;
 
   constructor(limits: HeadLimits) {
     this.#limits = limits;
@@ -72,7 +71,7 @@ export class ResponseHeadParser {
       return rejectHeadTooLarge(`head of more than ${this.#limits.headBytesMax} bytes`);
     }
     if (next === refused) return scanner.reject ?? rejectSyntax('malformed head');
-    this.#scanner = new ResponseScanner(this.#limits);
+    scanner.reset();
     const built = buildHead(scanner, request, carriedBytes + next - start);
     return built.kind === 'reject' ? built : { kind: 'head', head: built.head, end: next };
   }
@@ -88,7 +87,6 @@ function buildHead(
   bytes: number,
 ): BuiltHead | Reject {
   const { fields, version, status } = scanner;
-  assert(fields !== undefined, 'a complete head has fields');
   const facts = gatherFacts(fields);
   const said = parseFraming(facts, version);
   if (said.kind === 'reject') return said;

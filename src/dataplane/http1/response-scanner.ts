@@ -13,17 +13,24 @@ import { scanVersion, versionAt, versionBytes } from './version.ts';
 const statusEnd = versionBytes + 4;
 
 export class ResponseScanner {
-  readonly #limits: HeadLimits;
   #hasBegun = false;
   #scanned = 0;
   #version: 10 | 11 = 11;
   #status = 0;
   #statusText = '';
-  #section: FieldSection | undefined;
+  readonly #section: FieldSection;
+  #isInFields = false;
   #reject: Reject | undefined;
 
   constructor(limits: HeadLimits) {
-    this.#limits = limits;
+    this.#section = new FieldSection(limits.fieldsMax);
+  }
+
+  /** Ready for the next head; what was read of the last one stays until that is complete. */
+  reset(): void {
+    this.#hasBegun = false;
+    this.#isInFields = false;
+    this.#scanned = 0;
   }
 
   get version(): 10 | 11 {
@@ -38,13 +45,13 @@ export class ResponseScanner {
     return this.#statusText;
   }
 
-  get fields(): Fields | undefined {
-    return this.#section?.fields;
+  get fields(): Fields {
+    return this.#section.fields;
   }
 
   /** Why `advance` returned `refused`. */
   get reject(): Reject | undefined {
-    return this.#reject ?? this.#section?.reject;
+    return this.#reject ?? this.#section.reject;
   }
 
   get hasBegun(): boolean {
@@ -54,11 +61,11 @@ export class ResponseScanner {
   /** Offset behind the head, or `incomplete`, or `refused`. */
   advance(buffer: Buffer, base: number, stop: number): number {
     this.#hasBegun ||= base < stop;
-    if (this.#section === undefined) {
+    if (!this.#isInFields) {
       const end = this.#scanStatusLine(buffer, base, stop);
       if (end !== goOn) return end;
     }
-    return this.#section?.advance(buffer, base, stop) ?? incomplete;
+    return this.#section.advance(buffer, base, stop);
   }
 
   #scanStatusLine(buffer: Buffer, base: number, stop: number): number {
@@ -74,7 +81,8 @@ export class ResponseScanner {
     if (at + 1 === stop) return incomplete;
     if (buffer[at + 1] !== lf) return this.#refuse('bare CR in the status line');
     this.#statusText = latin1Text(buffer, Math.min(base + statusEnd + 1, at), at);
-    this.#section = new FieldSection(at + 2 - base, this.#limits.fieldsMax);
+    this.#section.begin(at + 2 - base);
+    this.#isInFields = true;
     return goOn;
   }
 
