@@ -11,7 +11,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { Destination, Source, Verdict } from '../route/index.ts';
 import {
   formatAccessLine,
-  methodLabel,
+  HttpMeters,
   wantsAccessLine,
   type AccessLogMode,
   type AccessLogRing,
@@ -38,24 +38,21 @@ const denials: ReadonlySet<string> = new Set([
 
 export function meteringObserver(options: MeteringOptions): ExchangeObserver {
   const { meters } = options;
+  const http = new HttpMeters(meters, protocol);
   const countBug = meters.counter('weft_bugs_total', {});
   return {
     connectionOpened: ignore,
     connectionClosed: ignore,
     connectionShed: ignore,
     requestRejected: ignore,
-    exchangeStarted: (facts) => addInFlight(meters, facts, 1),
-    policyDecided: (facts, verdict) => countVerdict(meters, facts, verdict),
-    attemptFinished: (facts, attempt) => countAttempt(meters, facts, attempt),
-    retryStarted: (facts) => {
-      meters.add(meters.counter('weft_retries_total', { ...serviceOf(facts), outcome: 'started' }), 1);
-    },
-    retryBudgetExhausted: (facts) => {
-      meters.add(meters.counter('weft_retry_budget_exhausted_total', serviceOf(facts)), 1);
-    },
+    exchangeStarted: (facts) => addInFlight(http, facts, 1),
+    policyDecided: (facts, verdict) => countVerdict(http, facts, verdict),
+    attemptFinished: (facts, attempt) => countAttempt(http, facts, attempt),
+    retryStarted: (facts) => http.service(serviceOf(facts)).retried('started'),
+    retryBudgetExhausted: (facts) => http.service(serviceOf(facts)).retryBudgetExhausted(),
     exchangeFinished: (facts, outcome) => {
-      addInFlight(meters, facts, -1);
-      countExchange(meters, facts);
+      addInFlight(http, facts, -1);
+      countExchange(http, facts);
       logExchange(options, facts, outcome);
     },
     bugFound: (error) => {
@@ -90,39 +87,31 @@ function destinationOf(facts: ExchangeFacts, destination: Destination | undefine
   };
 }
 
-function addInFlight(meters: MeterArena, facts: ExchangeFacts, change: number): void {
+function addInFlight(http: HttpMeters, facts: ExchangeFacts, change: 1 | -1): void {
   // An unknown name belongs to no service: it is counted when it has ended.
   if (facts.host === undefined) return;
-  meters.add(meters.gauge('weft_http_requests_in_flight', serviceOf(facts)), change);
+  http.service(serviceOf(facts)).inFlight(change);
 }
 
-function countVerdict(meters: MeterArena, facts: ExchangeFacts, verdict: Verdict): void {
+function edgeOf(http: HttpMeters, facts: ExchangeFacts, destination: Destination | undefined) {
+  return http.edge({ ...sourceOf(facts.source), ...destinationOf(facts, destination) });
+}
+
+function countVerdict(http: HttpMeters, facts: ExchangeFacts, verdict: Verdict): void {
   const action = verdict.kind === 'audit' ? 'audit_deny' : verdict.kind;
-  const labels = {
-    ...sourceOf(facts.source),
-    ...destinationOf(facts, verdict.destination),
-    action,
-    reason: verdict.kind === 'allow' ? '' : verdict.reason,
-  };
-  meters.add(meters.counter('weft_policy_decisions_total', labels), 1);
+  const reason = verdict.kind === 'allow' ? '' : verdict.reason;
+  edgeOf(http, facts, verdict.destination).decided(action, reason);
 }
 
-function countAttempt(meters: MeterArena, facts: ExchangeFacts, attempt: AttemptFacts): void {
+function countAttempt(http: HttpMeters, facts: ExchangeFacts, attempt: AttemptFacts): void {
   if (attempt.isCancelled) return;
-  const labels = destinationOf(facts, attempt.destination);
-  const code = String(attempt.status);
-  meters.add(meters.counter('weft_http_attempts_total', { ...labels, code }), 1);
-  const seconds = attempt.durationMs / 1_000;
-  meters.observe(meters.histogram('weft_http_attempt_duration_seconds', labels), seconds);
+  const workload = http.workload(destinationOf(facts, attempt.destination));
+  workload.attempted(attempt.status, attempt.durationMs / 1_000);
 }
 
-function countExchange(meters: MeterArena, facts: ExchangeFacts): void {
-  const labels = { ...sourceOf(facts.source), ...destinationOf(facts, facts.destination), protocol };
-  const method = methodLabel(facts.method);
-  const code = String(facts.status);
-  meters.add(meters.counter('weft_http_requests_total', { ...labels, method, code }), 1);
-  const seconds = facts.durationMs / 1_000;
-  meters.observe(meters.histogram('weft_http_request_duration_seconds', labels), seconds);
+function countExchange(http: HttpMeters, facts: ExchangeFacts): void {
+  const edge = edgeOf(http, facts, facts.destination);
+  edge.finished(facts.method, facts.status, facts.durationMs / 1_000);
 }
 
 function logExchange(

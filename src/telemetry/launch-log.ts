@@ -1,4 +1,5 @@
-// The log of a long-running command, as its flags and its terminal want it.
+// The log of a long-running command, as its flags and its terminal want it: JSON for machines,
+// lines for people on a terminal.
 import type { LaunchPlatform } from '../lib/launch.ts';
 import type { Log, LogLevel } from './log.ts';
 import { createLog } from './pino-log.ts';

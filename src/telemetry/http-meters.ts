@@ -1,0 +1,177 @@
+// The HTTP series of contract §5, by what they are about: an edge (source → destination), a
+// workload that answers, a service. Cells are looked up once and kept, so that counting an exchange costs a
+// few Map look-ups and additions (0.7 µs, where finding five series by label sets costs 20 µs and
+// more: a forwarded request as a whole has a budget of 7).
+import { defaultSeriesMax } from './meter-arena.ts';
+import type { Cell, MeterArena } from './meter-arena.ts';
+import { LabelTree } from './label-tree.ts';
+import { methodLabel } from './metric-table.ts';
+import type { LabelsOf } from './metric-table.ts';
+
+export type ServiceLabels = LabelsOf<'weft_http_requests_in_flight'>;
+export type WorkloadLabels = Omit<LabelsOf<'weft_http_attempts_total'>, 'code'>;
+export type EdgeLabels = Omit<LabelsOf<'weft_http_request_duration_seconds'>, 'protocol'>;
+
+export class HttpMeters {
+  readonly #arena: MeterArena;
+  readonly #protocol: string;
+  readonly #edges = new LabelTree<EdgeMeters>(defaultSeriesMax);
+  readonly #workloads = new LabelTree<WorkloadMeters>(defaultSeriesMax);
+  readonly #services = new LabelTree<ServiceMeters>(defaultSeriesMax);
+
+  constructor(arena: MeterArena, protocol: string) {
+    this.#arena = arena;
+    this.#protocol = protocol;
+  }
+
+  edge(labels: EdgeLabels): EdgeMeters {
+    const key = [
+      labels.destination_service,
+      labels.destination_namespace,
+      labels.destination_workload,
+      labels.source_namespace,
+      labels.source_workload,
+    ];
+    const known = this.#edges.get(key);
+    if (known !== undefined) return known;
+    const made = new EdgeMeters(this.#arena, labels, this.#protocol);
+    this.#edges.set(key, made);
+    return made;
+  }
+
+  workload(labels: WorkloadLabels): WorkloadMeters {
+    const { destination_service, destination_namespace, destination_workload } = labels;
+    const key = [destination_service, destination_namespace, destination_workload];
+    const known = this.#workloads.get(key);
+    if (known !== undefined) return known;
+    const made = new WorkloadMeters(this.#arena, labels);
+    this.#workloads.set(key, made);
+    return made;
+  }
+
+  service(labels: ServiceLabels): ServiceMeters {
+    const key = [labels.destination_service, labels.destination_namespace];
+    const known = this.#services.get(key);
+    if (known !== undefined) return known;
+    const made = new ServiceMeters(this.#arena, labels);
+    this.#services.set(key, made);
+    return made;
+  }
+}
+
+/** From one source to one destination. */
+export class EdgeMeters {
+  readonly #arena: MeterArena;
+  readonly #labels: EdgeLabels;
+  readonly #protocol: string;
+  /** Method → status → cell; both are bounded: registered methods, three digits. */
+  readonly #requests = new Map<string, Map<number, Cell>>();
+  /** Action → reason → cell. */
+  readonly #decisions = new Map<string, Map<string, Cell>>();
+  #duration: Cell | undefined;
+
+  constructor(arena: MeterArena, labels: EdgeLabels, protocol: string) {
+    this.#arena = arena;
+    this.#labels = labels;
+    this.#protocol = protocol;
+  }
+
+  /** An exchange has ended with this status (0 = none). */
+  finished(method: string, status: number, seconds: number): void {
+    const arena = this.#arena;
+    const protocol = this.#protocol;
+    const labels = this.#labels;
+    const known = methodLabel(method);
+    const cell = cellOf(this.#requests, known, status, () =>
+      arena.counter('weft_http_requests_total', {
+        ...labels,
+        protocol,
+        method: known,
+        code: String(status),
+      }),
+    );
+    arena.add(cell, 1);
+    const name = 'weft_http_request_duration_seconds';
+    this.#duration ??= arena.histogram(name, { ...labels, protocol });
+    arena.observe(this.#duration, seconds);
+  }
+
+  /** Policy has judged; the reason is empty where it allows. */
+  decided(action: 'allow' | 'deny' | 'audit_deny', reason: string): void {
+    const arena = this.#arena;
+    const labels = this.#labels;
+    const cell = cellOf(this.#decisions, action, reason, () =>
+      arena.counter('weft_policy_decisions_total', { ...labels, action, reason }),
+    );
+    arena.add(cell, 1);
+  }
+}
+
+/** A workload that answers. */
+export class WorkloadMeters {
+  readonly #arena: MeterArena;
+  readonly #labels: WorkloadLabels;
+  readonly #attempts = new Map<number, Cell>();
+  #duration: Cell | undefined;
+
+  constructor(arena: MeterArena, labels: WorkloadLabels) {
+    this.#arena = arena;
+    this.#labels = labels;
+  }
+
+  /** One try at one of its endpoints has ended. */
+  attempted(status: number, seconds: number): void {
+    const arena = this.#arena;
+    let cell = this.#attempts.get(status);
+    if (cell === undefined) {
+      const labels = { ...this.#labels, code: String(status) };
+      cell = arena.counter('weft_http_attempts_total', labels);
+      this.#attempts.set(status, cell);
+    }
+    arena.add(cell, 1);
+    this.#duration ??= arena.histogram('weft_http_attempt_duration_seconds', this.#labels);
+    arena.observe(this.#duration, seconds);
+  }
+}
+
+/** A service that is called. */
+export class ServiceMeters {
+  readonly #arena: MeterArena;
+  readonly #labels: ServiceLabels;
+  readonly #inFlight: Cell;
+
+  constructor(arena: MeterArena, labels: ServiceLabels) {
+    this.#arena = arena;
+    this.#labels = labels;
+    this.#inFlight = arena.gauge('weft_http_requests_in_flight', labels);
+  }
+
+  /** +1 when an exchange begins, -1 when it ends. */
+  inFlight(change: 1 | -1): void {
+    this.#arena.add(this.#inFlight, change);
+  }
+
+  retried(outcome: string): void {
+    const labels = { ...this.#labels, outcome };
+    this.#arena.add(this.#arena.counter('weft_retries_total', labels), 1);
+  }
+
+  retryBudgetExhausted(): void {
+    this.#arena.add(this.#arena.counter('weft_retry_budget_exhausted_total', this.#labels), 1);
+  }
+}
+
+/** The cell at (first, second), made when it is new. */
+function cellOf<A, B>(cells: Map<A, Map<B, Cell>>, first: A, second: B, make: () => Cell): Cell {
+  let row = cells.get(first);
+  if (row === undefined) {
+    row = new Map();
+    cells.set(first, row);
+  }
+  let cell = row.get(second);
+  if (cell === undefined) {
+    cell = make();
+    row.set(second, cell);
+  }
+  return cell;
+}
