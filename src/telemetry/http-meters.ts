@@ -1,7 +1,7 @@
 // The HTTP series of contract §5, by what they are about: an edge (source → destination), a
-// workload that answers, a service. Cells are looked up once and kept, so that counting an exchange costs a
-// few Map look-ups and additions (0.7 µs, where finding five series by label sets costs 20 µs and
-// more: a forwarded request as a whole has a budget of 7).
+// workload that answers, a service. Cells are looked up once and kept, so that counting an exchange
+// costs a few Map look-ups and additions (0.7 µs, where finding five series by label sets costs
+// 20 µs and more: a forwarded request as a whole has a budget of 7).
 import { defaultSeriesMax } from './meter-arena.ts';
 import type { Cell, MeterArena } from './meter-arena.ts';
 import { LabelTree } from './label-tree.ts';
