@@ -8,3 +8,4 @@ export {
 export type { TokenBinding } from './server/auth.ts';
 export type { Fault, FaultRequest, FaultRule, Faults } from './server/faults.ts';
 export { startSimulator, type Simulator, type SimulatorOptions } from './cluster/simulator.ts';
+export { runDemo, type DemoOptions } from './demo/demo.ts';

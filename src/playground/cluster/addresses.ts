@@ -16,19 +16,22 @@ export function canBind(address: string): Promise<boolean> {
   });
 }
 
-/** Gives addresses to pods, node by node: 127.1.N.2, 127.1.N.3, … for node number N. */
+/** Gives addresses to pods, node by node: 127.B.N.2, 127.B.N.3, … for node number N. */
 export class PodAddresses {
   readonly isShared: boolean;
+  readonly #block: number;
   readonly #taken = new Set<string>();
 
-  constructor(isShared: boolean) {
+  /** `block`: second byte of all addresses, so that two playgrounds keep out of each other's way. */
+  constructor(isShared: boolean, block: number) {
     this.isShared = isShared;
+    this.#block = block;
   }
 
   take(nodeNumber: number): string {
     if (this.isShared) return '127.0.0.1';
     for (let host = 2; host < 2 + podsPerNodeMax; host += 1) {
-      const address = `127.1.${nodeNumber}.${host}`;
+      const address = `127.${this.#block}.${nodeNumber}.${host}`;
       if (this.#taken.has(address)) continue;
       this.#taken.add(address);
       return address;

@@ -7,7 +7,7 @@ import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Runtime, Timer } from '../../lib/clock.ts';
 import { nameSuffix } from '../server/context.ts';
 import {
-  isObject, listAt, nameOf, namespaceOf, objectAt, sameJson, textAt, withAt, type Json, type JsonObject,
+  isObject, listAt, nameOf, namespaceOf, numberAt, objectAt, sameJson, textAt, withAt, type Json, type JsonObject,
 } from '../server/json.ts';
 import { PodAddresses } from './addresses.ts';
 import { desiredSlices, hasSelector, isKeptFor } from './endpoint-slices.ts';
@@ -27,6 +27,8 @@ export type SimulatorOptions = {
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
   /** Only 127.0.0.1 exists: pods share it and differ by port. */
   readonly isAddressShared: boolean;
+  /** Second byte of the pods' addresses, 127.B.x.y; 1 unless given. */
+  readonly addressBlock?: number;
   /** A pass failed (the API server is away, or a conflict); it is tried again. */
   readonly onFailure?: (failure: unknown) => void;
 };
@@ -34,6 +36,8 @@ export type SimulatorOptions = {
 export type Simulator = {
   /** Servers of the pods that run now, by `namespace/name`. */
   readonly pods: () => ReadonlyMap<string, PodServer>;
+  /** What kube-proxy knows: number of the target port behind a ClusterIP and port. */
+  readonly targetPort: (clusterIp: string, port: number) => number | undefined;
   /** Resolves when the last pass had nothing left to do. */
   readonly settled: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -60,6 +64,7 @@ export function startSimulator(options: SimulatorOptions): Simulator {
   const running = new RunningSimulator(options);
   return {
     pods: () => running.servers,
+    targetPort: (clusterIp, port) => running.targetPort(clusterIp, port),
     settled: () => running.settled(),
     close: () => running.close(),
   };
@@ -80,13 +85,21 @@ class RunningSimulator {
 
   constructor(options: SimulatorOptions) {
     this.#options = options;
-    this.#addresses = new PodAddresses(options.isAddressShared);
+    this.#addresses = new PodAddresses(options.isAddressShared, options.addressBlock ?? 1);
     for (const { plural, group } of kinds) {
       const { connection, runtime } = options;
       const onChange = (): void => this.#note();
       const mirror = new Mirror({ connection, runtime, group, version: 'v1', plural, onChange });
       this.#mirrors.set(plural, mirror);
     }
+  }
+
+  targetPort(clusterIp: string, port: number): number | undefined {
+    const service = this.#all('services').find(
+      (one) => textAt(one, 'spec', 'clusterIP') === clusterIp,
+    );
+    const found = listAt(service, 'spec', 'ports').find((one) => numberAt(one, 'port') === port);
+    return numberAt(found, 'targetPort');
   }
 
   settled(): Promise<void> {

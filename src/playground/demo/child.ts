@@ -1,0 +1,67 @@
+// A production process run as a child: its log goes to a file, its end is known, and it is asked to
+// drain before it is made to go.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import type { Runtime } from '../../lib/clock.ts';
+
+export type ChildOptions = {
+  readonly name: string;
+  /** Program and arguments. */
+  readonly command: readonly [string, ...string[]];
+  readonly logFile: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
+
+const lastLinesMax = 15;
+/** After SIGTERM; the processes are started with a shorter drain. */
+const endTimeoutMs = 4000;
+
+export class Child {
+  readonly name: string;
+  readonly #logFile: string;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<string>;
+  #isEnded = false;
+
+  constructor(options: ChildOptions) {
+    this.name = options.name;
+    this.#logFile = options.logFile;
+    const log = openSync(options.logFile, 'a');
+    const [program, ...parameters] = options.command;
+    this.#child = spawn(program, parameters, {
+      stdio: ['ignore', log, log],
+      env: options.environment,
+    });
+    closeSync(log);
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => resolve(`cannot be started: ${error.message}`));
+      this.#child.once('exit', (code, signal) => resolve(`ended with ${signal ?? `code ${code}`}`));
+    });
+    void this.#ended.then(() => {
+      this.#isEnded = true;
+    });
+  }
+
+  /** Resolves when the process is gone, with how it went. */
+  get ended(): Promise<string> {
+    return this.#ended;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** The end of its log, to show why it failed. */
+  lastLines(): string {
+    return readFileSync(this.#logFile, 'utf8').trimEnd().split('\n').slice(-lastLinesMax).join('\n');
+  }
+
+  /** SIGTERM, and SIGKILL for one that does not go. */
+  async stop(runtime: Runtime): Promise<void> {
+    if (this.#isEnded) return;
+    this.#child.kill('SIGTERM');
+    const timer = runtime.timers.after(endTimeoutMs, () => this.#child.kill('SIGKILL'));
+    await this.#ended;
+    timer.cancel();
+  }
+}

@@ -1,0 +1,247 @@
+// `npm run demo`: the whole mesh on one machine. An embedded API server and simulated nodes; the
+// production controller and proxies as children; a small shop under load. It is ready when callers
+// get what the YAML says, and with `--for` it ends 0 only if the pods received what the YAML says.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openConnection, resourcePath, type Connection } from '../../kube/index.ts';
+import type { Runtime } from '../../lib/clock.ts';
+import { startSimulator, type Simulator } from '../cluster/simulator.ts';
+import { startApiServer, type ApiServer } from '../server/api-server.ts';
+import { listAt, numberAt, textAt, type JsonObject } from '../server/json.ts';
+import type { Child } from './child.ts';
+import { applyAll, readManifests } from './manifests.ts';
+import { findPlaces, type Places } from './places.ts';
+import { meshNamespace, meshObjects, pause, proxiesReady, startProduction, type ProductionOptions } from './production.ts';
+import { invitation, statistics, step, welcome, type Screen } from './screen.ts';
+import { ShareMeter, Traffic } from './traffic.ts';
+import { judge, type DemoFacts } from './verdict.ts';
+
+export type DemoOptions = {
+  readonly runtime: Runtime;
+  /** Command-line arguments: `--for 20s`. */
+  readonly argv: readonly string[];
+  /** Where smi/ is. */
+  readonly root: string;
+  /** Program and first arguments of `weft`: Node and dist/weft.js. */
+  readonly program: readonly [string, ...string[]];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly screen: Screen;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+};
+
+/** After which the demo gives up waiting for the mesh to route as asked. */
+const routingTimeoutMs = 15_000;
+const probeMs = 20;
+const statisticsMs = 1000;
+/** Not a terminal: a line now and then is enough. */
+const quietStatisticsEvery = 5;
+
+/** `--for` in milliseconds; absent: until Ctrl-C. A text says what is wrong. */
+export function demoDuration(argv: readonly string[]): number | undefined | string {
+  if (argv.length === 0) return undefined;
+  const [flag, value] = argv[0]?.startsWith('--for=') === true
+    ? ['--for', argv[0].slice('--for='.length)]
+    : argv;
+  const parts = /^(\d{1,6})(ms|s|m)$/.exec(value ?? '');
+  const unitMs = parts?.[2] === 'm' ? 60_000 : parts?.[2] === 's' ? 1000 : 1;
+  if (flag === '--for' && parts !== null) return Number(parts[1]) * unitMs;
+  return `usage: npm run demo [-- --for 20s] (got: ${argv.join(' ')})`;
+}
+
+/** Runs the demo to its end; resolves with the exit code. */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const durationMs = demoDuration(options.argv);
+  if (typeof durationMs === 'string') {
+    options.screen.write(`${durationMs}\n`);
+    return 2;
+  }
+  const demo = new RunningDemo(options);
+  try {
+    await demo.start();
+    await demo.run(durationMs);
+    return await demo.finish(durationMs !== undefined);
+  } catch (error) {
+    // The last stop of a failed start or of a child that died: said once, with the children's words.
+    if (options.signal.aborted) return 0;
+    options.screen.write(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    options.screen.write(demo.lastLines());
+    return 1;
+  } finally {
+    await demo.close();
+  }
+}
+
+class RunningDemo {
+  readonly #options: DemoOptions;
+  readonly #directory = mkdtempSync(join(tmpdir(), 'weft-demo-'));
+  readonly #startedMs: number;
+  readonly #shares = new ShareMeter();
+  #server: ApiServer | undefined;
+  #connection: Connection | undefined;
+  #simulator: Simulator | undefined;
+  #traffic: Traffic | undefined;
+  #children: readonly Child[] = [];
+  #isClosing = false;
+  #died: string | undefined;
+
+  constructor(options: DemoOptions) {
+    this.#options = options;
+    this.#startedMs = options.runtime.clock.nowMs();
+  }
+
+  async start(): Promise<void> {
+    const { runtime, root, screen } = this.#options;
+    const places = await findPlaces();
+    screen.write(welcome(places));
+    const server = await startApiServer({ runtime });
+    this.#server = server;
+    const kubeconfig = join(this.#directory, 'kubeconfig');
+    writeFileSync(kubeconfig, server.kubeconfig(), { mode: 0o600 });
+    const source = { kind: 'kubeconfig', file: kubeconfig, context: undefined } as const;
+    const connection = await openConnection(source, runtime);
+    this.#connection = connection;
+    await applyAll(connection, [...readManifests(join(root, 'smi/crds')), ...meshObjects(places.nodes)]);
+    this.#say(`API server with the SMI kinds on ${server.url}`);
+    const production = this.#production(server, connection, places);
+    this.#children = await startProduction(production);
+    for (const child of this.#children) void child.ended.then((how) => this.#noteEnd(child, how));
+    const simulator = startSimulator({ connection, runtime, ...places });
+    this.#simulator = simulator;
+    await applyAll(connection, readManifests(join(root, 'smi/examples')));
+    await proxiesReady(production);
+    this.#say(`controller and ${places.nodes.length} proxies, processes ${this.#children.map((child) => child.pid).join(', ')}`);
+    await simulator.settled();
+    this.#say(`shop: ${simulator.pods().size} pods`);
+    this.#traffic = new Traffic({ runtime, simulator, places });
+    await this.#untilRouting(this.#traffic);
+    const elapsedMs = runtime.clock.nowMs() - this.#startedMs;
+    const meshPort = await this.#meshPort(connection);
+    const callerAddress = [...simulator.pods().values()]
+      .find((pod) => pod.facts.labels.get('app') === 'front' && pod.facts.nodeName === 'node-1')
+      ?.facts.address ?? '127.0.0.1';
+    screen.write(invitation({ places, kubeconfig, apiUrl: server.url, elapsedMs, callerAddress, meshPort }));
+  }
+
+  /** Load and statistics until the time is over, Ctrl-C, or a child that dies. */
+  async run(durationMs: number | undefined): Promise<void> {
+    const { runtime, signal, screen } = this.#options;
+    const traffic = this.#traffic;
+    if (traffic === undefined) return;
+    const endMs = runtime.clock.nowMs() + (durationMs ?? Number.POSITIVE_INFINITY);
+    let lastSent = 0;
+    for (let tick = 0; !signal.aborted && runtime.clock.nowMs() < endMs; tick += 1) {
+      traffic.follow();
+      const leftMs = Math.max(0, endMs - runtime.clock.nowMs());
+      await Promise.race([pause(runtime, Math.min(statisticsMs, leftMs)), aborted(signal)]);
+      if (this.#died !== undefined) throw new Error(this.#died);
+      const line = statistics(await this.#facts(traffic), traffic.sent - lastSent);
+      lastSent = traffic.sent;
+      if (screen.isTerminal) screen.write(`\r\u001b[K${line}`);
+      else if (tick % quietStatisticsEvery === 0) screen.write(`${line}\n`);
+    }
+  }
+
+  /** Stops the load and judges; the exit code. */
+  async finish(isJudged: boolean): Promise<number> {
+    const { screen, signal } = this.#options;
+    const traffic = this.#traffic;
+    if (traffic === undefined || signal.aborted || !isJudged) {
+      screen.write('\n');
+      return 0;
+    }
+    await traffic.stop();
+    const facts = await this.#facts(traffic);
+    const faults = judge(facts);
+    screen.write(`\n${statistics(facts, 0).trim()}\n`);
+    if (faults.length === 0) {
+      screen.write('the pods received what the YAML asks for\n');
+      return 0;
+    }
+    for (const fault of faults) screen.write(`NOT as the YAML asks: ${fault}\n`);
+    const failure = traffic.lastFailure();
+    if (failure !== '') screen.write(`last failure: ${failure}\n`);
+    screen.write(this.lastLines());
+    return 1;
+  }
+
+  lastLines(): string {
+    return this.#children.map((child) => `--- ${child.name}\n${child.lastLines()}\n`).join('');
+  }
+
+  /** Leaves nothing behind: no process, no socket, no file. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    await this.#traffic?.close();
+    await Promise.all(this.#children.map((child) => child.stop(this.#options.runtime)));
+    await this.#simulator?.close();
+    await this.#connection?.close();
+    await this.#server?.close();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  #production(server: ApiServer, connection: Connection, places: Places): ProductionOptions {
+    const { runtime, program, environment } = this.#options;
+    const { nodes } = places;
+    return { runtime, server, connection, nodes, program, environment, directory: this.#directory };
+  }
+
+  #say(what: string): void {
+    const { screen, runtime } = this.#options;
+    screen.write(step(what, runtime.clock.nowMs() - this.#startedMs));
+  }
+
+  #noteEnd(child: Child, how: string): void {
+    if (!this.#isClosing && !this.#options.signal.aborted) this.#died = `${child.name} ${how}`;
+  }
+
+  async #untilRouting(traffic: Traffic): Promise<void> {
+    const { runtime, signal } = this.#options;
+    const deadlineMs = runtime.clock.nowMs() + routingTimeoutMs;
+    let fault = await traffic.probe();
+    while (fault !== undefined) {
+      if (signal.aborted || this.#died !== undefined) throw new Error(this.#died ?? 'aborted');
+      if (runtime.clock.nowMs() > deadlineMs) throw new Error(`no routing after ${routingTimeoutMs}ms: ${fault}`);
+      await pause(runtime, probeMs);
+      fault = await traffic.probe();
+    }
+    this.#say('names resolve, calls are routed, the prying one is denied');
+  }
+
+  async #facts(traffic: Traffic): Promise<DemoFacts> {
+    const weights = await this.#weights();
+    const shares = this.#shares.measure(weights, (backends) => traffic.receivedByBackend(backends));
+    return { shares, callers: traffic.callerFacts() };
+  }
+
+  /** Backend → weight of the split as it is on the API server now. */
+  async #weights(): Promise<ReadonlyMap<string, number>> {
+    const path = resourcePath({
+      group: 'split.smi-spec.io', version: 'v1alpha4', plural: 'trafficsplits', namespace: 'shop', name: 'reviews',
+    });
+    try {
+      const split = await this.#connection?.get(path);
+      const backends = listAt(split as JsonObject, 'spec', 'backends'); // an object, as read
+      return new Map(backends.map((one) => [textAt(one, 'service') ?? '', numberAt(one, 'weight') ?? 0]));
+    } catch {
+      // Deleted by the user, who may: there is nothing to measure then.
+      return new Map();
+    }
+  }
+
+  async #meshPort(connection: Connection): Promise<number> {
+    const path = resourcePath({ group: '', version: 'v1', plural: 'services', namespace: meshNamespace, name: 'weft-http' });
+    const service = (await connection.get(path)) as JsonObject; // an object, as read
+    const port = listAt(service, 'spec', 'ports').find((one) => numberAt(one, 'port') === 80);
+    return numberAt(port, 'targetPort') ?? 0;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

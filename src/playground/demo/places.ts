@@ -1,0 +1,44 @@
+// Where the demo's processes live: loopback addresses for two nodes and a block for their pods, chosen
+// so that several demos on one machine keep out of each other's way.
+import { createServer } from 'node:net';
+import { canBind } from '../cluster/addresses.ts';
+
+export type NodePlace = { readonly name: string; readonly address: string };
+
+export type Places = {
+  readonly nodes: readonly NodePlace[];
+  readonly addressBlock: number;
+  /** Only 127.0.0.1 can be bound (macOS): one node, pods differ by port, nobody's address says who it is. */
+  readonly isAddressShared: boolean;
+};
+
+export const adminPort = 15020;
+export const controllerAdminPort = 15021;
+export const dnsPort = 15053;
+/** Demos at once on one machine. */
+const blocksMax = 50;
+
+/** Addresses that nobody's proxy uses now. */
+export async function findPlaces(): Promise<Places> {
+  if (!(await canBind('127.0.0.2'))) {
+    const nodes = [{ name: 'node-1', address: '127.0.0.1' }];
+    return { nodes, addressBlock: 1, isAddressShared: true };
+  }
+  for (let block = 0; block < blocksMax; block += 1) {
+    const nodes = [1, 2].map((number) => ({
+      name: `node-${number}`,
+      address: `127.0.${block}.${number + 1}`,
+    }));
+    const free = await Promise.all(nodes.map((node) => isFree(node.address)));
+    if (free.every(Boolean)) return { nodes, addressBlock: block + 1, isAddressShared: false };
+  }
+  throw new Error(`port ${adminPort} is taken on every address from 127.0.0.2 on (hint: end other demos)`);
+}
+
+function isFree(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(adminPort, address, () => probe.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,70 @@
+// What the demo prints: progress while it starts, what to try, one live line of statistics. Texts only;
+// no colour, so that it reads the same in a log.
+import type { Places } from './places.ts';
+import { adminPort, dnsPort } from './places.ts';
+import { shareOf, type DemoFacts } from './verdict.ts';
+
+export type Screen = {
+  readonly write: (text: string) => void;
+  /** The statistics overwrite themselves. */
+  readonly isTerminal: boolean;
+};
+
+export function welcome(places: Places): string {
+  const what = 'weft demo: a mesh on this machine, without a cluster\n';
+  if (!places.isAddressShared) return what;
+  return (
+    `${what}  This machine has one loopback address only (macOS), so there is one node, pods differ\n` +
+    '  by port, and nobody is known by address: what policy denies is shown, what it allows is not.\n'
+  );
+}
+
+export function step(what: string, sinceMs: number): string {
+  return `  ok ${what.padEnd(62)} ${(sinceMs / 1000).toFixed(2)} s\n`;
+}
+
+export type ReadyFacts = {
+  readonly places: Places;
+  readonly kubeconfig: string;
+  readonly apiUrl: string;
+  readonly elapsedMs: number;
+  /** A pod of `front`, for curl to come from. */
+  readonly callerAddress: string;
+  /** Where port 80 of the mesh is served on the first node. */
+  readonly meshPort: number;
+};
+
+export function invitation(facts: ReadyFacts): string {
+  const proxy = facts.places.nodes[0]?.address ?? '127.0.0.1';
+  const from = facts.places.isAddressShared ? '' : `--interface ${facts.callerAddress} `;
+  return [
+    '',
+    `ready in ${(facts.elapsedMs / 1000).toFixed(2)} s`,
+    `  API server   ${facts.apiUrl}`,
+    `  kubeconfig   ${facts.kubeconfig}`,
+    ...facts.places.nodes.map((node) => `  ${node.name}       proxy on ${node.address}, admin http://${node.address}:${adminPort}/metrics, DNS port ${dnsPort}`),
+    '',
+    'five things to try in another terminal:',
+    `  export KUBECONFIG=${facts.kubeconfig}`,
+    '  1  kubectl get ts,tt,htr,svc,pods -A',
+    '  2  kubectl edit ts reviews -n shop                  # change the weights, watch the share below',
+    `  3  curl ${from}-H 'Host: reviews.shop.mesh' http://${proxy}:${facts.meshPort}/`,
+    '  4  kubectl delete tt cart-from-front -n checkout     # now front is denied too; apply smi/examples/policy.yaml to undo',
+    `  5  curl http://${proxy}:${adminPort}/debug/config     # what this proxy routes by`,
+    'Ctrl-C ends it and leaves nothing behind.',
+    '',
+  ].join('\n');
+}
+
+/** One line: requests a second, shares measured at the pods against the weights, denials, failures. */
+export function statistics(facts: DemoFacts, perSecond: number): string {
+  const shares = facts.shares.map((fact) => {
+    const { wanted, measured } = shareOf(fact, facts.shares);
+    const asked = (wanted * 100).toFixed(0);
+    return `${fact.backend} ${(measured * 100).toFixed(1)} % (of ${asked})`;
+  });
+  const denied = facts.callers.reduce((sum, one) => sum + one.denied, 0);
+  const failed = facts.callers.reduce((sum, one) => sum + one.failed, 0);
+  const rate = `${Math.round(perSecond)} req/s`.padStart(10);
+  return `${rate} | at the pods: ${shares.join(', ')} | ${denied} denied | ${failed} failed`;
+}
