@@ -80,9 +80,17 @@ function plainMatcher(source: string, anchor: PatternAnchor): Pattern['matches']
   if (shape === undefined) return undefined;
   const { literal, isStartFixed, isEndFixed } = shape;
   if (isStartFixed && isEndFixed) return (text) => text === literal;
-  if (isStartFixed) return (text) => text.startsWith(literal);
+  if (isStartFixed) return prefixMatcher(literal);
   if (isEndFixed) return (text) => text.endsWith(literal);
   return (text) => text.includes(literal);
+}
+
+/** Paths of one service begin alike, so the last character of the prefix is looked at first. */
+function prefixMatcher(prefix: string): Pattern['matches'] {
+  const last = prefix.length - 1;
+  if (last < 0) return () => true;
+  const lastCode = prefix.charCodeAt(last);
+  return (text) => text.charCodeAt(last) === lastCode && text.startsWith(prefix);
 }
 
 function plainShape(source: string, anchor: PatternAnchor): PlainShape | undefined {

@@ -1,7 +1,8 @@
 // Whether a source may make a request to the pod that was chosen (smi §1.6 step 5, contract §3
 // "Where policy is enforced"). The same function on both nodes. Fails closed: what is not known of
 // source or destination is not allowed where a namespace enforces.
-import type { PolicyMode } from '../snapshot/index.ts';
+import type { PolicyMode, Workload } from '../snapshot/index.ts';
+import { permissionsId } from './compile-permissions.ts';
 import { matchesHead } from './match.ts';
 import type { HttpMatch, Permission, RouteTable } from './table.ts';
 import type { DenyReason, Destination, Endpoint, RequestHead, Source, Verdict } from './types.ts';
@@ -41,7 +42,7 @@ function judge(
   const reason =
     pod === undefined
       ? 'SourceNotAllowed'
-      : denialOf(table, `${pod.namespace}/${pod.serviceAccount}`, { source, endpoint, head });
+      : denialOf(table, pod, { source, endpoint, head });
   if (reason === undefined) return { kind: 'allow', destination };
   return { kind: mode === 'audit' ? 'audit' : 'deny', reason, destination };
 }
@@ -56,11 +57,12 @@ type Call = {
   readonly head: RequestHead | undefined;
 };
 
-/** Why `principal` is closed to the call; `undefined` = some permission opens it (R-12). */
-function denialOf(table: RouteTable, principal: string, call: Call): DenyReason | undefined {
+/** Why `pod` is closed to the call; `undefined` = some permission opens it (R-12). */
+function denialOf(table: RouteTable, pod: Workload, call: Call): DenyReason | undefined {
   const { source, endpoint, head } = call;
   if (source.kind === 'unauthenticated') return 'SourceUnknown';
-  const permissions = table.permissions.get(principal)?.bySource.get(source.principal);
+  const id = permissionsId(pod.namespace, pod.serviceAccount);
+  const permissions = table.permissions.get(id)?.bySource.get(source.principal);
   if (permissions === undefined) return 'SourceNotAllowed';
   for (const permission of permissions) {
     // R-13: the port is the pod's, after the Service's targetPort was resolved.

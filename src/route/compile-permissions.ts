@@ -1,11 +1,20 @@
 // A permissions section → who may reach the pods of one service account, by source. Allowed if any
 // permission allows (R-12), so their order does not matter.
-import type { PermissionSpec, PermissionsSection, PortSet } from '../snapshot/index.ts';
+import type {
+  PermissionSpec,
+  PermissionsSection,
+  PortSet,
+  SectionId,
+} from '../snapshot/index.ts';
 import { compileMatches, type PatternSource } from './match.ts';
 import type { Permission, PermissionsPiece } from './table.ts';
 
+/** Id of the section of a destination; `snapshot` makes the same one from the section itself. */
+export function permissionsId(namespace: string, serviceAccount: string): SectionId {
+  return `permissions/${namespace}/${serviceAccount}` as SectionId;
+}
+
 export function compilePermissions(
-  hash: string,
   section: PermissionsSection,
   patterns: PatternSource,
 ): PermissionsPiece {
@@ -18,7 +27,7 @@ export function compilePermissions(
       else known.push(permission);
     }
   }
-  return { hash, bySource };
+  return { bySource };
 }
 
 function compilePermission({ http, tcp }: PermissionSpec, patterns: PatternSource): Permission {

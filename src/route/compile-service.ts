@@ -1,6 +1,11 @@
 // A service section → its routes, in two steps: the shape holds what is expensive (patterns and
 // orders) and depends on the section alone; linking fills in today's backends and is cheap.
-import { splitKey, type RouteSpec, type ServiceSection } from '../snapshot/index.ts';
+import {
+  splitKey,
+  type RouteSpec,
+  type SectionId,
+  type ServiceSection,
+} from '../snapshot/index.ts';
 import { compileMatches, type PatternSource } from './match.ts';
 import { compileOrder } from './split-order.ts';
 import type {
@@ -13,8 +18,16 @@ import type {
 } from './table.ts';
 import type { Backend, Decision, VirtualHost } from './types.ts';
 
+export function compileService(
+  section: ServiceSection,
+  patterns: PatternSource,
+  endpoints: Endpoints,
+): ServicePiece {
+  return linkService(compileShape(section, patterns), endpoints);
+}
+
 /** Ports that are not HTTP have no hostname to be found by, so they have no routes here. */
-export function compileShape(section: ServiceSection, patterns: PatternSource): ServiceShape {
+function compileShape(section: ServiceSection, patterns: PatternSource): ServiceShape {
   const { namespace, name, rules, hostnames, aliases } = section;
   const ports = section.ports
     .filter(({ protocol }) => protocol === 'http')
@@ -22,7 +35,8 @@ export function compileShape(section: ServiceSection, patterns: PatternSource): 
       port,
       routes: routes.map((route) => routeShape(route, port, patterns)),
     }));
-  return { host: { namespace, service: name, rules }, hostnames, aliases, ports };
+  const refs = ports.flatMap(({ routes }) => routes.flatMap(({ backends }) => backends));
+  return { host: { namespace, service: name, rules }, hostnames, aliases, ports, refs };
 }
 
 function routeShape(route: RouteSpec, port: number, patterns: PatternSource): RouteShape {
@@ -40,48 +54,29 @@ function routeShape(route: RouteSpec, port: number, patterns: PatternSource): Ro
 function backendRef(id: Backend['id'], weight: number): BackendRef {
   const slash = id.indexOf('/');
   const colon = id.lastIndexOf(':');
-  return {
-    id,
-    namespace: id.slice(0, slash),
-    service: id.slice(slash + 1, colon),
-    port: Number(id.slice(colon + 1)),
-    weight,
-  };
+  const namespace = id.slice(0, slash);
+  const service = id.slice(slash + 1, colon);
+  // The one other place that spells a section's id; `snapshot` makes it from the section itself.
+  const section = `endpoints/${namespace}/${service}` as SectionId;
+  return { id, namespace, service, port: Number(id.slice(colon + 1)), weight, section };
 }
 
-export type LinkOptions = {
-  readonly hash: string;
-  readonly shape: ServiceShape;
-  readonly endpoints: ReadonlyMap<string, EndpointsPiece>;
-  readonly before: ServicePiece | undefined;
-};
+type Endpoints = ReadonlyMap<SectionId, EndpointsPiece>;
 
-/** The piece with its backends; the one from before when it would be the same. */
-export function linkService({ hash, shape, endpoints, before }: LinkOptions): ServicePiece {
-  const found = refsOf(shape).map(({ namespace, service, port }) =>
-    endpoints.get(`${namespace}/${service}`)?.backends.get(port),
-  );
-  if (before?.shape === shape && before.found.every((backend, at) => backend === found[at])) {
-    return before;
-  }
+/** The piece of `shape` with its backends as they are now. */
+export function linkService(shape: ServiceShape, endpoints: Endpoints): ServicePiece {
   const ports = new Map<number, readonly CompiledRoute[]>();
-  let next = 0;
   for (const { port, routes } of shape.ports) {
     const compiled = routes.map((route): CompiledRoute => {
       const backends = route.backends.map((ref) => {
-        const backend = found[next] ?? emptyBackend(ref);
-        next += 1;
-        return { backend, weight: ref.weight };
+        const found = endpoints.get(ref.section)?.backends.get(ref.port);
+        return { backend: found ?? emptyBackend(ref), weight: ref.weight };
       });
       return { matches: route.matches, decision: decisionOf(shape.host, route, backends) };
     });
     ports.set(port, compiled);
   }
-  return { hash, shape, ports, found };
-}
-
-function refsOf(shape: ServiceShape): readonly BackendRef[] {
-  return shape.ports.flatMap(({ routes }) => routes.flatMap(({ backends }) => backends));
+  return { shape, ports };
 }
 
 /** A backend of which no slice speaks keeps its share and answers NoEndpoints (R-37). */

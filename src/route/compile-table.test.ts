@@ -15,7 +15,7 @@ import {
   splitTo,
   workload,
 } from '../../test/support/sections.ts';
-import type { Section } from '../snapshot/index.ts';
+import type { Section, SectionId } from '../snapshot/index.ts';
 import { compileTable, withNodePart } from './compile-table.ts';
 import { decide } from './decide.ts';
 import { listenersOf } from './listeners.ts';
@@ -55,10 +55,15 @@ function addressesOf(table: RouteTable): readonly (readonly string[])[] {
   return splitOf(table).backends.map(({ backend }) => backend.endpoints.map(({ id }) => id));
 }
 
+/** Maps keep the order in which they were filled; it must not matter. */
+function byKey([left]: [unknown, unknown], [right]: [unknown, unknown]): number {
+  return String(left) < String(right) ? -1 : 1;
+}
+
 /** Everything that a table holds, made comparable; patterns are compared by their source. */
 function contentOf(table: RouteTable): unknown {
   return JSON.parse(JSON.stringify(table, (_, value: unknown) => {
-    if (value instanceof Map) return [...value];
+    if (value instanceof Map) return [...value].sort(byKey);
     return value instanceof Set ? [...value] : value;
   }));
 }
@@ -77,13 +82,18 @@ describe('what a change of endpoints compiles again', () => {
   test('patterns, orders, other endpoints and permissions are the same objects', () => {
     const shapes = (table: RouteTable) => [...table.services.values()].map(({ shape }) => shape);
     for (const [at, shape] of shapes(after).entries()) expect(shape).toBe(shapes(before)[at]);
-    expect(after.endpoints.get('shop/v2')).toBe(before.endpoints.get('shop/v2'));
-    expect(after.permissions.get('shop/web')).toBe(before.permissions.get('shop/web'));
+    const v2 = 'endpoints/shop/v2' as SectionId;
+    expect(after.endpoints.get(v2)).toBeDefined();
+    expect(after.endpoints.get(v2)).toBe(before.endpoints.get(v2));
+    expect([...after.permissions.values()]).toEqual([...before.permissions.values()]);
+    expect(after.hosts).toBe(before.hosts);
   });
 
   test('services that do not name them are not linked again', () => {
-    expect(after.hosts.get('other.shop.mesh')).toBe(before.hosts.get('other.shop.mesh'));
-    expect(after.hosts.get('web.shop.mesh')).not.toBe(before.hosts.get('web.shop.mesh'));
+    const [other, web] = ['service/shop/other', 'service/shop/web'] as SectionId[];
+    if (other === undefined || web === undefined) throw new Error('no ids');
+    expect(after.services.get(other)).toBe(before.services.get(other));
+    expect(after.services.get(web)).not.toBe(before.services.get(web));
   });
 
   test('the table is the one that would be compiled from nothing', () => {
@@ -123,8 +133,17 @@ test('listeners are those of the mesh section, none before there is one', () => 
   expect(listenersOf(table)).toEqual([{ protocol: 'http', servicePort: 80, targetPort: 15100 }]);
 });
 
-test('endpoint addresses are spelled as the node part spells them', () => {
-  const sections = [serviceSection('shop/web'), endpointsSection('shop/web', ['[FD00:0::1]:8080'])];
+test('a new name, and one that moved, is found although most services stayed', () => {
+  const before = compileTable(recordsOf(...worldOf([])), nodePart());
+  const renamed = serviceSection('shop/other', { hostnames: ['moved.shop.mesh'] });
+  const sections = worldOf([]).filter((one) => one.kind !== 'service' || one.name !== 'other');
+  const after = compileTable(recordsOf(...sections, renamed), nodePart(), before);
+  expect(decide(after, requestHead({ hostname: 'moved.shop.mesh' })).kind).toBe('split');
+  expect(decide(after, requestHead({ hostname: 'other.shop.mesh' })).kind).toBe('refuse');
+});
+
+test('endpoints are identified by address and port, IPv6 in brackets', () => {
+  const sections = [serviceSection('shop/web'), endpointsSection('shop/web', ['[fd00::1]:8080'])];
   const table = compileTable(recordsOf(...sections), nodePart());
   const decision = decide(table, requestHead());
   expect(decision.kind === 'split' && decision.split.backends[0]?.backend.endpoints[0]).toEqual({

@@ -1,21 +1,19 @@
-// Sections → route table. Cannot fail: what does not make sense opens nothing. A piece whose
-// section is the one of the previous table (same hash) is used again, so that a change of endpoints
-// compiles these endpoints and links the services that name them: no pattern, no order.
-import type { NodePart, Section, SectionId, SectionRecord } from '../snapshot/index.ts';
+// Sections → route table. Cannot fail: what does not make sense opens nothing. What the previous
+// table made of sections that are still the same is used again, so that a change of endpoints
+// compiles these endpoints and links the services that name them: no pattern, no order. The outcome
+// is always the one that would be compiled from nothing.
+import type { NodePart, SectionId, SectionRecord } from '../snapshot/index.ts';
 import { compileEndpoints } from './compile-endpoints.ts';
 import { compilePermissions } from './compile-permissions.ts';
-import { compileShape, linkService } from './compile-service.ts';
+import { compileService, linkService } from './compile-service.ts';
 import { sharedPatterns } from './match.ts';
 import type {
   EndpointsPiece,
-  PermissionsPiece,
   Policies,
   RouteTable,
+  SectionRecords,
   ServicePiece,
 } from './table.ts';
-
-/** `Snapshot.sections`. */
-export type SectionRecords = ReadonlyMap<SectionId, SectionRecord>;
 
 /** The table of a snapshot on this node; `previous` only saves work. */
 export function compileTable(
@@ -23,33 +21,21 @@ export function compileTable(
   node: NodePart,
   previous?: RouteTable,
 ): RouteTable {
+  const changes = changesSince(previous?.sections, sections);
   const patterns = sharedPatterns();
-  const endpoints = new Map<string, EndpointsPiece>();
-  const permissions = new Map<string, PermissionsPiece>();
-  let mesh: RouteTable['mesh'];
-  // Without the section nobody has said what is open, so nothing is.
-  let policies: Policies = { byDefault: 'enforce', byNamespace: new Map() };
-  for (const { hash, section } of sections.values()) {
-    if (section.kind === 'endpoints') {
-      const name = `${section.namespace}/${section.service}`;
-      const before = previous?.endpoints.get(name);
-      endpoints.set(name, before?.hash === hash ? before : compileEndpoints(hash, section));
-    } else if (section.kind === 'permissions') {
-      const name = `${section.namespace}/${section.serviceAccount}`;
-      const before = previous?.permissions.get(name);
-      const isSame = before?.hash === hash;
-      permissions.set(name, isSame ? before : compilePermissions(hash, section, patterns));
-    } else if (section.kind === 'mesh') mesh = section;
-    else if (section.kind === 'namespaces') policies = policiesOf(section);
-  }
-  const services = new Map<SectionId, ServicePiece>();
-  for (const [id, { hash, section }] of sections) {
-    if (section.kind !== 'service') continue;
-    const before = previous?.services.get(id);
-    const shape = before?.hash === hash ? before.shape : compileShape(section, patterns);
-    services.set(id, linkService({ hash, shape, endpoints, before }));
-  }
-  return { mesh, node, policies, permissions, endpoints, services, hosts: hostsOf(services) };
+  const endpoints = withChanges(previous?.endpoints, changes, ({ section }) =>
+    section.kind === 'endpoints' ? compileEndpoints(section) : undefined,
+  );
+  const permissions = withChanges(previous?.permissions, changes, ({ section }) =>
+    section.kind === 'permissions' ? compilePermissions(section, patterns) : undefined,
+  );
+  const compiled = withChanges(previous?.services, changes, ({ section }) =>
+    section.kind === 'service' ? compileService(section, patterns, endpoints) : undefined,
+  );
+  const hosts = compiled === previous?.services ? previous.hosts : hostsOf(compiled);
+  const services = relinked(compiled, endpoints, changes);
+  const [mesh, policies] = [meshOf(sections), policiesOf(sections)];
+  return { sections, node, mesh, policies, hosts, services, endpoints, permissions };
 }
 
 /** The same table for another node part; cheap. */
@@ -57,19 +43,101 @@ export function withNodePart(table: RouteTable, node: NodePart): RouteTable {
   return { ...table, node };
 }
 
-function policiesOf(section: Extract<Section, { kind: 'namespaces' }>): Policies {
+type Changes = {
+  /** New or with another content. */
+  readonly changed: ReadonlyMap<SectionId, SectionRecord>;
+  readonly removed: readonly SectionId[];
+};
+
+function changesSince(previous: SectionRecords | undefined, sections: SectionRecords): Changes {
+  const changed = new Map<SectionId, SectionRecord>();
+  let kept = 0;
+  for (const [id, record] of sections) {
+    const before = previous?.get(id);
+    if (before !== undefined) kept += 1;
+    if (before !== record && before?.hash !== record.hash) changed.set(id, record);
+  }
+  const isAnyGone = previous !== undefined && kept < previous.size;
+  const removed = isAnyGone ? [...previous.keys()].filter((id) => !sections.has(id)) : [];
+  return { changed, removed };
+}
+
+/** The pieces of one kind; the very same map when no section of this kind changed. */
+function withChanges<Piece>(
+  before: ReadonlyMap<SectionId, Piece> | undefined,
+  { changed, removed }: Changes,
+  compile: (record: SectionRecord) => Piece | undefined,
+): ReadonlyMap<SectionId, Piece> {
+  let next: Map<SectionId, Piece> | undefined;
+  for (const [id, record] of changed) {
+    const piece = compile(record);
+    if (piece === undefined) continue;
+    next ??= new Map(before);
+    next.set(id, piece);
+  }
+  for (const id of removed) {
+    if (before?.has(id) !== true) continue;
+    next ??= new Map(before);
+    next.delete(id);
+  }
+  return next ?? before ?? new Map();
+}
+
+/** Services that did not change themselves get the backends of sections that did. */
+function relinked(
+  services: RouteTable['services'],
+  endpoints: ReadonlyMap<SectionId, EndpointsPiece>,
+  { changed, removed }: Changes,
+): RouteTable['services'] {
+  const touched = new Set(removed);
+  for (const [id, { section }] of changed) if (section.kind === 'endpoints') touched.add(id);
+  if (touched.size === 0) return services;
+  const next = new Map<SectionId, ServicePiece>(services);
+  for (const [id, piece] of services) {
+    const isTouched = piece.shape.refs.some((ref) => touched.has(ref.section));
+    if (isTouched && !changed.has(id)) next.set(id, linkService(piece.shape, endpoints));
+  }
+  return next;
+}
+
+function meshOf(sections: SectionRecords): RouteTable['mesh'] {
+  const section = sections.get(meshId)?.section;
+  return section?.kind === 'mesh' ? section : undefined;
+}
+
+/** Without the section nobody has said what is open, so nothing is. */
+function policiesOf(sections: SectionRecords): Policies {
+  const section = sections.get(namespacesId)?.section;
+  if (section?.kind !== 'namespaces') return { byDefault: 'enforce', byNamespace: new Map() };
   const byNamespace = new Map(section.namespaces.map(({ name, policy }) => [name, policy]));
   return { byDefault: section.defaultPolicy, byNamespace };
 }
 
-/** A mesh name beats an alias of the same spelling; among aliases the first section's stands. */
-function hostsOf(services: ReadonlyMap<SectionId, ServicePiece>): RouteTable['hosts'] {
-  const hosts = new Map<string, ServicePiece>();
-  for (const piece of services.values()) {
-    for (const hostname of piece.shape.hostnames) hosts.set(hostname, piece);
+/** Sections of which there is one; their ids are their kinds. */
+const meshId = 'mesh' as SectionId;
+const namespacesId = 'namespaces' as SectionId;
+
+/**
+ * A mesh name beats an alias of the same spelling. Two claims of one kind should not be (the
+ * compiler of snapshots settles them); if they are, the smaller id stands, in whatever order.
+ */
+function hostsOf(services: RouteTable['services']): RouteTable['hosts'] {
+  const names = claimsOf(services, ({ shape }) => shape.hostnames);
+  const aliases = claimsOf(services, ({ shape }) => shape.aliases);
+  for (const [alias, id] of aliases) if (!names.has(alias)) names.set(alias, id);
+  return names;
+}
+
+function claimsOf(
+  services: RouteTable['services'],
+  claimed: (piece: ServicePiece) => readonly string[],
+): Map<string, SectionId> {
+  const claims = new Map<string, SectionId>();
+  for (const [id, piece] of services) {
+    for (const hostname of claimed(piece)) {
+      const other = claims.get(hostname);
+      if (other === undefined || id < other) claims.set(hostname, id);
+    }
   }
-  for (const piece of services.values()) {
-    for (const alias of piece.shape.aliases) if (!hosts.has(alias)) hosts.set(alias, piece);
-  }
-  return hosts;
+  return claims;
 }

@@ -1,5 +1,5 @@
 // Where a request goes, or why it goes nowhere (smi §1.6 steps 1–3). Everything is compiled: a
-// request costs one look-up by hostname, one by port, and the matches before the one that holds.
+// request costs look-ups by hostname and port and the matches before the one that holds.
 import { matchesHead } from './match.ts';
 import type { RouteTable } from './table.ts';
 import type { Decision, RequestHead } from './types.ts';
@@ -8,8 +8,8 @@ const unknownService: Decision = { kind: 'refuse', reason: 'UnknownService', hos
 
 /** The split for `head`, or the refusal. The first route that matches wins. */
 export function decide(table: RouteTable, head: RequestHead): Decision {
-  const service = table.hosts.get(head.hostname);
-  const routes = service?.ports.get(head.servicePort);
+  const id = table.hosts.get(head.hostname);
+  const routes = id && table.services.get(id)?.ports.get(head.servicePort);
   if (routes === undefined) return unknownService;
   for (const { matches, decision } of routes) {
     if (matches === undefined) return decision;

@@ -1,8 +1,7 @@
 // Door of `route`: what the data plane asks of a compiled snapshot. Everything here is pure; what
 // changes between two requests (turns, load, chance) comes in as an argument.
 export type * from './types.ts';
-export type { RouteTable } from './table.ts';
-export type { SectionRecords } from './compile-table.ts';
+export type { RouteTable, SectionRecords } from './table.ts';
 export { authorise, authoriseTcp } from './authorise.ts';
 export { compileTable, withNodePart } from './compile-table.ts';
 export { decide } from './decide.ts';

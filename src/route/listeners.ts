@@ -1,4 +1,5 @@
-// Which listeners the mesh has now.
+// Which listeners the mesh has now. Opening and closing them is the data plane's; here is only what
+// the mesh Services say.
 import type { ListenerSpec } from '../snapshot/index.ts';
 import type { RouteTable } from './table.ts';
 

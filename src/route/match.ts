@@ -62,8 +62,9 @@ function fieldName(name: string): string {
 
 /** Whether every condition of `match` holds (R-20 … R-27). */
 export function matchesHead(match: HttpMatch, head: RequestHead): boolean {
-  if (match.methods !== undefined && !match.methods.includes(head.method)) return false;
+  // The path first: it tells routes of one service apart, methods seldom do.
   if (match.path !== undefined && !match.path.matches(head.path)) return false;
+  if (match.methods !== undefined && !match.methods.includes(head.method)) return false;
   for (const header of match.headers) {
     if (!matchesHeader(header, head)) return false;
   }

@@ -8,9 +8,9 @@ const unauthenticated: Source = { kind: 'unauthenticated' };
 
 /** The source behind `address` (as a socket shows it, `::ffff:` included). */
 export function sourceOf(table: RouteTable, address: string): Source {
-  const normalised = normaliseAddress(address);
-  if (normalised === undefined) return unauthenticated;
-  const binding = table.node.bindings.get(normalised);
+  const { bindings } = table.node;
+  // Keys are in their one normal spelling; only what is not found as it stands needs to be read.
+  const binding = bindings.get(address) ?? bindings.get(normaliseAddress(address) ?? '');
   if (binding?.kind !== 'workload' || !binding.isLocal) return unauthenticated;
   const { namespace, serviceAccount, workload, podName } = binding.workload;
   const principal = `${namespace}/${serviceAccount}`;

@@ -2,20 +2,32 @@
 // snapshot makes a new one, which shares the pieces that did not change. Only the functions of this
 // module look inside. Tables keyed by names from outside are Maps (A13).
 import type { Pattern } from '../lib/pattern.ts';
-import type { MeshSection, NodePart, PolicyMode, SectionId } from '../snapshot/index.ts';
+import type {
+  MeshSection,
+  NodePart,
+  PolicyMode,
+  SectionId,
+  SectionRecord,
+} from '../snapshot/index.ts';
 import type { Backend, Decision, SplitOrder, VirtualHost } from './types.ts';
 
+/** `Snapshot.sections`. */
+export type SectionRecords = ReadonlyMap<SectionId, SectionRecord>;
+
 export type RouteTable = {
+  /** What it was compiled from; tells the next table what changed. */
+  readonly sections: SectionRecords;
   readonly mesh: MeshSection | undefined;
   readonly node: NodePart;
-  /** Mesh names and host aliases, lower case. */
-  readonly hosts: ReadonlyMap<string, ServicePiece>;
   readonly policies: Policies;
-  /** By `namespace/serviceAccount` of the destination. */
-  readonly permissions: ReadonlyMap<string, PermissionsPiece>;
+  /**
+   * Mesh names and host aliases, lower case. Names of sections, not the pieces themselves: so a
+   * change of endpoints leaves this map, the largest, as it is.
+   */
+  readonly hosts: ReadonlyMap<string, SectionId>;
   readonly services: ReadonlyMap<SectionId, ServicePiece>;
-  /** By `namespace/service`. */
-  readonly endpoints: ReadonlyMap<string, EndpointsPiece>;
+  readonly endpoints: ReadonlyMap<SectionId, EndpointsPiece>;
+  readonly permissions: ReadonlyMap<SectionId, PermissionsPiece>;
 };
 
 export type Policies = {
@@ -43,6 +55,8 @@ export type ServiceShape = {
   readonly hostnames: readonly string[];
   readonly aliases: readonly string[];
   readonly ports: readonly PortShape[];
+  /** The backends of all routes of all ports, one after the other. */
+  readonly refs: readonly BackendRef[];
 };
 
 export type PortShape = { readonly port: number; readonly routes: readonly RouteShape[] };
@@ -62,15 +76,14 @@ export type BackendRef = {
   readonly service: string;
   readonly port: number;
   readonly weight: number;
+  /** Section that has its endpoints. */
+  readonly section: SectionId;
 };
 
 export type ServicePiece = {
-  readonly hash: string;
   readonly shape: ServiceShape;
   /** By HTTP port of the Service. */
   readonly ports: ReadonlyMap<number, readonly CompiledRoute[]>;
-  /** What was found for each reference of the shape, in its order; the piece stands with it. */
-  readonly found: readonly (Backend | undefined)[];
 };
 
 /** The decision is made when the table is; a request only finds it. */
@@ -80,12 +93,10 @@ export type CompiledRoute = {
 };
 
 export type EndpointsPiece = {
-  readonly hash: string;
   readonly backends: ReadonlyMap<number, Backend>;
 };
 
 export type PermissionsPiece = {
-  readonly hash: string;
   /** By `namespace/serviceAccount` of the source. */
   readonly bySource: ReadonlyMap<string, readonly Permission[]>;
 };
