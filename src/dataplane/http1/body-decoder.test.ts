@@ -91,6 +91,8 @@ describe('chunked bodies', () => {
     '5\r\nhello0\r\n\r\n',
     '5\r\nhello\n0\r\n\r\n',
     '5\r\nhello\r0\r\n\r\n',
+    '5\r\nhello\rX0\r\n\r\n',
+    '5\r\nhelloX\n0\r\n\r\n',
     '5\r\nhello\r\n\r\n0\r\n\r\n',
     '5\r\nhello!\r\n0\r\n\r\n',
     '00000000000000005\r\nhello',
@@ -130,6 +132,13 @@ describe('chunked bodies', () => {
     expect(chunked(line(257)).end).toBe('reject');
     expect(chunked(`5;${'a'.repeat(254)}`).end).toBe('incomplete');
     expect(chunked(`5;${'a'.repeat(255)}`).end).toBe('reject');
+  });
+
+  test('a chunk-size line is as long when it comes byte by byte', () => {
+    const decoder = createBodyDecoder({ kind: 'chunked' }, unused);
+    const bytes = [...`5;${'a'.repeat(255)}`];
+    const steps = bytes.map((byte) => decoder.advance(Buffer.from(byte), 0, 1));
+    expect(steps.indexOf('reject')).toBe(256);
   });
 
   test('extensions are bounded per message, not per chunk', () => {

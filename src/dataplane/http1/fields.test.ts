@@ -58,6 +58,16 @@ describe('known field names', () => {
     expect(lowerNameOf(field.te)).toBe('te');
   });
 
+  test('are not found when more follows, whatever bucket that falls into', () => {
+    const letters = [...'abcdefghijklmnopqrstuvwxyz-'];
+    const known = new Set(Array.from({ length: knownFieldCount }, (_, at) => lowerNameOf(at)));
+    for (const name of known) {
+      const longer = letters.flatMap((first) => letters.map((last) => name + first + last));
+      const found = longer.filter((other) => find(other) !== 0 && !known.has(other));
+      expect(found, name).toEqual([]);
+    }
+  });
+
   test('are not found when a byte differs', () => {
     const strangers = ['hosts', 'hos', 'host\x80', 'content_length', 'content-lengt\x08', 'tE\x00'];
     for (const name of strangers) expect(find(name), name).toBe(0);

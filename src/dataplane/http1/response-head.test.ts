@@ -43,6 +43,7 @@ describe('status line', () => {
     'HTTP/1.1 200\tOK',
     'HTTP/1.1 200 O\x00K',
     'HTTP/1.1 200 O\rX: y',
+    'HTTP/1.1 200 O\rXA: b',
     'HTTP/1.10 200 OK',
     'HTTP/2.0 200 OK',
     'http/1.1 200 OK',
