@@ -1,3 +1,5 @@
+// What is read of the wire: sections come back as they were, deltas fit or are refused as a whole,
+// and arbitrary bytes are a failure value, never an exception.
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../lib/random.ts';
 import { buildSnapshot } from './build.ts';
@@ -139,7 +141,8 @@ function mutated(text: string, random: () => number): string {
   const at = Math.floor(random() * text.length);
   const to = at + Math.floor(random() * 20);
   const noise = ['', '"', '{}', '[]', 'null', '-1', '1e999', '\u0000', '\ud800', '__proto__', ','];
-  const middle = random() < 0.5 ? (noise[Math.floor(random() * noise.length)] ?? '') : text.slice(at, to);
+  const middle =
+    random() < 0.5 ? (noise[Math.floor(random() * noise.length)] ?? '') : text.slice(at, to);
   return text.slice(0, at) + middle + text.slice(random() < 0.5 ? to : at);
 }
 

@@ -135,7 +135,12 @@ const isEndpoints = hasShape<EndpointsSection>({
       port: isPort,
       scheme: isOneOf('http', 'h2c', 'https'),
       endpoints: isListOf(
-        hasShape<EndpointSpec>({ address: isText, port: isPort, nodeName: isText, podName: isText }),
+        hasShape<EndpointSpec>({
+          address: isText,
+          port: isPort,
+          nodeName: isText,
+          podName: isText,
+        }),
       ),
     }),
   ),

@@ -29,7 +29,10 @@ export function diffSnapshot(previous: Snapshot | undefined, next: Snapshot): Sn
 /** `held` as `delta` changes it. Records that did not change keep their identity. */
 export function applyDelta(held: Snapshot | undefined, delta: SnapshotDelta): AppliedDelta {
   if (delta.base !== undefined && held?.version !== delta.base) {
-    return refused('BaseMismatch', `delta for ${delta.base} does not fit ${held?.version ?? 'none'}`);
+    return refused(
+      'BaseMismatch',
+      `delta for ${delta.base} does not fit ${held?.version ?? 'none'}`,
+    );
   }
   const fresh: SectionRecord[] = [];
   for (const { id, text } of delta.changed) {

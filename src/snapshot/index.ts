@@ -1,4 +1,5 @@
-// Door of `snapshot`.
+// Door of `snapshot`: the types of what travels to workers, how it is encoded, compared, read back
+// and taken over.
 export type * from './sections.ts';
 export type * from './node-part.ts';
 export type { AppliedDelta } from './diff.ts';

@@ -4,7 +4,10 @@
 // address is which workload – is the node part (node-part.ts), outside the version.
 import type { Brand } from '../lib/brand.ts';
 
-/** `mesh`, `namespaces`, `service/ns/name`, `endpoints/ns/name`, `permissions/ns/serviceAccount`. */
+/**
+ * `mesh`, `namespaces`, `service/ns/name`, `alias/hostname`, `endpoints/ns/name` or
+ * `permissions/ns/serviceAccount`.
+ */
 export type SectionId = Brand<string, 'SectionId'>;
 
 /** `namespace/service:port`: one Service port as destination. */
@@ -66,7 +69,7 @@ export type ServiceRules = {
 
 export type HeaderMatchSpec = { readonly name: string; readonly pattern: string };
 
-/** One HTTP match; all its conditions have to hold. A match without condition matches everything. */
+/** One HTTP match: all its conditions have to hold; one without conditions matches everything. */
 export type MatchSpec = {
   /** `group/match`, for explanations. */
   readonly name: string;
@@ -142,7 +145,8 @@ export type PermissionSpec = {
   /** `namespace/serviceAccount`, sorted. */
   readonly sources: readonly string[];
   /** `undefined`: this permission opens no HTTP. `matches` undefined: every request. */
-  readonly http: { readonly ports: PortSet; readonly matches: readonly MatchSpec[] | undefined } | undefined;
+  readonly http:
+    { readonly ports: PortSet; readonly matches: readonly MatchSpec[] | undefined } | undefined;
   readonly tcp: { readonly ports: PortSet } | undefined;
   readonly udp: { readonly ports: PortSet } | undefined;
 };
@@ -156,11 +160,7 @@ export type PermissionsSection = {
 };
 
 export type Section =
-  | MeshSection
-  | NamespacesSection
-  | ServiceSection
-  | EndpointsSection
-  | PermissionsSection;
+  MeshSection | NamespacesSection | ServiceSection | EndpointsSection | PermissionsSection;
 
 /** A section as it travels: `text` is its canonical encoding, `hash` the hash of `text`. */
 export type SectionRecord = {

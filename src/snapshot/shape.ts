@@ -36,7 +36,8 @@ export function isOneOf<const W extends string>(...words: readonly W[]): Guard<W
 }
 
 export function isListOf<T>(isItem: Guard<T>): Guard<readonly T[]> {
-  return (value): value is readonly T[] => Array.isArray(value) && value.every((item) => isItem(item));
+  return (value): value is readonly T[] =>
+    Array.isArray(value) && value.every((item) => isItem(item));
 }
 
 /** Absent is fine; `null` is not (nothing of ours writes it). */
@@ -54,6 +55,8 @@ export function hasShape<T>(shape: Shape<T>): Guard<T> {
   return (value): value is T => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
     const fields = value as Readonly<Record<string, unknown>>;
-    return entries.every(([key, isField]) => isField(Object.hasOwn(fields, key) ? fields[key] : undefined));
+    return entries.every(([key, isField]) =>
+      isField(Object.hasOwn(fields, key) ? fields[key] : undefined),
+    );
   };
 }

@@ -1,3 +1,5 @@
+// Whose an address is: every doubt ends in nobody. Time is an argument, so quarantine is tested by
+// numbers.
 import { describe, expect, test } from 'vitest';
 import { metaOf, nodeOf, podOf } from '../../test/support/builders.ts';
 import type { Pod } from '../api/index.ts';
@@ -21,7 +23,10 @@ function kindOf({ part }: AddressBook, of = address): string | undefined {
 
 describe('an address', () => {
   test('of a pod is its workload, local only on its own node', () => {
-    const { part } = book([pod('web'), pod('far', { addresses: ['10.1.0.2'], nodeName: 'node-2' })]);
+    const { part } = book([
+      pod('web'),
+      pod('far', { addresses: ['10.1.0.2'], nodeName: 'node-2' }),
+    ]);
     expect(part.bindings.get(address)).toMatchObject({
       kind: 'workload',
       isLocal: true,

@@ -59,11 +59,20 @@ export function bindAddresses(
     if (bindings.has(address)) continue;
     const binding = bindingOf(claiming, input.nodeName);
     const before = previous?.part.bindings.get(address);
-    bindings.set(address, before !== undefined && isSameBinding(before, binding) ? before : binding);
+    bindings.set(
+      address,
+      before !== undefined && isSameBinding(before, binding) ? before : binding,
+    );
   }
   const nextChangeMs = quarantine.size > 0 ? Math.min(...quarantine.values()) : undefined;
   const problems = disputes(claimants, infrastructure);
-  return { part: { nodeName: input.nodeName, bindings }, problems, nextChangeMs, claims, quarantine };
+  return {
+    part: { nodeName: input.nodeName, bindings },
+    problems,
+    nextChangeMs,
+    claims,
+    quarantine,
+  };
 }
 
 function nodeAddresses(nodes: Iterable<Node>, pods: readonly Pod[]): ReadonlySet<string> {
@@ -132,7 +141,7 @@ function disputes(
     if (pods.length < 2 && !infrastructure.has(address)) continue;
     for (const pod of pods) {
       const rival = infrastructure.has(address) ? 'a node' : 'another live pod';
-      const message = `address ${address} is claimed by ${rival} too: nobody is authenticated by it`;
+      const message = `address ${address} is claimed by ${rival} too: nobody is known by it`;
       problems.push(problemOf(pod, 'AddressDisputed', message));
     }
   }

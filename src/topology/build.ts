@@ -129,7 +129,10 @@ function resolvePolicies(
     if (!isWatchedNamespace(name, settings)) continue;
     const namespace = state.namespaces.get(name);
     const resolved = resolvePolicy(namespace, settings);
-    problems.push(...resolved.problems, ...(namespace === undefined ? [] : namespaceProblems(namespace)));
+    problems.push(
+      ...resolved.problems,
+      ...(namespace === undefined ? [] : namespaceProblems(namespace)),
+    );
     if (resolved.value !== settings.policy) policies.push({ name, policy: resolved.value });
   }
   return policies;

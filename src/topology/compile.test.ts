@@ -1,3 +1,5 @@
+// The encoding of sections, to the byte, and that one changed slice travels alone. What sections
+// mean is tested by the golden cases in test/golden.
 import { expect, test } from 'vitest';
 import {
   deepFrozen,
@@ -19,13 +21,19 @@ const settings = settingsOf();
 function shop() {
   return stateOf(
     namespaceOf('shop'),
-    serviceOf('shop/web', { ports: [portOf(80, { name: 'http' }), portOf(9090, { name: 'admin' })] }),
+    serviceOf('shop/web', {
+      ports: [portOf(80, { name: 'http' }), portOf(9090, { name: 'admin' })],
+    }),
     sliceOf('shop/web', {
       ports: [
         { name: 'http', port: 8080, protocol: 'TCP' },
         { name: 'admin', port: 9191, protocol: 'TCP' },
       ],
-      endpoints: [entryOf('10.1.0.2'), entryOf('10.1.0.1'), entryOf('10.1.0.3', { isReady: false })],
+      endpoints: [
+        entryOf('10.1.0.2'),
+        entryOf('10.1.0.1'),
+        entryOf('10.1.0.3', { isReady: false }),
+      ],
     }),
     serviceOf('kube-system/dns'),
   );
@@ -41,11 +49,12 @@ test('a service becomes a section with its names and one with the endpoints of e
     'service/shop/web',
   ]);
   const endpoints = [...snapshot.sections.values()][0];
+  const pod = (last: number, port: number): string =>
+    `{"address":"10.1.0.${last}","nodeName":"node-1",` +
+    `"podName":"pod-10-1-0-${last}","port":${port}}`;
   expect(endpoints?.text).toBe(
-    '{"backends":[{"endpoints":[{"address":"10.1.0.1","nodeName":"node-1","podName":"pod-10-1-0-1","port":8080},' +
-      '{"address":"10.1.0.2","nodeName":"node-1","podName":"pod-10-1-0-2","port":8080}],"port":80,"scheme":"http"},' +
-      '{"endpoints":[{"address":"10.1.0.1","nodeName":"node-1","podName":"pod-10-1-0-1","port":9191},' +
-      '{"address":"10.1.0.2","nodeName":"node-1","podName":"pod-10-1-0-2","port":9191}],"port":9090,"scheme":"http"}],' +
+    `{"backends":[{"endpoints":[${pod(1, 8080)},${pod(2, 8080)}],"port":80,"scheme":"http"},` +
+      `{"endpoints":[${pod(1, 9191)},${pod(2, 9191)}],"port":9090,"scheme":"http"}],` +
       '"kind":"endpoints","namespace":"shop","service":"web"}',
   );
 });
@@ -61,11 +70,14 @@ test('what travels is decoded to the same snapshot, and a change travels alone',
 
   const objects = shop();
   const endpointSlices = new Map(objects.endpointSlices);
-  endpointSlices.set('shop/web-2', sliceOf('shop/web', {
-    meta: metaOf('shop/web-2'),
-    ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
-    endpoints: [entryOf('10.1.0.9')],
-  }));
+  endpointSlices.set(
+    'shop/web-2',
+    sliceOf('shop/web', {
+      meta: metaOf('shop/web-2'),
+      ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+      endpoints: [entryOf('10.1.0.9')],
+    }),
+  );
   const second = buildTopology({ ...objects, endpointSlices }, settings, first).value;
   const after = compileSnapshot(second, settings, before).value;
   const delta = diffSnapshot(before, after);

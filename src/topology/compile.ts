@@ -39,6 +39,7 @@ function addServices({ services, splitPorts }: Topology, sections: Section[]): v
       sections.push({ kind: 'service', namespace, name, hostnames, aliases, ports, rules });
     }
     const { backends } = rest;
-    if (backends.length > 0) sections.push({ kind: 'endpoints', namespace, service: name, backends });
+    if (backends.length > 0)
+      sections.push({ kind: 'endpoints', namespace, service: name, backends });
   }
 }

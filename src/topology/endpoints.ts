@@ -31,18 +31,35 @@ export function endpointsOf(port: ServicePort, input: JoinInput): readonly Endpo
   const ready: EndpointSpec[] = [];
   const terminating: EndpointSpec[] = [];
   for (const slice of input.slices) {
-    for (const slicePort of slice.ports) {
-      if (slicePort.name !== port.name || slicePort.protocol !== port.protocol) continue;
-      for (const entry of slice.endpoints) {
-        const into = entry.isReady ? ready : isStillServing(entry) ? terminating : undefined;
-        if (into === undefined) continue;
-        const found = endpointOf(slice, entry, slicePort.port, input);
-        if (found !== undefined) into.push(found);
-      }
+    for (const number of portNumbers(slice, port)) {
+      addEndpoints(slice, number, { ready, terminating, input });
     }
   }
   const serving = ready.length > 0 ? ready : terminating;
   return onePerPod(withoutRepeats(serving.sort(byAddress)), input);
+}
+
+type Collected = {
+  readonly ready: EndpointSpec[];
+  readonly terminating: EndpointSpec[];
+  readonly input: JoinInput;
+};
+
+function addEndpoints(slice: EndpointSlice, port: number, collected: Collected): void {
+  const { ready, terminating, input } = collected;
+  for (const entry of slice.endpoints) {
+    const into = entry.isReady ? ready : isStillServing(entry) ? terminating : undefined;
+    if (into === undefined) continue;
+    const found = endpointOf(slice, entry, port, input);
+    if (found !== undefined) into.push(found);
+  }
+}
+
+/** What a port of the Service is called on the pods of a slice. */
+function portNumbers(slice: EndpointSlice, { name, protocol }: ServicePort): readonly number[] {
+  return slice.ports.flatMap((port) =>
+    port.name === name && port.protocol === protocol ? [port.port] : [],
+  );
 }
 
 function isStillServing(entry: SliceEndpoint): boolean {
@@ -74,7 +91,7 @@ function withoutRepeats(sorted: readonly EndpointSpec[]): readonly EndpointSpec[
   });
 }
 
-/** A dual-stack pod stands in a slice of each family: it is called by the Service's first family. */
+/** A dual-stack pod is in a slice of each family: it is called by the Service's first family. */
 function onePerPod(endpoints: readonly EndpointSpec[], input: JoinInput): readonly EndpointSpec[] {
   const { service, slices } = input;
   if (slices.every(({ addressType }) => addressType === slices[0]?.addressType)) return endpoints;

@@ -1,7 +1,7 @@
-// Which addresses a hand-written EndpointSlice may name. Whoever may write a slice must not make the
-// proxies call what the mesh or the node keeps for itself: themselves, nodes, the API server, a
-// ClusterIP (a loop), loopback or link-local addresses such as a cloud's metadata server
-// (contract §3, "Where policy is enforced"). Addresses arrive in their one normal spelling.
+// Which addresses a hand-written EndpointSlice may name. Whoever may write a slice must not make
+// the proxies call what the mesh or the node keeps for itself: themselves, nodes, the API server, a
+// ClusterIP (a loop), loopback or link-local addresses such as a cloud's metadata server (contract
+// §3, "Where policy is enforced"). Addresses arrive in their one normal spelling.
 import type { ClusterState, MeshSettings } from '../api/index.ts';
 import type { ExternalCheck } from './endpoints.ts';
 

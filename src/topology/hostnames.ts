@@ -1,5 +1,5 @@
-// Mesh names of a Service, lower case, the canonical domain first (contract §3). For a domain of one
-// label, `D`, the resolver's search list makes `svc.ns.D.svc.<cluster-domain>` of a mesh name
+// Mesh names of a Service, lower case, the canonical domain first (contract §3). For a domain of
+// one label, `D`, the resolver's search list makes `svc.ns.D.svc.<cluster-domain>` of a mesh name
 // (`ndots:5`), so that spelling is a name of the service too.
 import type { MeshSettings } from '../api/index.ts';
 

@@ -1,4 +1,5 @@
-// Door of `topology`: objects → topology → snapshot, addresses → node part, wishes → ports.
+// Door of `topology`: objects → topology → snapshot, addresses → node part, wishes → ports; and the
+// facts of the mesh Services that the controller writes by.
 export type { AddressBook, AddressInput } from './bind-addresses.ts';
 export type * from './topology.ts';
 export { bindAddresses } from './bind-addresses.ts';

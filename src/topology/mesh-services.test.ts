@@ -1,3 +1,5 @@
+// Ports of the mesh Service: stable, in their range, each given once; and the listeners that are
+// read back from it.
 import { describe, expect, test } from 'vitest';
 import { portOf, serviceOf } from '../../test/support/builders.ts';
 import { seededRandom, shuffled } from '../lib/random.ts';
@@ -24,7 +26,11 @@ describe('allocatePorts', () => {
   });
 
   test('keeps what was given, drops what nobody wants, and fills in beside', () => {
-    const existing = meshService([[80, 15_500], [81, 15_182], [9090, 15_180]]);
+    const existing = meshService([
+      [80, 15_500],
+      [81, 15_182],
+      [9090, 15_180],
+    ]);
     const { value } = allocatePorts(wanted(80, 980, 9090), existing);
     expect(value.map(({ servicePort, targetPort }) => [servicePort, targetPort])).toEqual([
       [80, 15_500],
@@ -38,7 +44,9 @@ describe('allocatePorts', () => {
     const ports = Array.from({ length: 300 }, (_, index) => index * 37 + 1);
     const first = allocatePorts(wanted(...ports), undefined).value;
     expect(allocatePorts(wanted(...shuffled(ports, random)), undefined).value).toEqual(first);
-    const existing = meshService(first.map(({ servicePort, targetPort }) => [servicePort, targetPort]));
+    const existing = meshService(
+      first.map(({ servicePort, targetPort }) => [servicePort, targetPort]),
+    );
     expect(allocatePorts(wanted(...shuffled(ports, random)), existing).value).toEqual(first);
   });
 
@@ -52,7 +60,11 @@ describe('allocatePorts', () => {
   });
 
   test('takes no port from outside the range, nor one for two', () => {
-    const existing = meshService([[80, 22], [81, 15_300], [82, 15_300]]);
+    const existing = meshService([
+      [80, 22],
+      [81, 15_300],
+      [82, 15_300],
+    ]);
     expect(listenersOf(existing)).toEqual([
       { protocol: 'http', servicePort: 81, targetPort: 15_300 },
     ]);

@@ -1,7 +1,7 @@
 // The mesh's own Services, read back: which listeners the proxies open and which ClusterIPs mesh
 // names resolve to. The allocation of ports lives in these Services and nowhere else (contract §1),
-// so allocating is a pure function of what is wanted and what they hold: a port that was given stays
-// where it is as long as somebody wants it.
+// so allocating is a pure function of what is wanted and what they hold: a port that was given
+// stays where it is as long as somebody wants it.
 import type { ClusterState, MeshSettings, Problem, Service } from '../api/index.ts';
 import type { ListenerSpec } from '../snapshot/index.ts';
 import { byText } from './problems.ts';
@@ -21,7 +21,7 @@ export function httpMeshService(state: ClusterState, settings: MeshSettings): Se
   return service?.meta.labels.get('weft.dev/component') === 'mesh-service' ? service : undefined;
 }
 
-/** Listeners that `service` asks for, sorted by target port; ports outside our range are no wish. */
+/** Listeners that `service` asks for, sorted by target port; ports outside our range are none. */
 export function listenersOf(service: Service | undefined): readonly ListenerSpec[] {
   const byTarget = new Map<number, ListenerSpec>();
   for (const { port, targetPort } of givenPorts(service)) {
@@ -80,7 +80,9 @@ function exhausted({ port, namespace, service }: WantedPort): Problem {
     kind: 'Service',
     namespace,
     name: service,
-    message: `port ${port} gets no listener: all ${portCount} proxy ports are taken; use a port number that other services of the mesh have`,
+    message:
+      `port ${port} gets no listener: all ${portCount} proxy ports are taken; use a port ` +
+      'number that other services of the mesh have',
   };
 }
 

@@ -46,12 +46,16 @@ export function planPermissions(input: PermissionInput): readonly ServiceAccount
 function opensOwnNamespace(target: TrafficTarget, { problems }: PermissionInput): boolean {
   const { destination, meta } = target;
   if (destination.kind !== 'ServiceAccount') {
-    const message = `destination.kind is ${destination.kind}: only ServiceAccount is known, the target is ignored`;
+    const message =
+      `destination.kind is ${destination.kind}: only ServiceAccount is known, the target ` +
+      'is ignored';
     problems.push(problemOf(target, 'UnsupportedField', message));
     return false;
   }
   if (destination.namespace === undefined || destination.namespace === meta.namespace) return true;
-  const message = `destination is in namespace ${destination.namespace}: a target opens its own namespace only and is ignored, create it in ${destination.namespace}`;
+  const message =
+    `destination is in namespace ${destination.namespace}: a target opens its own ` +
+    `namespace only and is ignored, create it in ${destination.namespace}`;
   problems.push(problemOf(target, 'ForeignDestination', message));
   return false;
 }
@@ -62,9 +66,16 @@ function permissionOf(target: TrafficTarget, input: PermissionInput): Permission
   const name = target.meta.name;
   if (rules === undefined) {
     const grant = { ports: narrowed(undefined, destinationPort) };
-    return { target: name, sources, http: { ...grant, matches: undefined }, tcp: grant, udp: grant };
+    return {
+      target: name,
+      sources,
+      http: { ...grant, matches: undefined },
+      tcp: grant,
+      udp: grant,
+    };
   }
-  const ruled = (kind: RuleKind): readonly TargetRule[] => rules.filter((rule) => rule.kind === kind);
+  const ruled = (kind: RuleKind): readonly TargetRule[] =>
+    rules.filter((rule) => rule.kind === kind);
   const groups = ruled('HTTPRouteGroup');
   const tcp = ruled('TCPRoute');
   const udp = ruled('UDPRoute');
@@ -86,7 +97,9 @@ function sourcesOf(target: TrafficTarget, { problems }: PermissionInput): readon
   const sources = new Set<string>();
   for (const source of target.sources) {
     if (source.kind !== 'ServiceAccount') {
-      const message = `source kind ${source.kind} of ${source.name} is not known: it is left out, name a ServiceAccount`;
+      const message =
+        `source kind ${source.kind} of ${source.name} is not known: it is left out, name ` +
+        'a ServiceAccount';
       problems.push(problemOf(target, 'UnsupportedField', message));
       continue;
     }
@@ -97,7 +110,8 @@ function sourcesOf(target: TrafficTarget, { problems }: PermissionInput): readon
 }
 
 function defaultedSource(target: TrafficTarget, source: Subject): Problem {
-  const message = `source ${source.name} has no namespace: ${target.meta.namespace} is meant, write it down`;
+  const message =
+    `source ${source.name} has no namespace: ${target.meta.namespace} is meant, write it ` + 'down';
   return problemOf(target, 'NamespaceDefaulted', message);
 }
 
@@ -153,7 +167,11 @@ function matchesOf(
   return [...found.values()];
 }
 
-function reportUnresolved(target: TrafficTarget, what: string, { problems }: PermissionInput): void {
+function reportUnresolved(
+  target: TrafficTarget,
+  what: string,
+  { problems }: PermissionInput,
+): void {
   const message = `${what} does not exist and allows nothing: create it, or correct the name`;
   problems.push(problemOf(target, 'UnresolvedRoute', message));
 }

@@ -42,7 +42,8 @@ function identityOf(kind: string, { namespace, name, uid }: ObjectMeta): string 
 /** Services and Namespaces have no generation that counts: their content stands for it. */
 function serviceLine(service: Service): string {
   const { kind, meta, type, clusterIps, isHeadless, hasSelector } = service;
-  let line = `${identityOf(kind, meta)} ${type} ${clusterIps.join(',')} ${isHeadless} ${hasSelector}`;
+  let line = `${identityOf(kind, meta)} ${type} ${clusterIps.join(',')}`;
+  line += ` ${isHeadless} ${hasSelector}`;
   for (const { name, port, protocol, appProtocol, targetPort } of service.ports) {
     line += ` ${name}:${port}/${protocol}:${appProtocol ?? ''}:${targetPort}`;
   }

@@ -3,7 +3,7 @@
 // this says so. It needs pods, so it is a problem for the object's conditions and no part of what
 // is compiled.
 import type { ClusterState, Problem, TrafficTarget } from '../api/index.ts';
-import type { PermissionSpec } from '../snapshot/index.ts';
+import type { EndpointSpec, PermissionSpec } from '../snapshot/index.ts';
 import { problemOf } from './problems.ts';
 import type { MeshService, ServiceAccountPermissions } from './topology.ts';
 
@@ -47,7 +47,8 @@ function mistaken(
     .filter((port) => known.service.has(port) && !known.pod.has(port))
     .map((port) => {
       const pods = [...known.pod].sort((left, right) => left - right).join(', ');
-      const message = `port ${port} is a port of a Service, its pods listen on ${pods}: name the pod's port`;
+      const message =
+        `port ${port} is a port of a Service, its pods listen on ${pods}: name the pod's ` + 'port';
       return problemOf(target, 'ServicePortNamed', message);
     });
 }
@@ -57,18 +58,19 @@ function portsByAccount(
   namespaces: ReadonlySet<string>,
 ): ReadonlyMap<string, AccountPorts> {
   const ports = new Map<string, AccountPorts>();
+  const add = (namespace: string, port: number, endpoint: EndpointSpec): void => {
+    const pod = state.pods.get(`${namespace}/${endpoint.podName}`);
+    if (pod === undefined) return;
+    const key = `${namespace}/${pod.serviceAccount}`;
+    const known = ports.get(key) ?? { service: new Set(), pod: new Set() };
+    known.service.add(port);
+    known.pod.add(endpoint.port);
+    ports.set(key, known);
+  };
   for (const { namespace, backends } of services.values()) {
     if (!namespaces.has(namespace)) continue;
     for (const { port, endpoints } of backends) {
-      for (const endpoint of endpoints) {
-        const pod = state.pods.get(`${namespace}/${endpoint.podName}`);
-        if (pod === undefined) continue;
-        const key = `${namespace}/${pod.serviceAccount}`;
-        const known = ports.get(key) ?? { service: new Set(), pod: new Set() };
-        known.service.add(port);
-        known.pod.add(endpoint.port);
-        ports.set(key, known);
-      }
+      for (const endpoint of endpoints) add(namespace, port, endpoint);
     }
   }
   return ports;

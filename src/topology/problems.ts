@@ -2,15 +2,12 @@
 // in any order: what a user and a test read is sorted by object, then reason, then text.
 import type { Kind, Problem, ProblemReason } from '../api/index.ts';
 
-/** What a problem is bound to. */
-export type ObjectRef = { readonly kind: Kind; readonly namespace: string; readonly name: string };
-
-/** Receives problems while something is built. */
-export type Report = (problem: Problem) => void;
-
 /** Makes a problem of `object`, any parsed object or reference. */
 export function problemOf(
-  object: { readonly kind: Kind; readonly meta: { readonly namespace: string; readonly name: string } },
+  object: {
+    readonly kind: Kind;
+    readonly meta: { readonly namespace: string; readonly name: string };
+  },
   reason: ProblemReason,
   message: string,
 ): Problem {

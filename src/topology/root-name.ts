@@ -18,7 +18,8 @@ export type RootScope = {
 };
 
 /** A host name of at least two labels (RFC 1123); no port, no wildcard. */
-const hostname = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$/;
+const hostname =
+  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$/;
 
 /** Reads `text`, lower case and without a trailing dot. */
 export function rootNameOf(text: string, scope: RootScope): RootName {
@@ -28,7 +29,10 @@ export function rootNameOf(text: string, scope: RootScope): RootName {
   const meshSuffixes = settings.meshDomains.flatMap((domain) =>
     domain.includes('.') ? [domain] : [domain, `${domain}.${clusterSuffix}`],
   );
-  const own = [namespace, ...['svc', clusterSuffix, ...meshSuffixes].map((end) => `${namespace}.${end}`)];
+  const own = [
+    namespace,
+    ...['svc', clusterSuffix, ...meshSuffixes].map((end) => `${namespace}.${end}`),
+  ];
   for (const end of own) {
     const name = text.endsWith(`.${end}`) ? text.slice(0, -end.length - 1) : '';
     if (name !== '' && !name.includes('.')) return { kind: 'service', name };

@@ -1,8 +1,8 @@
 // Routes of one Service port: its splits in order, then the Service itself (R-33 … R-39). A backend
 // that does not have the port number takes no part for that port; where none is left, the root does
-// it alone (R-36). A backend without endpoints keeps its share (R-37), and weights that are all zero
-// stay so, since they are a refusal of their own (R-35). Backends are never followed into splits of
-// theirs, so a root may be its own backend (R-32, R-33).
+// it alone (R-36). A backend without endpoints keeps its share (R-37), and weights that are all
+// zero stay so, since they are a refusal of their own (R-35). Backends are never followed into
+// splits of theirs, so a root may be its own backend (R-32, R-33).
 import type { Problem } from '../api/index.ts';
 import {
   backendId,
@@ -74,12 +74,14 @@ function backendsOf(split: PlannedSplit, input: RouteInput): readonly WeightedBa
       backends.push({ backend: backendId(service.namespace, service.name, port.port), weight });
       continue;
     }
-    const message = `backend ${key} does not expose port ${port.port} and is left out for it: add the port`;
+    const message =
+      `backend ${key} does not expose port ${port.port} and is left out for it: add the ` + 'port';
     problems.push(splitProblem(split, 'BackendPortMissing', message));
   }
   if (backends.length === 0) return rootBackend(input);
   if (backends.every(({ weight }) => weight === 0)) {
-    const message = 'all weights are 0, so requests are refused with 503: give one backend a weight';
+    const message =
+      'all weights are 0, so requests are refused with 503: give one backend a weight';
     problems.push(splitProblem(split, 'NoBackendWeight', message));
   }
   return backends;

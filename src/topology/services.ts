@@ -1,6 +1,6 @@
-// Services with their ports, settings and endpoints. One Service is looked at with its Namespace and
-// its slices only, so its part can be taken over from the previous topology as long as these are the
-// same objects: a change in one Service costs the work of one Service.
+// Services with their ports, settings and endpoints. One Service is looked at with its Namespace
+// and its slices only, so its part can be taken over from the previous topology as long as these
+// are the same objects: a change in one Service costs the work of one Service.
 import {
   isMeshed,
   resolveServiceSettings,
@@ -44,7 +44,7 @@ export function serviceParts(
   return parts;
 }
 
-/** A Service that was not adopted may still be named as the backend of a split, unless opted out. */
+/** A Service that was not adopted may be the backend of a split, unless it was opted out. */
 function isBackend(
   service: Service,
   namespace: Namespace | undefined,
@@ -136,7 +136,9 @@ function joinEndpoints(
 ): Built<readonly BackendSpec[]> {
   const problems: Problem[] = [];
   const reportRefused = (slice: EndpointSlice, address: string, why: string): void => {
-    const message = `address ${address} ${why} and is left out: a slice that the EndpointSlice controller does not manage may name addresses outside the cluster only`;
+    const message =
+      `address ${address} ${why} and is left out: a slice that the EndpointSlice ` +
+      'controller does not manage may name addresses outside the cluster only';
     problems.push(problemOf(slice, 'InvalidObject', message));
   };
   const backends: BackendSpec[] = [];

@@ -1,5 +1,6 @@
 // TrafficSplits → which splits are in force for which root, in which order (R-31 … R-36), and the
-// routes that follow from them. A split that cannot be used leaves its root as if it were not there.
+// routes that follow from them. A split that cannot be used leaves its root as if it were not
+// there.
 import {
   isWatchedNamespace,
   type ClusterState,
@@ -73,7 +74,9 @@ function rootOf(split: TrafficSplit, input: SplitInput): Root | undefined {
   const isNamespace = (name: string): boolean => state.namespaces.has(name);
   const root = rootNameOf(split.service, { namespace, settings, isNamespace });
   if (root.kind === 'refused') {
-    const message = `spec.service ${root.why}: name a Service of namespace ${namespace}, or a hostname of your own`;
+    const message =
+      `spec.service ${root.why}: name a Service of namespace ${namespace}, or a hostname ` +
+      'of your own';
     input.problems.push(problemOf(split, 'HostAliasRefused', message));
     return undefined;
   }
@@ -81,7 +84,9 @@ function rootOf(split: TrafficSplit, input: SplitInput): Root | undefined {
   const key = `${namespace}/${root.name}`;
   const service = input.services.get(key);
   if (service?.isNamed !== true) {
-    const message = `spec.service names ${key}, which is no Service of the mesh: create it, or correct the name`;
+    const message =
+      `spec.service names ${key}, which is no Service of the mesh: create it, or correct ` +
+      'the name';
     input.problems.push(problemOf(split, 'UnresolvedService', message));
     return undefined;
   }
@@ -103,7 +108,9 @@ function inForce(
   const [first, ...rest] = claims.filter(({ matches }) => matches === undefined);
   for (const late of rest) {
     const winner = `${first?.meta.namespace}/${first?.meta.name}`;
-    const message = `${root} is split by the older TrafficSplit ${winner} already: this one is ignored, delete one or give it matches`;
+    const message =
+      `${root} is split by the older TrafficSplit ${winner} already: this one is ` +
+      'ignored, delete one or give it matches';
     input.problems.push(problemOf(late, 'Conflict', message));
   }
   const chosen = first === undefined ? conditional : [...conditional, first];
@@ -119,7 +126,9 @@ function planned(split: TrafficSplit, input: SplitInput): PlannedSplit {
       weights.set(key, (weights.get(key) ?? 0) + weight);
       continue;
     }
-    const message = `backend ${key} is no Service of the mesh and is left out: create it, or correct the name`;
+    const message =
+      `backend ${key} is no Service of the mesh and is left out: create it, or correct ` +
+      'the name';
     input.problems.push(problemOf(split, 'BackendMissing', message));
   }
   if (split.backends.length === 0) {
@@ -145,7 +154,9 @@ function matchesOf(split: TrafficSplit, input: SplitInput): readonly MatchSpec[]
       matches.push(...group.matches.values());
       continue;
     }
-    const message = `HTTPRouteGroup ${key} does not exist and matches nothing: create it, or correct the name`;
+    const message =
+      `HTTPRouteGroup ${key} does not exist and matches nothing: create it, or correct ` +
+      'the name';
     input.problems.push(problemOf(split, 'UnresolvedRoute', message));
   }
   return matches;
@@ -161,7 +172,9 @@ function aliasOf(
   const own = claims.filter(({ meta }) => meta.namespace === owner.namespace);
   for (const other of claims) {
     if (other.meta.namespace === owner.namespace) continue;
-    const message = `hostname ${hostname} is claimed by the older TrafficSplit ${owner.namespace}/${owner.name}: this one is ignored, use another name`;
+    const message =
+      `hostname ${hostname} is claimed by the older TrafficSplit ` +
+      `${owner.namespace}/${owner.name}: this one is ignored, use another name`;
     input.problems.push(problemOf(other, 'Conflict', message));
   }
   const { namespace, name } = owner;

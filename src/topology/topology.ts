@@ -80,7 +80,11 @@ export type ServiceAccountPermissions = {
 };
 
 /** A Service port number that needs a listener of its own, and the oldest name that wants it. */
-export type WantedPort = { readonly port: number; readonly namespace: string; readonly service: string };
+export type WantedPort = {
+  readonly port: number;
+  readonly namespace: string;
+  readonly service: string;
+};
 
 export type Topology = {
   readonly listeners: readonly ListenerSpec[];

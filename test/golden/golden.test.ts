@@ -24,7 +24,9 @@ if (isUpdating && process.env['CI'] !== undefined) {
   throw new Error('UPDATE_GOLDEN is refused in CI: run it where you can read the difference');
 }
 
-const files = readdirSync(folder).filter((name) => name.endsWith('.md')).sort();
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith('.md'))
+  .sort();
 
 describe.each(files)('%s', (file) => {
   const url = new URL(file, folder);

@@ -4,17 +4,44 @@ import { describe, expect, test } from 'vitest';
 import type { ClusterState } from '../../src/api/index.ts';
 import { seededRandom, shuffled } from '../../src/lib/random.ts';
 import { authorise, decide } from '../../src/route/index.ts';
-import { applyDelta, decodeSection, diffSnapshot, type Snapshot } from '../../src/snapshot/index.ts';
-import { metaOf, namespaceOf, serviceOf, settingsOf, sliceOf, splitOf, stateOf, targetOf, type AnyObject } from '../support/builders.ts';
+import {
+  applyDelta,
+  decodeSection,
+  diffSnapshot,
+  type Snapshot,
+} from '../../src/snapshot/index.ts';
+import {
+  metaOf,
+  namespaceOf,
+  serviceOf,
+  settingsOf,
+  sliceOf,
+  splitOf,
+  stateOf,
+  targetOf,
+  type AnyObject,
+} from '../support/builders.ts';
 import { compiled, headOf, workloadSource, type Compiled } from '../support/core.ts';
-import { accounts, methods, namespaces, oneOf, paths, ports, randomObjects, services } from '../support/random-cluster.ts';
+import {
+  accounts,
+  methods,
+  namespaces,
+  oneOf,
+  paths,
+  ports,
+  randomObjects,
+  services,
+} from '../support/random-cluster.ts';
 
 const seed = Number(process.env['WEFT_SEED'] ?? 42);
 const rounds = Number(process.env['WEFT_ROUNDS'] ?? 60);
 const settings = settingsOf();
 
 /** Each round has its own generator, so that one round can be repeated alone. */
-function* clusters(): Generator<{ readonly objects: readonly AnyObject[]; readonly round: number }> {
+function* clusters(): Generator<{
+  readonly objects: readonly AnyObject[];
+  readonly round: number;
+}> {
   for (let round = 0; round < rounds; round += 1) {
     yield { objects: randomObjects(seededRandom(seed * 1_000 + round)), round };
   }
@@ -101,7 +128,10 @@ describe('A6: one bad object', () => {
       const other = compiled(stateOf(...objects, ...bad.objects), settings);
       const delta = diffSnapshot(one.snapshot, other.snapshot);
       const touched = [...delta.changed.map(({ id }) => String(id)), ...delta.removed.map(String)];
-      expect(touched.filter((id) => !bad.mayTouch(id)), `round ${round}, ${bad.title}`).toEqual([]);
+      expect(
+        touched.filter((id) => !bad.mayTouch(id)),
+        `round ${round}, ${bad.title}`,
+      ).toEqual([]);
     }
   });
 });
@@ -115,15 +145,59 @@ type BadObjects = {
 function badObjects(): readonly [BadObjects, ...BadObjects[]] {
   const nothing = (): boolean => false;
   return [
-    { title: 'foreign target', objects: [targetOf('shop/zz', 'web', ['shop/front'], { destination: { kind: 'ServiceAccount', name: 'web', namespace: 'pay' } })], mayTouch: nothing },
-    { title: 'target without sources', objects: [targetOf('shop/zz', 'web', [])], mayTouch: nothing },
-    { title: 'target of a group', objects: [targetOf('shop/zz', 'web', ['shop/front'], { destination: { kind: 'Group', name: 'web', namespace: undefined } })], mayTouch: nothing },
-    { title: 'split of a missing root', objects: [splitOf('shop/zz', 'nowhere', { web: 1 })], mayTouch: nothing },
-    { title: 'split that claims a foreign name', objects: [splitOf('shop/zz', 'web.pay.mesh', { web: 1 })], mayTouch: nothing },
-    { title: 'second split without matches', objects: [splitOf('shop/aa', 'extra', { extra: 1 }, { meta: metaOf('shop/aa', { createdMs: 1 }) }), splitOf('shop/zz', 'extra', { web: 1 }, { meta: metaOf('shop/zz', { createdMs: 2 }) }), serviceOf('shop/extra')], mayTouch: (id) => id.endsWith('/shop/extra') },
+    {
+      title: 'foreign target',
+      objects: [
+        targetOf('shop/zz', 'web', ['shop/front'], {
+          destination: { kind: 'ServiceAccount', name: 'web', namespace: 'pay' },
+        }),
+      ],
+      mayTouch: nothing,
+    },
+    {
+      title: 'target without sources',
+      objects: [targetOf('shop/zz', 'web', [])],
+      mayTouch: nothing,
+    },
+    {
+      title: 'target of a group',
+      objects: [
+        targetOf('shop/zz', 'web', ['shop/front'], {
+          destination: { kind: 'Group', name: 'web', namespace: undefined },
+        }),
+      ],
+      mayTouch: nothing,
+    },
+    {
+      title: 'split of a missing root',
+      objects: [splitOf('shop/zz', 'nowhere', { web: 1 })],
+      mayTouch: nothing,
+    },
+    {
+      title: 'split that claims a foreign name',
+      objects: [splitOf('shop/zz', 'web.pay.mesh', { web: 1 })],
+      mayTouch: nothing,
+    },
+    {
+      title: 'second split without matches',
+      objects: [
+        splitOf('shop/aa', 'extra', { extra: 1 }, { meta: metaOf('shop/aa', { createdMs: 1 }) }),
+        splitOf('shop/zz', 'extra', { web: 1 }, { meta: metaOf('shop/zz', { createdMs: 2 }) }),
+        serviceOf('shop/extra'),
+      ],
+      mayTouch: (id) => id.endsWith('/shop/extra'),
+    },
     { title: 'slice of nobody', objects: [sliceOf('shop/nobody')], mayTouch: nothing },
-    { title: 'slice that names the metadata server', objects: [sliceOf('shop/zz', { serviceName: '', isManaged: false })], mayTouch: nothing },
-    { title: 'namespace without anything', objects: [namespaceOf('empty', { 'weft.dev/policy': 'nonsense' })], mayTouch: (id) => id === 'namespaces' },
+    {
+      title: 'slice that names the metadata server',
+      objects: [sliceOf('shop/zz', { serviceName: '', isManaged: false })],
+      mayTouch: nothing,
+    },
+    {
+      title: 'namespace without anything',
+      objects: [namespaceOf('empty', { 'weft.dev/policy': 'nonsense' })],
+      mayTouch: (id) => id === 'namespaces',
+    },
   ];
 }
 
@@ -143,21 +217,29 @@ describe('a denied pair', () => {
         for (const { backend } of decision.split.backends) {
           for (const endpoint of backend.endpoints) {
             // The head still names the host of the route; only conditions on host could tell.
-            const verdict = authorise(core.table, source, endpoint, headOf({ hostname, ...request }));
+            const verdict = authorise(
+              core.table,
+              source,
+              endpoint,
+              headOf({ hostname, ...request }),
+            );
             const known = verdicts.get(endpoint.id) ?? new Set();
             verdicts.set(endpoint.id, known.add(verdict.kind));
             if (verdict.kind === 'deny') denied += 1;
           }
         }
       }
-      for (const [id, kinds] of verdicts) expect([...kinds], `round ${round}, ${id}`).toHaveLength(1);
+      for (const [id, kinds] of verdicts)
+        expect([...kinds], `round ${round}, ${id}`).toHaveLength(1);
     }
     expect(denied).toBeGreaterThan(0);
   });
 });
 
 function hostnames(): readonly string[] {
-  const names = namespaces.flatMap((namespace) => services.map((name) => `${name}.${namespace}.mesh`));
+  const names = namespaces.flatMap((namespace) =>
+    services.map((name) => `${name}.${namespace}.mesh`),
+  );
   return [...names, 'app.example.com'];
 }
 
@@ -167,12 +249,22 @@ describe('A4: nothing in a snapshot is secret', () => {
     const marked = (path: string) =>
       metaOf(path, {
         uid: secret,
-        labels: new Map([['weft.dev/mesh', 'enabled'], ['token', secret]]),
-        annotations: new Map([['weft.dev/policy', 'enforce'], ['kubectl.kubernetes.io/last-applied-configuration', secret], ['mesh.traefik.io/password', secret]]),
+        labels: new Map([
+          ['weft.dev/mesh', 'enabled'],
+          ['token', secret],
+        ]),
+        annotations: new Map([
+          ['weft.dev/policy', 'enforce'],
+          ['kubectl.kubernetes.io/last-applied-configuration', secret],
+          ['mesh.traefik.io/password', secret],
+        ]),
       });
     for (const { objects, round } of clusters()) {
       const marking = objects.map((object) => {
-        const path = object.meta.namespace === '' ? object.meta.name : `${object.meta.namespace}/${object.meta.name}`;
+        const path =
+          object.meta.namespace === ''
+            ? object.meta.name
+            : `${object.meta.namespace}/${object.meta.name}`;
         return { ...object, meta: marked(path) };
       });
       const { snapshot } = compiled(stateOf(...marking), settings);

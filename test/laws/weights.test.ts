@@ -15,7 +15,11 @@ function splitFor(weights: readonly number[]): Split {
   const objects = [
     serviceOf('shop/web'),
     ...names.map((name) => serviceOf(`shop/${name}`)),
-    splitOf('shop/web', 'web', Object.fromEntries(names.map((name, at) => [name, weights[at] ?? 0]))),
+    splitOf(
+      'shop/web',
+      'web',
+      Object.fromEntries(names.map((name, at) => [name, weights[at] ?? 0])),
+    ),
   ];
   const { table } = compiled(stateOf(...objects), settings);
   const decision = decide(table, headOf({ hostname: 'web.shop.mesh' }));
@@ -45,7 +49,9 @@ describe('every window of Σ weights picks', () => {
     const random = seededRandom(seed);
     for (let round = 0; round < 100; round += 1) {
       const count = 1 + Math.floor(random() * 5);
-      const weights: number[] = Array.from({ length: count }, () => Math.floor(random() ** 3 * 200));
+      const weights: number[] = Array.from({ length: count }, () =>
+        Math.floor(random() ** 3 * 200),
+      );
       if (!weights.some((weight) => weight > 0)) weights[0] = 1;
       const wrong = wrongWindows(splitFor(weights), weights, startsFrom(random));
       expect(wrong, `weights ${weights.join(', ')}`).toBe(0);

@@ -32,7 +32,8 @@ export function bigCluster(size: ClusterSize): ClusterState {
   const objects: AnyObject[] = [];
   for (let index = 0; index < size.services; index += 1) {
     const path = servicePath(index);
-    if (index % 50 === 0) objects.push(namespaceOf(namespaceAt(index), { 'weft.dev/policy': 'enforce' }));
+    if (index % 50 === 0)
+      objects.push(namespaceOf(namespaceAt(index), { 'weft.dev/policy': 'enforce' }));
     objects.push(serviceOf(path), bigSlice(path, index, size.endpointsPerService));
   }
   for (let index = 0; index < size.splits; index += 1) objects.push(bigSplit(index, size));
@@ -65,7 +66,10 @@ function bigSplit(index: number, size: ClusterSize): TrafficSplit {
   const root = (index * 2) % size.services;
   const name = (at: number): string => `service-${at}`;
   const other = root % 50 === 49 ? root - 1 : root + 1;
-  return splitOf(`${namespaceAt(root)}/split-${index}`, name(root), { [name(root)]: 90, [name(other)]: 10 });
+  return splitOf(`${namespaceAt(root)}/split-${index}`, name(root), {
+    [name(root)]: 90,
+    [name(other)]: 10,
+  });
 }
 
 function bigGroup(index: number, size: ClusterSize): HttpRouteGroup {
@@ -79,7 +83,10 @@ function bigGroup(index: number, size: ClusterSize): HttpRouteGroup {
 function bigTarget(index: number, size: ClusterSize): TrafficTarget {
   const service = index % size.services;
   const namespace = namespaceAt(service);
-  const sources = [`${namespace}/front`, `${namespaceAt((service * 7) % size.services)}/caller-${index % 50}`];
+  const sources = [
+    `${namespace}/front`,
+    `${namespaceAt((service * 7) % size.services)}/caller-${index % 50}`,
+  ];
   const rules = [{ kind: 'HTTPRouteGroup' as const, name: `routes-${index}`, matches: undefined }];
   const meta = metaOf(`${namespace}/target-${index}`);
   return targetOf(`${namespace}/target-${index}`, `service-${service}`, sources, { meta, rules });

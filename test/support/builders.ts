@@ -101,7 +101,10 @@ export function nodeOf(name: string, addresses: readonly string[]): Node {
   return { kind: 'Node', meta: metaOf(name), addresses };
 }
 
-export function namespaceOf(name: string, annotations: Readonly<Record<string, string>> = {}): Namespace {
+export function namespaceOf(
+  name: string,
+  annotations: Readonly<Record<string, string>> = {},
+): Namespace {
   const meta = metaOf(name, { annotations: new Map(Object.entries(annotations)) });
   return { kind: 'Namespace', meta };
 }

@@ -1,8 +1,19 @@
-// The whole pure core in one call, for laws: objects → topology → snapshot → table.
+// The whole pure core in one call, for laws: objects → topology → snapshot → table. Every step is
+// frozen as soon as it exists, so that whoever patches derived state throws (A2).
 import type { ClusterState, MeshSettings, Problem } from '../../src/api/index.ts';
-import { compileTable, type RequestHead, type RouteTable, type Source } from '../../src/route/index.ts';
+import {
+  compileTable,
+  type RequestHead,
+  type RouteTable,
+  type Source,
+} from '../../src/route/index.ts';
 import type { NodePart, Snapshot } from '../../src/snapshot/index.ts';
-import { bindAddresses, buildTopology, compileSnapshot, type Topology } from '../../src/topology/index.ts';
+import {
+  bindAddresses,
+  buildTopology,
+  compileSnapshot,
+  type Topology,
+} from '../../src/topology/index.ts';
 import { deepFrozen } from './builders.ts';
 
 export type Compiled = {
@@ -38,7 +49,14 @@ export function compiled(
 export function workloadSource(principal: string): Source {
   const [namespace = '', serviceAccount = ''] = principal.split('/');
   const workload = `Deployment/${serviceAccount}`;
-  return { kind: 'workload', namespace, serviceAccount, principal, workload, podName: serviceAccount };
+  return {
+    kind: 'workload',
+    namespace,
+    serviceAccount,
+    principal,
+    workload,
+    podName: serviceAccount,
+  };
 }
 
 export type HeadFacts = {
@@ -49,7 +67,13 @@ export type HeadFacts = {
   readonly fields?: ReadonlyMap<string, string>;
 };
 
-export function headOf({ hostname, port = 80, method = 'GET', path = '/', fields }: HeadFacts): RequestHead {
+export function headOf({
+  hostname,
+  port = 80,
+  method = 'GET',
+  path = '/',
+  fields,
+}: HeadFacts): RequestHead {
   const fieldValues = (name: string): readonly string[] => {
     const value = fields?.get(name);
     return value === undefined ? [] : [value];

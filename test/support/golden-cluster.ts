@@ -90,7 +90,11 @@ function readPort(text: string | number): PortText {
 }
 
 function serviceSpec(name: string, ports: readonly PortText[], app: App): Json {
-  const listed = ports.map(({ label, port, target }) => ({ name: label, port, targetPort: target }));
+  const listed = ports.map(({ label, port, target }) => ({
+    name: label,
+    port,
+    targetPort: target,
+  }));
   return { selector: { app: name }, ports: listed, ...app.spec };
 }
 

@@ -115,7 +115,10 @@ function backendTexts(
 ): readonly (readonly [string, number])[] {
   const { endpoints } = backend;
   if (endpoints.length === 0) return [[`${backend.id} ${refusal('NoEndpoints')}`, 1]];
-  return endpoints.map((endpoint) => [verdictText(backend.id, judge(endpoint)), 1 / endpoints.length]);
+  return endpoints.map((endpoint) => [
+    verdictText(backend.id, judge(endpoint)),
+    1 / endpoints.length,
+  ]);
 }
 
 function verdictText(backend: BackendId, verdict: Verdict): string {
@@ -145,7 +148,9 @@ function tcpAnswer(core: Core, question: string): string {
   const source = sourceNamed(caller);
   const texts = new Map<string, number>();
   for (const { backend, weight } of split) {
-    for (const [text, part] of backendTexts(backend, (endpoint) => authoriseTcp(core.table, source, endpoint))) {
+    for (const [text, part] of backendTexts(backend, (endpoint) =>
+      authoriseTcp(core.table, source, endpoint),
+    )) {
       texts.set(text, (texts.get(text) ?? 0) + weight * part);
     }
   }
@@ -200,7 +205,9 @@ function endpointsAnswer(core: Core, backend: string): string {
 function listenersAnswer({ snapshot }: Core): string {
   const mesh = sectionNamed(snapshot, 'mesh');
   if (mesh?.kind !== 'mesh' || mesh.listeners.length === 0) return 'none';
-  return mesh.listeners.map(({ servicePort, targetPort }) => `${servicePort}>${targetPort}`).join(', ');
+  return mesh.listeners
+    .map(({ servicePort, targetPort }) => `${servicePort}>${targetPort}`)
+    .join(', ');
 }
 
 /** Every hostname of the mesh, aliases too. */
@@ -211,7 +218,6 @@ function namesAnswer({ snapshot }: Core): string {
   }
   return names.sort().join(', ');
 }
-
 
 function upstreamHostAnswer({ snapshot }: Core, service: string): string {
   const section = sectionNamed(snapshot, `service/${service}`);

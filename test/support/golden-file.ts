@@ -18,7 +18,9 @@ const heading = /^# (.+)$/m;
 export function readCases(text: string): readonly GoldenCase[] {
   return sectionsOf(text).map((section) => ({
     title: heading.exec(section)?.[1] ?? '',
-    blocks: new Map([...section.matchAll(fence)].map(([, , name, body]) => [name ?? '', body ?? ''])),
+    blocks: new Map(
+      [...section.matchAll(fence)].map(([, , name, body]) => [name ?? '', body ?? '']),
+    ),
   }));
 }
 
@@ -35,11 +37,15 @@ export function rewriteCases(text: string, outputs: readonly GoldenOutput[]): st
 function rewriteSection(section: string, output: GoldenOutput): string {
   let rewritten = section.replace(fence, (whole, language: string, name: string) => {
     if (name === 'decisions') return fenced(language, name, output.decisions);
-    if (name === 'problems') return output.problems === '' ? '' : fenced(language, name, output.problems);
+    if (name === 'problems')
+      return output.problems === '' ? '' : fenced(language, name, output.problems);
     return whole;
   });
   if (output.problems !== '' && !rewritten.includes('```text problems')) {
-    rewritten = rewritten.replace('```text decisions', `${fenced('text', 'problems', output.problems)}\n\`\`\`text decisions`);
+    rewritten = rewritten.replace(
+      '```text decisions',
+      `${fenced('text', 'problems', output.problems)}\n\`\`\`text decisions`,
+    );
   }
   return rewritten;
 }

@@ -45,7 +45,8 @@ export function randomObjects(random: Random): readonly AnyObject[] {
     const policy = oneOf(['off', 'audit', 'enforce', 'enforce'], random);
     objects.push(namespaceOf(namespace, { 'weft.dev/policy': policy }));
     for (const [at, name] of services.entries()) {
-      if (random() < 0.8) objects.push(...randomService(`${namespace}/${name}`, `10.${index}.${at}`, random));
+      if (random() < 0.8)
+        objects.push(...randomService(`${namespace}/${name}`, `10.${index}.${at}`, random));
     }
     objects.push(...randomRules(namespace, random));
   }
@@ -53,7 +54,9 @@ export function randomObjects(random: Random): readonly AnyObject[] {
 }
 
 function randomService(path: string, network: string, random: Random): readonly AnyObject[] {
-  const listed = ports.filter(() => random() < 0.7).map((port) => portOf(port, { name: `p${port}` }));
+  const listed = ports
+    .filter(() => random() < 0.7)
+    .map((port) => portOf(port, { name: `p${port}` }));
   const pods = many(3, random, (index) => {
     const address = `${network}.${index + 1}`;
     const serviceAccount = oneOf(accounts, random);
@@ -72,9 +75,12 @@ function randomService(path: string, network: string, random: Random): readonly 
 function randomRules(namespace: string, random: Random): readonly AnyObject[] {
   const age = (): number => Math.floor(random() * 3) * 1_000;
   const aged = (path: string) => metaOf(path, { createdMs: age() });
-  const routes: AnyObject[] = groups
-    .slice(0, 2)
-    .map((name) => groupOf(`${namespace}/${name}`, many(3, random, () => randomMatch(random))));
+  const routes: AnyObject[] = groups.slice(0, 2).map((name) =>
+    groupOf(
+      `${namespace}/${name}`,
+      many(3, random, () => randomMatch(random)),
+    ),
+  );
   routes.push(tcpRouteOf(`${namespace}/main`, [8080, 9080]), tcpRouteOf(`${namespace}/all`));
   const targets = many(5, random, (index) => {
     const sources = many(3, random, () => randomSubject(random));
@@ -113,7 +119,8 @@ function randomSubject(random: Random): Subject {
 }
 
 function randomRule(random: Random): TargetRule {
-  if (random() < 0.4) return { kind: 'TCPRoute', name: oneOf(tcpRoutes, random), matches: undefined };
+  if (random() < 0.4)
+    return { kind: 'TCPRoute', name: oneOf(tcpRoutes, random), matches: undefined };
   const matches = random() < 0.5 ? undefined : [oneOf(['a', 'b', 'z'], random)];
   return { kind: 'HTTPRouteGroup', name: oneOf(groups, random), matches };
 }
