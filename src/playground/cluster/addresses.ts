@@ -1,6 +1,6 @@
-// Addresses for pods without a network: on Linux every address of 127.0.0.0/8 can be bound and dialled
-// from without privilege, so each pod has its own and identity by source address works as in a
-// cluster. Where only 127.0.0.1 exists (macOS), pods share it and differ by port.
+// Addresses for pods without a network: on Linux every address of 127.0.0.0/8 can be bound and
+// dialled from without privilege, so each pod has its own and identity by source address works as
+// in a cluster. Where only 127.0.0.1 exists (macOS), pods share it and differ by port.
 import { createServer } from 'node:net';
 import { assert } from '../../lib/assert.ts';
 
@@ -22,7 +22,9 @@ export class PodAddresses {
   readonly #block: number;
   readonly #taken = new Set<string>();
 
-  /** `block`: second byte of all addresses, so that two playgrounds keep out of each other's way. */
+  /**
+   * `block`: second byte of all addresses, so that two playgrounds keep out of each other's way.
+   */
   constructor(isShared: boolean, block: number) {
     this.isShared = isShared;
     this.#block = block;

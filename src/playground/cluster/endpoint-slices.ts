@@ -1,8 +1,19 @@
-// The EndpointSlice controller's part, pure: which slices a Service with a selector should have, given
-// the pods. One slice per set of resolved ports, because a slice has its ports in common; where pods
-// share an address each has its own.
+// The EndpointSlice controller's part, pure: which slices a Service with a selector should have,
+// given the pods. One slice per set of resolved ports, because a slice has its ports in common;
+// where pods share an address each has its own.
 import { contentHash } from '../../lib/hash.ts';
-import { at, isObject, listAt, nameOf, namespaceOf, numberAt, objectAt, textAt, type Json, type JsonObject } from '../server/json.ts';
+import {
+  at,
+  isObject,
+  listAt,
+  nameOf,
+  namespaceOf,
+  numberAt,
+  objectAt,
+  textAt,
+  type Json,
+  type JsonObject,
+} from '../server/json.ts';
 import { matchesAll } from '../server/selectors.ts';
 
 const serviceNameLabel = 'kubernetes.io/service-name';
@@ -12,7 +23,9 @@ const managedBy = 'endpointslice-controller.k8s.io';
 /** Where a pod's declared port is really bound. */
 export type PortLookup = (pod: JsonObject, port: number) => number;
 
-/** Number of a Service's target port in a pod; `undefined` when the pod has no port of that name. */
+/**
+ * Number of a Service's target port in a pod; `undefined` when the pod has no port of that name.
+ */
 export function targetPortOf(servicePort: Json, pod: JsonObject): number | undefined {
   const target = at(servicePort, 'targetPort') ?? at(servicePort, 'port');
   if (typeof target === 'number') return target;

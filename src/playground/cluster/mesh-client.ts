@@ -1,6 +1,7 @@
-// How a simulated pod calls a mesh name: it asks its own node's proxy for the address (UDP DNS), turns
-// ClusterIP and port into that proxy and target port – what kube-proxy does in a cluster – and dials
-// from its own address, which is how the proxy knows who calls. Connections are kept open.
+// How a simulated pod calls a mesh name: it asks its own node's proxy for the address (UDP DNS),
+// turns ClusterIP and port into that proxy and target port – what kube-proxy does in a cluster –
+// and dials from its own address, which is how the proxy knows who calls. Connections are kept
+// open.
 import { Resolver } from 'node:dns/promises';
 import { Agent } from 'undici';
 import type { Clock } from '../../lib/clock.ts';
@@ -67,11 +68,18 @@ export class MeshClient {
       path: call.path,
       // The verb is checked by the server that gets it.
       method: call.method as 'GET',
-      headers: { ...call.headers, host: call.port === 80 ? call.host : `${call.host}:${call.port}` },
+      headers: {
+        ...call.headers,
+        host: call.port === 80 ? call.host : `${call.host}:${call.port}`,
+      },
     });
     const body = await answer.body.text();
     const reason = answer.headers['weft-reason'];
-    return { status: answer.statusCode, reason: typeof reason === 'string' ? reason : undefined, body };
+    return {
+      status: answer.statusCode,
+      reason: typeof reason === 'string' ? reason : undefined,
+      body,
+    };
   }
 
   close(): Promise<void> {

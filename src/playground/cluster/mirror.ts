@@ -24,7 +24,11 @@ export class Mirror {
 
   constructor(options: MirrorOptions) {
     const { connection, runtime, group, version, plural, onChange } = options;
-    const put = (into: Map<string, JsonObject>, key: string, value: JsonObject | undefined): void => {
+    const put = (
+      into: Map<string, JsonObject>,
+      key: string,
+      value: JsonObject | undefined,
+    ): void => {
       if (value === undefined) into.delete(key);
       else into.set(key, value);
     };
@@ -69,7 +73,9 @@ export class Mirror {
 
   /** In order of namespace and name. */
   all(): readonly JsonObject[] {
-    return [...this.#objects].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, object]) => object);
+    return [...this.#objects]
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([, object]) => object);
   }
 
   get(namespace: string, name: string): JsonObject | undefined {

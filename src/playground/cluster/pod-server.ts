@@ -1,6 +1,6 @@
-// One simulated pod: a small HTTP server on the pod's own address that says who it is and counts what
-// it received. Its counts are the truth that the demo is judged by. It can be told to be slow or
-// to fail. One object with a lifetime; `close` is idempotent.
+// One simulated pod: a small HTTP server on the pod's own address that says who it is and counts
+// what it received. Its counts are the truth that the demo is judged by. It can be told to be slow
+// or to fail. One object with a lifetime; `close` is idempotent.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Runtime } from '../../lib/clock.ts';
@@ -46,7 +46,10 @@ export class PodServer {
     this.#runtime = runtime;
   }
 
-  /** Binds every port; `isShared`: the address is that of other pods too, so ports are any free ones. */
+  /**
+   * Binds every port; `isShared`: the address is that of other pods too, so ports are any free
+   * ones.
+   */
   async listen(isShared: boolean): Promise<void> {
     for (const port of this.facts.ports) {
       const server = createServer((request, response) => this.#answer(request, response));

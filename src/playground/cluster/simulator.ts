@@ -1,21 +1,38 @@
 // A cluster without kubelets: plays the Deployment, ReplicaSet and EndpointSlice controllers, the
 // scheduler and the kubelets of a few nodes, as a client of the API server like any other. Level
-// triggered: whatever changed, one pass brings the world nearer to what is asked for, and a pass that
-// found nothing to do is the end. A pod with the annotation `playground.weft.dev/runs: elsewhere` is
-// scheduled and run by somebody else.
+// triggered: whatever changed, one pass brings the world nearer to what is asked for, and a pass
+// that found nothing to do is the end. A pod with the annotation `playground.weft.dev/runs:
+// elsewhere` is scheduled and run by somebody else.
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Runtime, Timer } from '../../lib/clock.ts';
 import { nameSuffix } from '../server/context.ts';
 import {
-  isObject, listAt, nameOf, namespaceOf, numberAt, objectAt, sameJson, textAt, withAt, type Json, type JsonObject,
+  isObject,
+  listAt,
+  nameOf,
+  namespaceOf,
+  numberAt,
+  objectAt,
+  sameJson,
+  textAt,
+  withAt,
+  type Json,
+  type JsonObject,
 } from '../server/json.ts';
 import { PodAddresses } from './addresses.ts';
 import { desiredSlices, hasSelector, isKeptFor } from './endpoint-slices.ts';
 import { Mirror } from './mirror.ts';
 import { PodServer } from './pod-server.ts';
 import {
-  containerPorts, deploymentStatus, desiredPod, desiredReplicaSet, isOwnedBy, livePods,
-  replicaSetStatus, replicasOf, uidOf,
+  containerPorts,
+  deploymentStatus,
+  desiredPod,
+  desiredReplicaSet,
+  isOwnedBy,
+  livePods,
+  replicaSetStatus,
+  replicasOf,
+  uidOf,
 } from './workloads.ts';
 
 export const runsElsewhere = 'playground.weft.dev/runs';
@@ -170,9 +187,14 @@ class RunningSimulator {
       return;
     }
     if (replicasOf(current) !== replicasOf(deployment)) {
-      await this.#update('apps', 'replicasets', withAt(current, ['spec', 'replicas'], replicasOf(deployment)));
+      await this.#update(
+        'apps',
+        'replicasets',
+        withAt(current, ['spec', 'replicas'], replicasOf(deployment)),
+      );
     }
-    const isReady = replicaSetStatus(current, this.#all('pods')).readyReplicas === replicasOf(deployment);
+    const isReady =
+      replicaSetStatus(current, this.#all('pods')).readyReplicas === replicasOf(deployment);
     for (const old of own) {
       if (old === current || replicasOf(old) === 0 || !isReady) continue;
       await this.#update('apps', 'replicasets', withAt(old, ['spec', 'replicas'], 0));
@@ -217,7 +239,10 @@ class RunningSimulator {
   async #start(key: string, pod: JsonObject, nodeNumber: number): Promise<PodServer> {
     const { runtime } = this.#options;
     const labels = new Map(
-      Object.entries(objectAt(pod, 'metadata', 'labels')).map(([name, value]) => [name, String(value)]),
+      Object.entries(objectAt(pod, 'metadata', 'labels')).map(([name, value]) => [
+        name,
+        String(value),
+      ]),
     );
     const facts = {
       namespace: namespaceOf(pod),
@@ -238,11 +263,13 @@ class RunningSimulator {
     const { address, nodeName } = server.facts;
     const since = textAt(pod, 'metadata', 'creationTimestamp') ?? '';
     const hostIP = this.#options.nodes.find((node) => node.name === nodeName)?.address ?? '';
-    const conditions: Json[] = ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
-      type,
-      status: 'True',
-      lastTransitionTime: since,
-    }));
+    const conditions: Json[] = ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map(
+      (type) => ({
+        type,
+        status: 'True',
+        lastTransitionTime: since,
+      }),
+    );
     const containerStatuses: Json[] = listAt(pod, 'spec', 'containers').map((container) => ({
       name: textAt(container, 'name') ?? '',
       image: textAt(container, 'image') ?? '',
@@ -281,7 +308,13 @@ class RunningSimulator {
 
   async #end(key: string, pod: JsonObject): Promise<void> {
     await this.#closeServer(key);
-    const path = { group: '', version: 'v1', plural: 'pods', namespace: namespaceOf(pod), name: nameOf(pod) };
+    const path = {
+      group: '',
+      version: 'v1',
+      plural: 'pods',
+      namespace: namespaceOf(pod),
+      name: nameOf(pod),
+    };
     await this.#options.connection.remove(resourcePath(path), {
       apiVersion: 'v1',
       kind: 'DeleteOptions',
@@ -352,7 +385,12 @@ class RunningSimulator {
     this.#noteWritten(plural, made);
   }
 
-  async #update(group: string, plural: Kinds, object: JsonObject, subresource?: string): Promise<void> {
+  async #update(
+    group: string,
+    plural: Kinds,
+    object: JsonObject,
+    subresource?: string,
+  ): Promise<void> {
     const place = { namespace: namespaceOf(object), name: nameOf(object) };
     const path = { group, version: 'v1', plural, ...place };
     const target = resourcePath(subresource === undefined ? path : { ...path, subresource });
@@ -369,7 +407,13 @@ class RunningSimulator {
   }
 
   async #remove(pod: JsonObject): Promise<void> {
-    const path = { group: '', version: 'v1', plural: 'pods', namespace: namespaceOf(pod), name: nameOf(pod) };
+    const path = {
+      group: '',
+      version: 'v1',
+      plural: 'pods',
+      namespace: namespaceOf(pod),
+      name: nameOf(pod),
+    };
     const marked = await this.#options.connection.remove(resourcePath(path));
     this.#noteWritten('pods', marked);
   }

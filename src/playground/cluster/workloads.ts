@@ -1,8 +1,19 @@
-// The Deployment and ReplicaSet controllers' part, pure: which replica set a deployment should have,
-// which pods a replica set lacks or has too many of. A rollout is simple – all new pods first, the
-// old ones go when the new ones are ready – because the demo shows the mesh, not rollouts.
+// The Deployment and ReplicaSet controllers' part, pure: which replica set a deployment should
+// have, which pods a replica set lacks or has too many of. A rollout is simple – all new pods
+// first, the old ones go when the new ones are ready – because the demo shows the mesh, not
+// rollouts.
 import { contentHash } from '../../lib/hash.ts';
-import { at, isObject, listAt, nameOf, namespaceOf, numberAt, objectAt, textAt, type JsonObject } from '../server/json.ts';
+import {
+  at,
+  isObject,
+  listAt,
+  nameOf,
+  namespaceOf,
+  numberAt,
+  objectAt,
+  textAt,
+  type JsonObject,
+} from '../server/json.ts';
 import { isReady } from './endpoint-slices.ts';
 
 export function replicasOf(object: JsonObject): number {
@@ -16,12 +27,20 @@ export function uidOf(object: JsonObject): string {
 /** Whether `owner` is the controller of `object`. */
 export function isOwnedBy(object: JsonObject, owner: JsonObject): boolean {
   return listAt(object, 'metadata', 'ownerReferences').some(
-    (reference) => at(reference, 'controller') === true && textAt(reference, 'uid') === uidOf(owner),
+    (reference) =>
+      at(reference, 'controller') === true && textAt(reference, 'uid') === uidOf(owner),
   );
 }
 
 function ownerReference(owner: JsonObject, apiVersion: string, kind: string): JsonObject {
-  return { apiVersion, kind, name: nameOf(owner), uid: uidOf(owner), controller: true, blockOwnerDeletion: true };
+  return {
+    apiVersion,
+    kind,
+    name: nameOf(owner),
+    uid: uidOf(owner),
+    controller: true,
+    blockOwnerDeletion: true,
+  };
 }
 
 /** Ten characters that name a pod template, as the label `pod-template-hash`. */
@@ -70,7 +89,10 @@ export function desiredPod(replicaSet: JsonObject, suffix: string, nodeName: str
 }
 
 /** Pods of a replica set that are not on their way out. */
-export function livePods(replicaSet: JsonObject, pods: readonly JsonObject[]): readonly JsonObject[] {
+export function livePods(
+  replicaSet: JsonObject,
+  pods: readonly JsonObject[],
+): readonly JsonObject[] {
   return pods.filter(
     (pod) =>
       isOwnedBy(pod, replicaSet) && textAt(pod, 'metadata', 'deletionTimestamp') === undefined,
@@ -113,7 +135,9 @@ export function deploymentStatus(
         type: 'Available',
         status: isAvailable ? 'True' : 'False',
         reason: isAvailable ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
-        message: isAvailable ? 'Deployment has minimum availability.' : 'Deployment does not have minimum availability.',
+        message: isAvailable
+          ? 'Deployment has minimum availability.'
+          : 'Deployment does not have minimum availability.',
       },
     ],
   };

@@ -53,7 +53,11 @@ export class Child {
 
   /** The end of its log, to show why it failed. */
   lastLines(): string {
-    return readFileSync(this.#logFile, 'utf8').trimEnd().split('\n').slice(-lastLinesMax).join('\n');
+    return readFileSync(this.#logFile, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(-lastLinesMax)
+      .join('\n');
   }
 
   /** SIGTERM, and SIGKILL for one that does not go. */

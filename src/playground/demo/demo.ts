@@ -12,7 +12,14 @@ import { listAt, numberAt, textAt, type JsonObject } from '../server/json.ts';
 import type { Child } from './child.ts';
 import { applyAll, readManifests } from './manifests.ts';
 import { findPlaces, type Places } from './places.ts';
-import { meshNamespace, meshObjects, pause, proxiesReady, startProduction, type ProductionOptions } from './production.ts';
+import {
+  meshNamespace,
+  meshObjects,
+  pause,
+  proxiesReady,
+  startProduction,
+  type ProductionOptions,
+} from './production.ts';
 import { invitation, statistics, step, welcome, type Screen } from './screen.ts';
 import { ShareMeter, Traffic } from './traffic.ts';
 import { judge, type DemoFacts } from './verdict.ts';
@@ -41,9 +48,8 @@ const quietStatisticsEvery = 5;
 /** `--for` in milliseconds; absent: until Ctrl-C. A text says what is wrong. */
 export function demoDuration(argv: readonly string[]): number | undefined | string {
   if (argv.length === 0) return undefined;
-  const [flag, value] = argv[0]?.startsWith('--for=') === true
-    ? ['--for', argv[0].slice('--for='.length)]
-    : argv;
+  const [flag, value] =
+    argv[0]?.startsWith('--for=') === true ? ['--for', argv[0].slice('--for='.length)] : argv;
   const parts = /^(\d{1,6})(ms|s|m)$/.exec(value ?? '');
   const unitMs = parts?.[2] === 'm' ? 60_000 : parts?.[2] === 's' ? 1000 : 1;
   if (flag === '--for' && parts !== null) return Number(parts[1]) * unitMs;
@@ -63,9 +69,12 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     await demo.run(durationMs);
     return await demo.finish(durationMs !== undefined);
   } catch (error) {
-    // The last stop of a failed start or of a child that died: said once, with the children's words.
+    // The last stop of a failed start or of a child that died: said once, with the children's
+    // words.
     if (options.signal.aborted) return 0;
-    options.screen.write(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    options.screen.write(
+      `\nthe demo failed: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
     options.screen.write(demo.lastLines());
     return 1;
   } finally {
@@ -102,7 +111,10 @@ class RunningDemo {
     const source = { kind: 'kubeconfig', file: kubeconfig, context: undefined } as const;
     const connection = await openConnection(source, runtime);
     this.#connection = connection;
-    await applyAll(connection, [...readManifests(join(root, 'smi/crds')), ...meshObjects(places.nodes)]);
+    await applyAll(connection, [
+      ...readManifests(join(root, 'smi/crds')),
+      ...meshObjects(places.nodes),
+    ]);
     this.#say(`API server with the SMI kinds on ${server.url}`);
     const production = this.#production(server, connection, places);
     this.#children = await startProduction(production);
@@ -111,17 +123,20 @@ class RunningDemo {
     this.#simulator = simulator;
     await applyAll(connection, readManifests(join(root, 'smi/examples')));
     await proxiesReady(production);
-    this.#say(`controller and ${places.nodes.length} proxies, processes ${this.#children.map((child) => child.pid).join(', ')}`);
+    this.#say(`controller and ${places.nodes.length} proxies, processes ${this.#pids()}`);
     await simulator.settled();
     this.#say(`shop: ${simulator.pods().size} pods`);
     this.#traffic = new Traffic({ runtime, simulator, places });
     await this.#untilRouting(this.#traffic);
     const elapsedMs = runtime.clock.nowMs() - this.#startedMs;
     const meshPort = await this.#meshPort(connection);
-    const callerAddress = [...simulator.pods().values()]
-      .find((pod) => pod.facts.labels.get('app') === 'front' && pod.facts.nodeName === 'node-1')
-      ?.facts.address ?? '127.0.0.1';
-    screen.write(invitation({ places, kubeconfig, apiUrl: server.url, elapsedMs, callerAddress, meshPort }));
+    const callerAddress =
+      [...simulator.pods().values()].find(
+        (pod) => pod.facts.labels.get('app') === 'front' && pod.facts.nodeName === 'node-1',
+      )?.facts.address ?? '127.0.0.1';
+    screen.write(
+      invitation({ places, kubeconfig, apiUrl: server.url, elapsedMs, callerAddress, meshPort }),
+    );
   }
 
   /** Load and statistics until the time is over, Ctrl-C, or a child that dies. */
@@ -188,6 +203,10 @@ class RunningDemo {
     return { runtime, server, connection, nodes, program, environment, directory: this.#directory };
   }
 
+  #pids(): string {
+    return this.#children.map((child) => child.pid).join(', ');
+  }
+
   #say(what: string): void {
     const { screen, runtime } = this.#options;
     screen.write(step(what, runtime.clock.nowMs() - this.#startedMs));
@@ -203,7 +222,8 @@ class RunningDemo {
     let fault = await traffic.probe();
     while (fault !== undefined) {
       if (signal.aborted || this.#died !== undefined) throw new Error(this.#died ?? 'aborted');
-      if (runtime.clock.nowMs() > deadlineMs) throw new Error(`no routing after ${routingTimeoutMs}ms: ${fault}`);
+      if (runtime.clock.nowMs() > deadlineMs)
+        throw new Error(`no routing after ${routingTimeoutMs}ms: ${fault}`);
       await pause(runtime, probeMs);
       fault = await traffic.probe();
     }
@@ -219,12 +239,18 @@ class RunningDemo {
   /** Backend → weight of the split as it is on the API server now. */
   async #weights(): Promise<ReadonlyMap<string, number>> {
     const path = resourcePath({
-      group: 'split.smi-spec.io', version: 'v1alpha4', plural: 'trafficsplits', namespace: 'shop', name: 'reviews',
+      group: 'split.smi-spec.io',
+      version: 'v1alpha4',
+      plural: 'trafficsplits',
+      namespace: 'shop',
+      name: 'reviews',
     });
     try {
       const split = await this.#connection?.get(path);
       const backends = listAt(split as JsonObject, 'spec', 'backends'); // an object, as read
-      return new Map(backends.map((one) => [textAt(one, 'service') ?? '', numberAt(one, 'weight') ?? 0]));
+      return new Map(
+        backends.map((one) => [textAt(one, 'service') ?? '', numberAt(one, 'weight') ?? 0]),
+      );
     } catch {
       // Deleted by the user, who may: there is nothing to measure then.
       return new Map();
@@ -232,7 +258,13 @@ class RunningDemo {
   }
 
   async #meshPort(connection: Connection): Promise<number> {
-    const path = resourcePath({ group: '', version: 'v1', plural: 'services', namespace: meshNamespace, name: 'weft-http' });
+    const path = resourcePath({
+      group: '',
+      version: 'v1',
+      plural: 'services',
+      namespace: meshNamespace,
+      name: 'weft-http',
+    });
     const service = (await connection.get(path)) as JsonObject; // an object, as read
     const port = listAt(service, 'spec', 'ports').find((one) => numberAt(one, 'port') === 80);
     return numberAt(port, 'targetPort') ?? 0;

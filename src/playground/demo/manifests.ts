@@ -4,7 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { resourcePath, type Connection } from '../../kube/index.ts';
-import { isObject, nameOf, namespaceOf, textAt, type Json, type JsonObject } from '../server/json.ts';
+import {
+  isObject,
+  nameOf,
+  namespaceOf,
+  textAt,
+  type Json,
+  type JsonObject,
+} from '../server/json.ts';
 
 /** Who applies; `kubectl apply --server-side` takes over from it without a conflict when forced. */
 const fieldOwner = 'weft-demo';
@@ -45,7 +52,11 @@ const plurals: ReadonlyMap<string, string> = new Map([
   ['UDPRoute', 'udproutes'],
 ]);
 
-const clusterScoped: ReadonlySet<string> = new Set(['Namespace', 'Node', 'CustomResourceDefinition']);
+const clusterScoped: ReadonlySet<string> = new Set([
+  'Namespace',
+  'Node',
+  'CustomResourceDefinition',
+]);
 
 /** Where an object lives; throws for a kind that the demo does not know. */
 export function objectPath(object: JsonObject): string {

@@ -1,5 +1,5 @@
-// Where the demo's processes live: loopback addresses for two nodes and a block for their pods, chosen
-// so that several demos on one machine keep out of each other's way.
+// Where the demo's processes live: loopback addresses for two nodes and a block for their pods,
+// chosen so that several demos on one machine keep out of each other's way.
 import { createServer } from 'node:net';
 import { canBind } from '../cluster/addresses.ts';
 
@@ -8,7 +8,10 @@ export type NodePlace = { readonly name: string; readonly address: string };
 export type Places = {
   readonly nodes: readonly NodePlace[];
   readonly addressBlock: number;
-  /** Only 127.0.0.1 can be bound (macOS): one node, pods differ by port, nobody's address says who it is. */
+  /**
+   * Only 127.0.0.1 can be bound (macOS): one node, pods differ by port, nobody's address says who
+   * it is.
+   */
   readonly isAddressShared: boolean;
 };
 
@@ -32,7 +35,9 @@ export async function findPlaces(): Promise<Places> {
     const free = await Promise.all(nodes.map((node) => isFree(node.address)));
     if (free.every(Boolean)) return { nodes, addressBlock: block + 1, isAddressShared: false };
   }
-  throw new Error(`port ${adminPort} is taken on every address from 127.0.0.2 on (hint: end other demos)`);
+  throw new Error(
+    `port ${adminPort} is taken on every address from 127.0.0.2 on (hint: end other demos)`,
+  );
 }
 
 function isFree(address: string): Promise<boolean> {

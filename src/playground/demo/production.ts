@@ -1,6 +1,6 @@
-// The production processes of the demo, unmodified: `weft controller` and one `weft proxy` per node, as
-// children, each with a kubeconfig of its own whose token says which pod it is – what a kubelet
-// would mount in a cluster.
+// The production processes of the demo, unmodified: `weft controller` and one `weft proxy` per
+// node, as children, each with a kubeconfig of its own whose token says which pod it is – what a
+// kubelet would mount in a cluster.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { request } from 'undici';
@@ -91,8 +91,15 @@ async function startController(options: ProductionOptions, nodeName: string): Pr
   const pod = await createPod(options, podObject('controller', name, nodeName));
   const kubeconfig = writeKubeconfig(options, { name, uid: pod, nodeName }, 'weft-controller');
   return child(options, name, [
-    'controller', '--kubeconfig', kubeconfig, '--pod-name', name,
-    '--bind-address', '127.0.0.1', '--admin-port', String(controllerAdminPort + portOffset(options)),
+    'controller',
+    '--kubeconfig',
+    kubeconfig,
+    '--pod-name',
+    name,
+    '--bind-address',
+    '127.0.0.1',
+    '--admin-port',
+    String(controllerAdminPort + portOffset(options)),
   ]);
 }
 
@@ -106,9 +113,24 @@ async function startProxy(options: ProductionOptions, node: NodePlace): Promise<
   const uid = await createPod(options, podObject('proxy', name, node.name));
   const kubeconfig = writeKubeconfig(options, { name, uid, nodeName: node.name }, 'weft-proxy');
   return child(options, name, [
-    'proxy', '--kubeconfig', kubeconfig, '--node-name', node.name, '--bind-address', node.address,
-    '--pod-name', name, '--pod-uid', uid, '--pod-ip', node.address,
-    '--admin-port', String(adminPort), '--dns-port', String(dnsPort), ...shortDrain,
+    'proxy',
+    '--kubeconfig',
+    kubeconfig,
+    '--node-name',
+    node.name,
+    '--bind-address',
+    node.address,
+    '--pod-name',
+    name,
+    '--pod-uid',
+    uid,
+    '--pod-ip',
+    node.address,
+    '--admin-port',
+    String(adminPort),
+    '--dns-port',
+    String(dnsPort),
+    ...shortDrain,
   ]);
 }
 

@@ -1,5 +1,5 @@
-// What the demo prints: progress while it starts, what to try, one live line of statistics. Texts only;
-// no colour, so that it reads the same in a log.
+// What the demo prints: progress while it starts, what to try, one live line of statistics. Texts
+// only; no colour, so that it reads the same in a log.
 import type { Places } from './places.ts';
 import { adminPort, dnsPort } from './places.ts';
 import { shareOf, type DemoFacts } from './verdict.ts';
@@ -14,8 +14,8 @@ export function welcome(places: Places): string {
   const what = 'weft demo: a mesh on this machine, without a cluster\n';
   if (!places.isAddressShared) return what;
   return (
-    `${what}  This machine has one loopback address only (macOS), so there is one node, pods differ\n` +
-    '  by port, and nobody is known by address: what policy denies is shown, what it allows is not.\n'
+    `${what}  This machine has one loopback address (macOS): one node, pods differ by port,\n` +
+    '  and nobody is known by address, so what policy denies is shown, what it allows is not.\n'
   );
 }
 
@@ -42,21 +42,27 @@ export function invitation(facts: ReadyFacts): string {
     `ready in ${(facts.elapsedMs / 1000).toFixed(2)} s`,
     `  API server   ${facts.apiUrl}`,
     `  kubeconfig   ${facts.kubeconfig}`,
-    ...facts.places.nodes.map((node) => `  ${node.name}       proxy on ${node.address}, admin http://${node.address}:${adminPort}/metrics, DNS port ${dnsPort}`),
+    ...facts.places.nodes.map(
+      (node) =>
+        `  ${node.name}       proxy on ${node.address}, admin http://${node.address}:${adminPort}/metrics, DNS port ${dnsPort}`,
+    ),
     '',
     'five things to try in another terminal:',
     `  export KUBECONFIG=${facts.kubeconfig}`,
     '  1  kubectl get ts,tt,htr,svc,pods -A',
-    '  2  kubectl edit ts reviews -n shop                  # change the weights, watch the share below',
+    '  2  kubectl edit ts reviews -n shop                  # new weights, new shares below',
     `  3  curl ${from}-H 'Host: reviews.shop.mesh' http://${proxy}:${facts.meshPort}/`,
-    '  4  kubectl delete tt cart-from-front -n checkout     # now front is denied too; apply smi/examples/policy.yaml to undo',
+    '  4  kubectl delete tt cart-from-front -n checkout     # front is denied too',
+    '     kubectl apply -f smi/examples/policy.yaml         # and let in again',
     `  5  curl http://${proxy}:${adminPort}/debug/config     # what this proxy routes by`,
     'Ctrl-C ends it and leaves nothing behind.',
     '',
   ].join('\n');
 }
 
-/** One line: requests a second, shares measured at the pods against the weights, denials, failures. */
+/**
+ * One line: requests a second, shares measured at the pods against the weights, denials, failures.
+ */
 export function statistics(facts: DemoFacts, perSecond: number): string {
   const shares = facts.shares.map((fact) => {
     const { wanted, measured } = shareOf(fact, facts.shares);

@@ -1,5 +1,6 @@
-// The shop's traffic: which pods call what, at which rate, and what was seen of it – at the callers and
-// at the pods that received. Pods come and go while the demo runs (scale, rollout); counts stay.
+// The shop's traffic: which pods call what, at which rate, and what was seen of it – at the callers
+// and at the pods that received. Pods come and go while the demo runs (scale, rollout); counts
+// stay.
 import type { Runtime } from '../../lib/clock.ts';
 import { MeshClient, type MeshCall } from '../cluster/mesh-client.ts';
 import type { PodServer } from '../cluster/pod-server.ts';
@@ -21,12 +22,39 @@ export type Flow = {
 };
 
 export const flows: readonly Flow[] = [
-  { caller: 'front', method: 'GET', host: 'reviews.shop.mesh', path: '/reviews', servedBy: 'reviews', perSecond: 100, isAllowed: true },
-  { caller: 'front', method: 'POST', host: 'cart.checkout.mesh', path: '/items', servedBy: 'cart', perSecond: 25, isAllowed: true },
-  { caller: 'prying', method: 'GET', host: 'cart.checkout.mesh', path: '/items', servedBy: 'cart', perSecond: 10, isAllowed: false },
+  {
+    caller: 'front',
+    method: 'GET',
+    host: 'reviews.shop.mesh',
+    path: '/reviews',
+    servedBy: 'reviews',
+    perSecond: 100,
+    isAllowed: true,
+  },
+  {
+    caller: 'front',
+    method: 'POST',
+    host: 'cart.checkout.mesh',
+    path: '/items',
+    servedBy: 'cart',
+    perSecond: 25,
+    isAllowed: true,
+  },
+  {
+    caller: 'prying',
+    method: 'GET',
+    host: 'cart.checkout.mesh',
+    path: '/items',
+    servedBy: 'cart',
+    perSecond: 10,
+    isAllowed: false,
+  },
 ];
 
-/** Where nobody's address is his own, identity cannot be shown: callers of enforced services are denied. */
+/**
+ * Where nobody's address is his own, identity cannot be shown: callers of enforced services are
+ * denied.
+ */
 export function flowsFor(places: Places): readonly Flow[] {
   if (!places.isAddressShared) return flows;
   return flows.map((flow) => ({ ...flow, isAllowed: flow.servedBy === 'reviews' }));
@@ -53,7 +81,10 @@ export class Traffic {
     this.#flows = flowsFor(options.places);
   }
 
-  /** A call by every caller of every flow, marked as a probe; true when all are answered as they should. */
+  /**
+   * A call by every caller of every flow, marked as a probe; true when all are answered as they
+   * should.
+   */
   async probe(): Promise<string | undefined> {
     for (const flow of this.#flows) {
       for (const pod of this.#callers(flow)) {

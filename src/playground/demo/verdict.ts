@@ -1,5 +1,5 @@
-// Whether the mesh did what the YAML asks for, judged by what the pods received and the callers got,
-// never by the mesh's own metrics. Pure.
+// Whether the mesh did what the YAML asks for, judged by what the pods received and the callers
+// got, never by the mesh's own metrics. Pure.
 
 export type ShareFact = {
   readonly backend: string;
@@ -30,7 +30,10 @@ const sampleMin = 50;
 /** Points of a per cent beside the weight: splits are smooth, so this is generous. */
 const shareTolerance = 0.02;
 
-export function shareOf(fact: ShareFact, all: readonly ShareFact[]): { wanted: number; measured: number } {
+export function shareOf(
+  fact: ShareFact,
+  all: readonly ShareFact[],
+): { wanted: number; measured: number } {
   const weights = all.reduce((sum, one) => sum + one.weight, 0);
   const received = all.reduce((sum, one) => sum + one.received, 0);
   return {
@@ -50,7 +53,9 @@ function shareFaults(shares: readonly ShareFact[]): readonly string[] {
   return shares.flatMap((fact) => {
     const { wanted, measured } = shareOf(fact, shares);
     if (Math.abs(wanted - measured) <= shareTolerance) return [];
-    return [`${fact.backend} received ${percent(measured)}, the TrafficSplit says ${percent(wanted)}`];
+    return [
+      `${fact.backend} received ${percent(measured)}, the TrafficSplit says ${percent(wanted)}`,
+    ];
   });
 }
 
@@ -62,7 +67,9 @@ function callerFaults(fact: CallerFact): readonly string[] {
   if (fact.isAllowed) {
     if (fact.denied > 0) faults.push(`${who}: ${fact.denied} requests were denied`);
     if (fact.received !== fact.accepted) {
-      faults.push(`${who}: ${fact.accepted} answers, but the pods received ${fact.received} requests`);
+      faults.push(
+        `${who}: ${fact.accepted} answers, but the pods received ${fact.received} requests`,
+      );
     }
   } else {
     if (fact.accepted > 0) faults.push(`${who}: ${fact.accepted} requests were let through`);

@@ -4,7 +4,15 @@ import type { ApiContext, FieldValidation, WriteOptions } from './context.ts';
 import { applyObject } from './apply.ts';
 import { deleteObject } from './delete.ts';
 import { coreVersions, groupList, oneGroup, resourceList, versionDocument } from './discovery.ts';
-import { copyOf, isObject, nameOf, namespaceOf, parseJson, type Json, type JsonObject } from './json.ts';
+import {
+  copyOf,
+  isObject,
+  nameOf,
+  namespaceOf,
+  parseJson,
+  type Json,
+  type JsonObject,
+} from './json.ts';
 import { apiVersionOf, collectionOf, type ResourceKind, type User } from './kinds.ts';
 import { listPage, scopePredicate, type Scope } from './list.ts';
 import { openapiIndex, openapiDocument } from './openapi.ts';
@@ -16,8 +24,15 @@ import { strategicMerge } from './strategic.ts';
 import { rowContent, tableOf } from './table.ts';
 import { acceptedForms, asItem, metadataOnly, viewOf } from './view.ts';
 import {
-  checkBody, checkUnmodified, createObject, decodeBody, existing, replaceObject, storeUpdate,
-  type Target, type Written,
+  checkBody,
+  checkUnmodified,
+  createObject,
+  decodeBody,
+  existing,
+  replaceObject,
+  storeUpdate,
+  type Target,
+  type Written,
 } from './write.ts';
 
 export type ApiRequest = {
@@ -77,7 +92,9 @@ export function answer(api: ApiContext, request: ApiRequest): Reply {
   switch (request.method) {
     case 'GET':
     case 'HEAD':
-      return path.name === undefined ? answerList(api, path, request) : answerGet(api, path, request);
+      return path.name === undefined
+        ? answerList(api, path, request)
+        : answerGet(api, path, request);
     case 'POST':
       return answerCreate(api, path, request);
     case 'PUT':
@@ -89,12 +106,19 @@ export function answer(api: ApiContext, request: ApiRequest): Reply {
         ? answerDeleteAll(api, path, request)
         : answerDelete(api, path, request);
     default:
-      throw refusal(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+      throw refusal(
+        405,
+        'MethodNotAllowed',
+        'the server does not allow this method on the requested resource',
+      );
   }
 }
 
 /** The query of a watch, when the request is one. */
-export function watchScope(api: ApiContext, request: ApiRequest): { scope: Scope; query: URLSearchParams } | undefined {
+export function watchScope(
+  api: ApiContext,
+  request: ApiRequest,
+): { scope: Scope; query: URLSearchParams } | undefined {
   const asked = request.query.get('watch');
   if (request.method !== 'GET' || (asked !== 'true' && asked !== '1')) return undefined;
   const path = resourcePath(api.registry, request.path);
@@ -144,12 +168,19 @@ function parseBody(text: string): Json {
     return parseJson(text);
   } catch {
     // The parser's own message would show the body.
-    throw badRequest('the object provided is unrecognized (must be of type Object): the body is not valid JSON');
+    throw badRequest(
+      'the object provided is unrecognized (must be of type Object): the body is not valid JSON',
+    );
   }
 }
 
 /** One object in the form that the client accepts. */
-function objectReply(api: ApiContext, path: ResourcePath, request: ApiRequest, object: JsonObject): Reply {
+function objectReply(
+  api: ApiContext,
+  path: ResourcePath,
+  request: ApiRequest,
+  object: JsonObject,
+): Reply {
   for (const { form } of acceptedForms(request.accept)) {
     if (form === 'Table') {
       const nowMs = api.runtime.clock.wallMs();
@@ -194,7 +225,11 @@ function answerList(api: ApiContext, path: ResourcePath, request: ApiRequest): R
 
 function answerCreate(api: ApiContext, path: ResourcePath, request: ApiRequest): Reply {
   if (path.name !== undefined) {
-    throw refusal(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+    throw refusal(
+      405,
+      'MethodNotAllowed',
+      'the server does not allow this method on the requested resource',
+    );
   }
   const body = parseBody(request.body);
   const said = isObject(body) ? namespaceOf(body) : '';
@@ -203,7 +238,8 @@ function answerCreate(api: ApiContext, path: ResourcePath, request: ApiRequest):
     throw badRequest('an empty namespace may not be set during creation');
   }
   const review = answerReview(path.kind, checkBody(given, body), request.user);
-  if (review !== undefined) return fine({ ...review, kind: path.kind.kind, apiVersion: apiVersionOf(path.kind) }, 201);
+  if (review !== undefined)
+    return fine({ ...review, kind: path.kind.kind, apiVersion: apiVersionOf(path.kind) }, 201);
   const written = createObject(api, given, body, writeOptions(path, request));
   return writtenReply(api, path, request, { written, code: 201 });
 }
@@ -220,7 +256,11 @@ function writtenReply(
 
 function answerReplace(api: ApiContext, path: ResourcePath, request: ApiRequest): Reply {
   if (path.name === undefined) {
-    throw refusal(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+    throw refusal(
+      405,
+      'MethodNotAllowed',
+      'the server does not allow this method on the requested resource',
+    );
   }
   const options = writeOptions(path, request);
   const target = targetOf(path);
@@ -253,13 +293,18 @@ function unsupportedPatch(type: string): Error {
     415,
     'UnsupportedMediaType',
     `the body of the request was in an unknown format - accepted media types include: ` +
-      `application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml (${type})`,
+      'application/json-patch+json, application/merge-patch+json, ' +
+      `application/apply-patch+yaml (${type})`,
   );
 }
 
 function answerPatch(api: ApiContext, path: ResourcePath, request: ApiRequest): Reply {
   if (path.name === undefined) {
-    throw refusal(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+    throw refusal(
+      405,
+      'MethodNotAllowed',
+      'the server does not allow this method on the requested resource',
+    );
   }
   const options = writeOptions(path, request);
   const target = targetOf(path);
@@ -309,7 +354,13 @@ function scaleOf(stored: JsonObject): JsonObject {
   const metadata = isObject(stored.metadata) ? stored.metadata : {};
   const spec = isObject(stored.spec) ? stored.spec : {};
   const status = isObject(stored.status) ? stored.status : {};
-  const { name = '', namespace = '', uid = '', resourceVersion = '', creationTimestamp = null } = metadata;
+  const {
+    name = '',
+    namespace = '',
+    uid = '',
+    resourceVersion = '',
+    creationTimestamp = null,
+  } = metadata;
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',

@@ -1,6 +1,11 @@
 // The embedded API server: HTTP(S) around `answer`. It reads bodies under a limit, knows who asks,
 // meets injected faults, and keeps the watches. One object with a lifetime; `close` is idempotent.
-import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Runtime } from '../../lib/clock.ts';
@@ -29,7 +34,9 @@ export type ApiServerOptions = {
   readonly address?: string;
   /** 0 or absent: any free port. */
   readonly port?: number;
-  /** `https` unless given, with a certificate of its own: kubectl sends no token over plain HTTP. */
+  /**
+   * `https` unless given, with a certificate of its own: kubectl sends no token over plain HTTP.
+   */
   readonly transport?: 'http' | 'https';
   /** Token of the administrator; made up when absent. */
   readonly adminToken?: string;
@@ -92,9 +99,10 @@ class ServedApi {
     const tls =
       options.transport === 'http' ? undefined : makeServerCertificate(runtime, [address]);
     this.#certificate = tls;
-    this.#server = tls === undefined
-      ? createHttpServer(listener)
-      : createHttpsServer({ key: tls.key, cert: tls.cert }, listener);
+    this.#server =
+      tls === undefined
+        ? createHttpServer(listener)
+        : createHttpsServer({ key: tls.key, cert: tls.cert }, listener);
     // Watches are silent for minutes; ordinary requests are bounded by the body limit.
     this.#server.requestTimeout = 0;
     this.#server.keepAliveTimeout = 60_000;
@@ -180,7 +188,11 @@ class ServedApi {
   #answer(request: ApiRequest, response: ServerResponse, faults: readonly Fault[]): void {
     const watched = watchScope(this.#api, request);
     if (watched !== undefined) {
-      const textOf = this.#eventText(request, watched.scope.kind.kind === '' ? '' : request.accept, watched);
+      const textOf = this.#eventText(
+        request,
+        watched.scope.kind.kind === '' ? '' : request.accept,
+        watched,
+      );
       this.#startWatch({ ...watched, textOf }, response, faults);
       return;
     }
@@ -193,7 +205,11 @@ class ServedApi {
   }
 
   /** How this client wants objects in its events. */
-  #eventText(request: ApiRequest, accept: string, watched: NonNullable<ReturnType<typeof watchScope>>): EventText {
+  #eventText(
+    request: ApiRequest,
+    accept: string,
+    watched: NonNullable<ReturnType<typeof watchScope>>,
+  ): EventText {
     const { kind } = watched.scope;
     const form = acceptedForms(accept)[0]?.form ?? '';
     if (form === 'PartialObjectMetadata') return (object) => JSON.stringify(metadataOnly(object));
@@ -289,9 +305,14 @@ function sendFailure(response: ServerResponse, error: unknown): void {
     response.destroy();
     return;
   }
-  const failure = error instanceof StatusFailure
-    ? error
-    : refusal(500, 'InternalError', `BUG: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  const failure =
+    error instanceof StatusFailure
+      ? error
+      : refusal(
+          500,
+          'InternalError',
+          `BUG: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        );
   if (failure.retryAfterSeconds !== undefined) {
     response.setHeader('retry-after', String(failure.retryAfterSeconds));
   }

@@ -1,10 +1,16 @@
-// Server-side apply: what a client applies becomes its own, what it applied before and left out goes,
-// and what others own with another value is a conflict, unless it is forced. The steps are those of
-// structured-merge-diff's Updater: merge, compare, conflicts, prune.
+// Server-side apply: what a client applies becomes its own, what it applied before and left out
+// goes, and what others own with another value is a conflict, unless it is forced. The steps are
+// those of structured-merge-diff's Updater: merge, compare, conflicts, prune.
 import { parse as parseYaml } from 'yaml';
 import { timestamp, type ApiContext, type WriteOptions } from './context.ts';
 import {
-  changedFields, fieldsOf, intersection, readablePath, union, without, type FieldSet,
+  changedFields,
+  fieldsOf,
+  intersection,
+  readablePath,
+  union,
+  without,
+  type FieldSet,
 } from './field-set.ts';
 import { objectAt, parseJson, textAt, withAt, type Json, type JsonObject } from './json.ts';
 import { apiVersionOf, collectionOf, subjectOf } from './kinds.ts';
@@ -13,7 +19,14 @@ import { isSameOwner, ownable, ownerEntries, ownersOf, type Owner } from './owne
 import { rootShape } from './shape.ts';
 import { badRequest, conflict, invalid, StatusFailure, statusObject } from './status.ts';
 import { typedMerge, withoutFields } from './typed-merge.ts';
-import { checkUnmodified, decodeBody, insertObject, storeUpdate, type Target, type Written } from './write.ts';
+import {
+  checkUnmodified,
+  decodeBody,
+  insertObject,
+  storeUpdate,
+  type Target,
+  type Written,
+} from './write.ts';
 
 export type Applied = Written & { readonly isCreated: boolean };
 
@@ -41,7 +54,9 @@ export function applyObject(
 ): Applied {
   if ((request.query.get('fieldManager') ?? '') === '') {
     const subject = { group: 'meta.k8s.io', plural: '', name: '' };
-    throw invalid(subject, 'PatchOptions', [required('fieldManager', 'is required for apply patch')]);
+    throw invalid(subject, 'PatchOptions', [
+      required('fieldManager', 'is required for apply patch'),
+    ]);
   }
   const decoded = decodeBody(target, parseApplied(request.body), options);
   if (objectAt(decoded.object, 'metadata').managedFields !== undefined) {
@@ -81,9 +96,17 @@ function applyNew(
       'resourceVersion is specified but the object does not exist',
     );
   }
-  const fields = fieldsOf(rootShape(target.kind), ownable(target.kind, applied, target.subresource));
+  const fields = fieldsOf(
+    rootShape(target.kind),
+    ownable(target.kind, applied, target.subresource),
+  );
   const entries = ownerEntries([ownerOf(api, target, fields, options)]);
-  return insertObject(api, target, withAt(applied, ['metadata', 'managedFields'], entries), options);
+  return insertObject(
+    api,
+    target,
+    withAt(applied, ['metadata', 'managedFields'], entries),
+    options,
+  );
 }
 
 type Onto = { readonly applied: JsonObject; readonly stored: JsonObject };
@@ -159,7 +182,10 @@ function usingText(owner: Owner): string {
 }
 
 function disputeText({ owner, fields }: Dispute): string {
-  const listed = [...fields].sort().map((path) => `- ${readablePath(path)}`).join('\n');
+  const listed = [...fields]
+    .sort()
+    .map((path) => `- ${readablePath(path)}`)
+    .join('\n');
   const word = fields.size === 1 ? 'conflict' : 'conflicts';
   return `${word} with "${owner.name}"${usingText(owner)}:\n${listed}`;
 }

@@ -1,5 +1,5 @@
-// Who asks: bearer tokens and the users behind them. No RBAC: who has a token may do everything
-// (a named deviation); what the mesh relies on is that the *server* stamps who asked, from which pod.
+// Who asks: bearer tokens and the users behind them. No RBAC: who has a token may do everything (a
+// named deviation); what the mesh relies on is that the *server* stamps who asked, from which pod.
 import type { IncomingMessage } from 'node:http';
 import type { User } from './kinds.ts';
 
@@ -19,7 +19,9 @@ export const adminUser: User = {
   extra: {},
 };
 
-/** The user that a pod's token stands for, with the claims that a real API server stamps (1.30+). */
+/**
+ * The user that a pod's token stands for, with the claims that a real API server stamps (1.30+).
+ */
 export function serviceAccountUser(binding: TokenBinding, credentialId: string): User {
   return {
     username: `system:serviceaccount:${binding.namespace}:${binding.serviceAccount}`,

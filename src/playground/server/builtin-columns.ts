@@ -44,7 +44,9 @@ function servicePorts(object: JsonObject): string {
 
 function selectorText(...path: readonly string[]): Cell {
   return (object) => {
-    const pairs = Object.entries(objectAt(object, ...path)).map(([key, value]) => `${key}=${String(value)}`);
+    const pairs = Object.entries(objectAt(object, ...path)).map(
+      ([key, value]) => `${key}=${String(value)}`,
+    );
     return pairs.length === 0 ? none : pairs.join(',');
   };
 }
@@ -107,7 +109,9 @@ function conditionStatus(object: JsonObject, type: string): string {
 }
 
 function internalAddress(object: JsonObject): string {
-  const found = listAt(object, 'status', 'addresses').find((one) => textAt(one, 'type') === 'InternalIP');
+  const found = listAt(object, 'status', 'addresses').find(
+    (one) => textAt(one, 'type') === 'InternalIP',
+  );
   return textAt(found, 'address') ?? none;
 }
 
@@ -123,7 +127,9 @@ function lastSeen(object: JsonObject, nowMs: number): string {
 }
 
 function images(object: JsonObject): Json[] {
-  return listAt(object, 'spec', 'template', 'spec', 'containers').map((one) => textAt(one, 'image') ?? '');
+  return listAt(object, 'spec', 'template', 'spec', 'containers').map(
+    (one) => textAt(one, 'image') ?? '',
+  );
 }
 
 const workloadColumns: readonly Column[] = [
@@ -137,66 +143,95 @@ const workloadColumns: readonly Column[] = [
 
 /** By collection; a kind that is not here shows its name and age. */
 export const builtInColumns: ReadonlyMap<string, readonly Column[]> = new Map([
-  ['/namespaces', [
-    column('Status', (object) =>
-      textAt(object, 'metadata', 'deletionTimestamp') === undefined ? 'Active' : 'Terminating'),
-    ageColumn,
-  ]],
-  ['/services', [
-    column('Type', textCell('spec', 'type')),
-    column('Cluster-IP', orNone('spec', 'clusterIP')),
-    column('External-IP', externalAddress),
-    column('Port(s)', servicePorts),
-    ageColumn,
-    wide('Selector', selectorText('spec', 'selector')),
-  ]],
-  ['/pods', [
-    column('Ready', readyContainers),
-    column('Status', podStatus),
-    column('Restarts', restarts),
-    ageColumn,
-    wide('IP', orNone('status', 'podIP')),
-    wide('Node', orNone('spec', 'nodeName')),
-    wide('Nominated Node', orNone('status', 'nominatedNodeName')),
-    wide('Readiness Gates', () => none),
-  ]],
-  ['/nodes', [
-    column('Status', nodeStatus),
-    column('Roles', () => none),
-    ageColumn,
-    column('Version', textCell('status', 'nodeInfo', 'kubeletVersion')),
-    wide('Internal-IP', internalAddress),
-  ]],
-  ['/serviceaccounts', [column('Secrets', (object) => listAt(object, 'secrets').length, 'integer'), ageColumn]],
+  [
+    '/namespaces',
+    [
+      column('Status', (object) =>
+        textAt(object, 'metadata', 'deletionTimestamp') === undefined ? 'Active' : 'Terminating',
+      ),
+      ageColumn,
+    ],
+  ],
+  [
+    '/services',
+    [
+      column('Type', textCell('spec', 'type')),
+      column('Cluster-IP', orNone('spec', 'clusterIP')),
+      column('External-IP', externalAddress),
+      column('Port(s)', servicePorts),
+      ageColumn,
+      wide('Selector', selectorText('spec', 'selector')),
+    ],
+  ],
+  [
+    '/pods',
+    [
+      column('Ready', readyContainers),
+      column('Status', podStatus),
+      column('Restarts', restarts),
+      ageColumn,
+      wide('IP', orNone('status', 'podIP')),
+      wide('Node', orNone('spec', 'nodeName')),
+      wide('Nominated Node', orNone('status', 'nominatedNodeName')),
+      wide('Readiness Gates', () => none),
+    ],
+  ],
+  [
+    '/nodes',
+    [
+      column('Status', nodeStatus),
+      column('Roles', () => none),
+      ageColumn,
+      column('Version', textCell('status', 'nodeInfo', 'kubeletVersion')),
+      wide('Internal-IP', internalAddress),
+    ],
+  ],
+  [
+    '/serviceaccounts',
+    [column('Secrets', (object) => listAt(object, 'secrets').length, 'integer'), ageColumn],
+  ],
   ['/configmaps', [column('Data', keysCount('data'), 'integer'), ageColumn]],
-  ['/secrets', [column('Type', textCell('type')), column('Data', keysCount('data'), 'integer'), ageColumn]],
+  [
+    '/secrets',
+    [column('Type', textCell('type')), column('Data', keysCount('data'), 'integer'), ageColumn],
+  ],
   ['/events', eventColumns()],
   ['events.k8s.io/events', eventColumns()],
   ['apps/deployments', workloadColumns],
-  ['apps/replicasets', [
-    column('Desired', count('spec', 'replicas'), 'integer'),
-    column('Current', count('status', 'replicas'), 'integer'),
-    column('Ready', count('status', 'readyReplicas'), 'integer'),
-    ageColumn,
-  ]],
+  [
+    'apps/replicasets',
+    [
+      column('Desired', count('spec', 'replicas'), 'integer'),
+      column('Current', count('status', 'replicas'), 'integer'),
+      column('Ready', count('status', 'readyReplicas'), 'integer'),
+      ageColumn,
+    ],
+  ],
   ['apps/statefulsets', [column('Ready', readyOf), ageColumn]],
-  ['discovery.k8s.io/endpointslices', [
-    column('AddressType', textCell('addressType')),
-    column('Ports', slicePorts),
-    column('Endpoints', sliceAddresses),
-    ageColumn,
-  ]],
+  [
+    'discovery.k8s.io/endpointslices',
+    [
+      column('AddressType', textCell('addressType')),
+      column('Ports', slicePorts),
+      column('Endpoints', sliceAddresses),
+      ageColumn,
+    ],
+  ],
   ['coordination.k8s.io/leases', [column('Holder', textCell('spec', 'holderIdentity')), ageColumn]],
-  ['certificates.k8s.io/certificatesigningrequests', [
-    ageColumn,
-    column('SignerName', textCell('spec', 'signerName')),
-    column('Requestor', textCell('spec', 'username')),
-    column('RequestedDuration', () => none),
-    column('Condition', requestCondition),
-  ]],
-  ['apiextensions.k8s.io/customresourcedefinitions', [
-    column('Created At', textCell('metadata', 'creationTimestamp'), 'date'),
-  ]],
+  [
+    'certificates.k8s.io/certificatesigningrequests',
+    [
+      ageColumn,
+      column('SignerName', textCell('spec', 'signerName')),
+      column('Requestor', textCell('spec', 'username')),
+      column('RequestedDuration', () => none),
+      column('Condition', requestCondition),
+    ],
+  ],
+  [
+    'apiextensions.k8s.io/customresourcedefinitions',
+    [column('Created At', textCell('metadata', 'creationTimestamp'), 'date')],
+  ],
 ]);
 
 function eventColumns(): readonly Column[] {

@@ -1,11 +1,16 @@
-// Key and certificate of the embedded server, made when it starts: a root of its own and one leaf for
-// the addresses and names that clients use. kubectl sends no token over plain HTTP, hence TLS at all.
+// Key and certificate of the embedded server, made when it starts: a root of its own and one leaf
+// for the addresses and names that clients use. kubectl sends no token over plain HTTP, hence TLS
+// at all.
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { createCertificate, pemOf, type SubjectAltName } from '../../identity/control.ts';
 import type { Runtime } from '../../lib/clock.ts';
 
 /** Key and certificate of the server, and what clients verify it by; all PEM. */
-export type ServerCertificate = { readonly key: string; readonly cert: string; readonly ca: string };
+export type ServerCertificate = {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+};
 
 const hourMs = 3_600_000;
 const lifetimeMs = 7 * 24 * hourMs;

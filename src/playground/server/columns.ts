@@ -1,4 +1,5 @@
 // Printer columns of custom kinds, from `additionalPrinterColumns`.
+// Ages are worded as kubectl words them (apimachinery, duration.HumanDuration).
 import { textAt, numberAt, type Json } from './json.ts';
 import type { Column } from './kinds.ts';
 import { pathReader } from './json-path.ts';
@@ -49,7 +50,8 @@ function cellText(value: Json): string {
 export const ageColumn: Column = {
   name: 'Age',
   type: 'date',
-  description: 'CreationTimestamp is a timestamp representing the server time when this object was created.',
+  description:
+    'CreationTimestamp is a timestamp representing the server time when this object was created.',
   format: '',
   priority: 0,
   cell: (object, nowMs) => ageText(textAt(object, 'metadata', 'creationTimestamp'), nowMs),

@@ -1,4 +1,5 @@
 // What the parts of one API server share, and what one request carries through them.
+// One context per server: nothing here is global.
 import type { Runtime } from '../../lib/clock.ts';
 import type { KindRules, Registry, User } from './kinds.ts';
 import type { Storage } from './storage.ts';
@@ -30,8 +31,13 @@ export function uuid(random: () => number): string {
   hex[12] = '4';
   hex[16] = (8 + Math.floor(random() * 4)).toString(16);
   const text = hex.join('');
-  return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)]
-    .join('-');
+  return [
+    text.slice(0, 8),
+    text.slice(8, 12),
+    text.slice(12, 16),
+    text.slice(16, 20),
+    text.slice(20),
+  ].join('-');
 }
 
 const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789';

@@ -1,9 +1,25 @@
 // CustomResourceDefinitions: a definition that is accepted is Established at once and its versions
 // are served from the same moment; one that goes takes its objects with it. Conversion None only.
 import { readSchema } from '../../api/index.ts';
-import { byPreference, collectionOf, type Column, type KindRules, type Registry, type ResourceKind } from './kinds.ts';
+import {
+  byPreference,
+  collectionOf,
+  type Column,
+  type KindRules,
+  type Registry,
+  type ResourceKind,
+} from './kinds.ts';
 import { timestamp } from './context.ts';
-import { at, isObject, listAt, nameOf, objectAt, textAt, type Json, type JsonObject } from './json.ts';
+import {
+  at,
+  isObject,
+  listAt,
+  nameOf,
+  objectAt,
+  textAt,
+  type Json,
+  type JsonObject,
+} from './json.ts';
 import { invalidValue, labelFault, required } from './metadata.ts';
 import { customColumns } from './columns.ts';
 import type { Cause } from './status.ts';
@@ -19,8 +35,20 @@ function textsAt(root: Json | undefined, ...path: readonly string[]): readonly s
 function acceptedConditions(nowMs: number): Json[] {
   const lastTransitionTime = timestamp(nowMs);
   return [
-    { type: 'NamesAccepted', status: 'True', lastTransitionTime, reason: 'NoConflicts', message: 'no conflicts found' },
-    { type: 'Established', status: 'True', lastTransitionTime, reason: 'InitialNamesAccepted', message: 'the initial names have been accepted' },
+    {
+      type: 'NamesAccepted',
+      status: 'True',
+      lastTransitionTime,
+      reason: 'NoConflicts',
+      message: 'no conflicts found',
+    },
+    {
+      type: 'Established',
+      status: 'True',
+      lastTransitionTime,
+      reason: 'InitialNamesAccepted',
+      message: 'the initial names have been accepted',
+    },
   ];
 }
 
@@ -65,7 +93,9 @@ function definitionCauses(object: JsonObject): readonly Cause[] {
   const causes: Cause[] = [];
   const due = `${plural}.${group}`;
   if (nameOf(object) !== due) {
-    causes.push(invalidValue('metadata.name', nameOf(object), `must be spec.names.plural+"."+spec.group`));
+    causes.push(
+      invalidValue('metadata.name', nameOf(object), `must be spec.names.plural+"."+spec.group`),
+    );
   }
   if (group === '') causes.push(required('spec.group'));
   if (plural === '') causes.push(required('spec.names.plural'));
@@ -75,7 +105,9 @@ function definitionCauses(object: JsonObject): readonly Cause[] {
   const versions = listAt(spec, 'versions');
   causes.push(...versions.flatMap(versionCauses));
   if (versions.filter((version) => at(version, 'storage') === true).length !== 1) {
-    causes.push(invalidValue('spec.versions', '…', 'must have exactly one version marked as storage version'));
+    causes.push(
+      invalidValue('spec.versions', '…', 'must have exactly one version marked as storage version'),
+    );
   }
   return causes;
 }
@@ -123,7 +155,11 @@ function kindsOf(definition: JsonObject): readonly ResourceKind[] {
 }
 
 /** Keeps the registry in step with the definitions in the store. */
-export function followDefinitions(storage: Storage, registry: Registry, onGone: (collection: string) => void): () => void {
+export function followDefinitions(
+  storage: Storage,
+  registry: Registry,
+  onGone: (collection: string) => void,
+): () => void {
   return storage.subscribe((change) => {
     if (change.collection !== collection) return;
     const spec = objectAt(change.object, 'spec');
@@ -140,4 +176,3 @@ export function followDefinitions(storage: Storage, registry: Registry, onGone: 
     onGone(custom);
   });
 }
-

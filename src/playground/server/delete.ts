@@ -2,7 +2,17 @@
 // is owned by what went. In a real cluster the last two are controllers' work; here the server does
 // it at once (a named deviation), because there is no controller manager.
 import { timestamp, type ApiContext, type WriteOptions } from './context.ts';
-import { isObject, listAt, nameOf, namespaceOf, numberAt, textAt, withAt, type Json, type JsonObject } from './json.ts';
+import {
+  isObject,
+  listAt,
+  nameOf,
+  namespaceOf,
+  numberAt,
+  textAt,
+  withAt,
+  type Json,
+  type JsonObject,
+} from './json.ts';
 import { collectionOf, subjectOf, type ResourceKind } from './kinds.ts';
 import { badRequest, conflict, deletedStatus } from './status.ts';
 import { existing, type Target } from './write.ts';
@@ -24,7 +34,8 @@ function parseOptions(body: Json | undefined, query: URLSearchParams): DeleteOpt
   return {
     uid: textAt(body, 'preconditions', 'uid'),
     resourceVersion: textAt(body, 'preconditions', 'resourceVersion'),
-    graceSeconds: numberAt(body, 'gracePeriodSeconds') ?? (grace === null ? undefined : Number(grace)),
+    graceSeconds:
+      numberAt(body, 'gracePeriodSeconds') ?? (grace === null ? undefined : Number(grace)),
     isOrphaning: policy === 'Orphan',
   };
 }
@@ -130,7 +141,12 @@ function removeOwned(api: ApiContext, ownerUid: string, namespace: string): void
       const isOwned = owners.some((owner) => textAt(owner, 'uid') === ownerUid);
       if (!isOwned || (namespace !== '' && namespaceOf(object) !== namespace)) continue;
       if (owners.length > 1) continue;
-      const target = { kind, namespace: namespaceOf(object), name: nameOf(object), subresource: '' };
+      const target = {
+        kind,
+        namespace: namespaceOf(object),
+        name: nameOf(object),
+        subresource: '',
+      };
       deleteOwned(api, target, object);
     }
   }
@@ -139,7 +155,10 @@ function removeOwned(api: ApiContext, ownerUid: string, namespace: string): void
 /** As the garbage collector: an ordinary deletion, so that pods get their grace period. */
 function deleteOwned(api: ApiContext, target: Target, object: JsonObject): void {
   const none: DeleteOptions = {
-    uid: undefined, resourceVersion: undefined, graceSeconds: undefined, isOrphaning: false,
+    uid: undefined,
+    resourceVersion: undefined,
+    graceSeconds: undefined,
+    isOrphaning: false,
   };
   const grace = graceOf(target.kind, object, none);
   if (grace > 0 || listAt(object, 'metadata', 'finalizers').length > 0) {

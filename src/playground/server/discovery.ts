@@ -47,7 +47,16 @@ export function oneGroup(registry: Registry, group: string): JsonObject | undefi
   return { kind: 'APIGroup', apiVersion: 'v1', ...groupDocument(group, versions) };
 }
 
-const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+const objectVerbs = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'update',
+  'watch',
+];
 
 function resourceEntries(kind: ResourceKind): readonly JsonObject[] {
   const isReview = kind.kind.endsWith('Review');
@@ -79,5 +88,10 @@ export function resourceList(
   const first = kinds[0];
   if (first === undefined) return undefined;
   const resources: Json[] = kinds.flatMap(resourceEntries);
-  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: apiVersionOf(first), resources };
+  return {
+    kind: 'APIResourceList',
+    apiVersion: 'v1',
+    groupVersion: apiVersionOf(first),
+    resources,
+  };
 }

@@ -1,5 +1,5 @@
-// Events have two spellings of the same fields: core/v1 and events.k8s.io/v1. They are stored in the
-// first; whoever writes or reads in the second gets it converted.
+// Events have two spellings of the same fields: core/v1 and events.k8s.io/v1. They are stored in
+// the first; whoever writes or reads in the second gets it converted.
 import { objectAt, textAt, type JsonObject } from './json.ts';
 
 const renamed: readonly (readonly [core: string, other: string])[] = [

@@ -1,5 +1,6 @@
-// Injected faults, for tests of clients: a slow, refusing, resetting or lying API server. A fault is
-// taken for the requests that its predicate matches, until its count is used up or it is removed.
+// Injected faults, for tests of clients: a slow, refusing, resetting or lying API server. A fault
+// is taken for the requests that its predicate matches, until its count is used up or it is
+// removed.
 export type FaultRequest = {
   readonly method: string;
   readonly path: string;

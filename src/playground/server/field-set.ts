@@ -4,7 +4,13 @@
 // See kubernetes-sigs/structured-merge-diff, fieldpath.
 import { at, isObject, type Json, type JsonObject } from './json.ts';
 import {
-  declaredField, fieldShape, isAtomicMap, itemKey, itemShape, listForm, type Shape,
+  declaredField,
+  fieldShape,
+  isAtomicMap,
+  itemKey,
+  itemShape,
+  listForm,
+  type Shape,
 } from './shape.ts';
 
 export type FieldSet = ReadonlySet<string>;
@@ -17,10 +23,6 @@ export function joinPath(parent: string, step: string): string {
 
 export function stepsOf(path: string): readonly string[] {
   return path.split(separator);
-}
-
-export function isInside(path: string, container: string): boolean {
-  return path.startsWith(container + separator);
 }
 
 export function union(sets: readonly FieldSet[]): Set<string> {
@@ -40,9 +42,7 @@ export function intersection(left: FieldSet, right: FieldSet): Set<string> {
 /** The step that names an item of a list that is a set or a map. */
 export function itemStep(shape: Shape, item: Json): string {
   const form = listForm(shape);
-  return form.kind === 'map'
-    ? `k:${itemKey(shape, form.keys, item)}`
-    : `v:${JSON.stringify(item)}`;
+  return form.kind === 'map' ? `k:${itemKey(shape, form.keys, item)}` : `v:${JSON.stringify(item)}`;
 }
 
 /** Every field that `value` sets, seen through its schema. */
@@ -85,10 +85,14 @@ function collectFields(shape: Shape, value: JsonObject, path: string, found: Set
 export function changedFields(shape: Shape, value: Json, other: Json | undefined): Set<string> {
   const mine = valuesOf(shape, value);
   const theirs = other === undefined ? new Map<string, string>() : valuesOf(shape, other);
-  return new Set([...mine].filter(([path, text]) => theirs.get(path) !== text).map(([path]) => path));
+  return new Set(
+    [...mine].filter(([path, text]) => theirs.get(path) !== text).map(([path]) => path),
+  );
 }
 
-/** Path → canonical text of a leaf; containers that belong to the set are told by presence alone. */
+/**
+ * Path → canonical text of a leaf; containers that belong to the set are told by presence alone.
+ */
 function valuesOf(shape: Shape, value: Json): Map<string, string> {
   const values = new Map<string, string>();
   for (const path of fieldsOf(shape, value)) {

@@ -4,8 +4,15 @@ import { at, isObject, type Json } from './json.ts';
 
 type Step = (values: readonly Json[]) => readonly Json[];
 
-const stepShape =
-  /^(?:\.([A-Za-z0-9_$/-]+(?:\\\.[A-Za-z0-9_/-]+)*)|\[\*\]|\[(\d+)\]|\['([^']*)'\]|\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\])/;
+const stepShape = new RegExp(
+  [
+    String.raw`^(?:\.([A-Za-z0-9_$/-]+(?:\\\.[A-Za-z0-9_/-]+)*)`,
+    String.raw`\[\*\]`,
+    String.raw`\[(\d+)\]`,
+    String.raw`\['([^']*)'\]`,
+    String.raw`\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\])`,
+  ].join('|'),
+);
 
 /** Lists among the values stay lists: flatMap would spread them. */
 function present(values: readonly (Json | undefined)[]): readonly Json[] {
@@ -17,7 +24,9 @@ function field(name: string): Step {
 }
 
 const each: Step = (values) =>
-  values.flatMap((value) => (Array.isArray(value) ? value : isObject(value) ? Object.values(value) : []));
+  values.flatMap((value) =>
+    Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [],
+  );
 
 function element(index: number): Step {
   return (values) =>
@@ -40,7 +49,10 @@ function stepOf(parts: RegExpExecArray): Step {
 /** Compiles a path; the reader returns every value that it selects. */
 export function pathReader(path: string): (root: Json) => readonly Json[] {
   const steps: Step[] = [];
-  let rest = path.trim().replace(/^\{|\}$/g, '').replace(/^\$/, '');
+  let rest = path
+    .trim()
+    .replace(/^\{|\}$/g, '')
+    .replace(/^\$/, '');
   while (rest !== '') {
     const parts = stepShape.exec(rest);
     if (parts === null) return () => [];

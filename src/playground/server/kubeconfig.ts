@@ -23,7 +23,10 @@ export function kubeconfigText(facts: KubeconfigFacts): string {
     clusters: [{ name: 'playground', cluster }],
     users: [{ name: 'playground', user: { token: facts.token } }],
     contexts: [
-      { name: 'playground', context: { cluster: 'playground', user: 'playground', namespace: 'default' } },
+      {
+        name: 'playground',
+        context: { cluster: 'playground', user: 'playground', namespace: 'default' },
+      },
     ],
     'current-context': 'playground',
   };

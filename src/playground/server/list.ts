@@ -1,6 +1,6 @@
-// Lists: selectors, pages, and the state that a page token or `resourceVersionMatch=Exact` asks for.
-// A page token names the revision of its first page, so that all pages show one instant; when the
-// history no longer reaches back to it, the answer is 410 and the client starts again.
+// Lists: selectors, pages, and the state that a page token or `resourceVersionMatch=Exact` asks
+// for. A page token names the revision of its first page, so that all pages show one instant; when
+// the history no longer reaches back to it, the answer is 410 and the client starts again.
 import type { ApiContext } from './context.ts';
 import { namespaceOf, nameOf, type JsonObject } from './json.ts';
 import { collectionOf, type ResourceKind } from './kinds.ts';
@@ -35,7 +35,9 @@ export function wantedRevision(query: URLSearchParams): number {
   const text = query.get('resourceVersion') ?? '';
   if (text === '') return 0;
   if (!/^\d{1,16}$/.test(text)) {
-    throw badRequest(`Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`);
+    throw badRequest(
+      `Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`,
+    );
   }
   return Number(text);
 }
@@ -93,7 +95,8 @@ export function listPage(api: ApiContext, scope: Scope, query: URLSearchParams):
   const matches = scopePredicate(scope, query);
   const after = token?.after ?? '';
   const matching = state.filter(
-    (object) => (after === '' || placeOf(namespaceOf(object), nameOf(object)) > after) && matches(object),
+    (object) =>
+      (after === '' || placeOf(namespaceOf(object), nameOf(object)) > after) && matches(object),
   );
   const limit = pageLimit(query);
   const items = matching.slice(0, limit);

@@ -1,5 +1,5 @@
-// Names, labels and annotations: what metadata every object may have, whatever its kind. Grammar and
-// texts are those of k8s.io/apimachinery/pkg/util/validation.
+// Names, labels and annotations: what metadata every object may have, whatever its kind. Grammar
+// and texts are those of k8s.io/apimachinery/pkg/util/validation.
 import { listAt, objectAt, textAt, isObject, type JsonObject } from './json.ts';
 import type { ResourceKind } from './kinds.ts';
 import type { Cause } from './status.ts';
@@ -14,7 +14,8 @@ const qualifiedName = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
 const annotationBytesMax = 256 * 1024;
 
 const labelText =
-  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must " +
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and " +
+  'must ' +
   "start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for " +
   "validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const dns1035Text =
@@ -30,7 +31,8 @@ const labelValueText =
   "and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or " +
   "'12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const qualifiedText =
-  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with " +
+  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end " +
+  'with ' +
   "an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for " +
   "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
@@ -122,7 +124,9 @@ export function metadataCauses(kind: ResourceKind, object: JsonObject): readonly
   for (const [index, owner] of listAt(metadata, 'ownerReferences').entries()) {
     for (const field of ['apiVersion', 'kind', 'name', 'uid']) {
       if (isObject(owner) && (textAt(owner, field) ?? '') !== '') continue;
-      causes.push(invalidValue(`metadata.ownerReferences[${index}].${field}`, '', 'must not be empty'));
+      causes.push(
+        invalidValue(`metadata.ownerReferences[${index}].${field}`, '', 'must not be empty'),
+      );
     }
   }
   return causes;

@@ -16,7 +16,9 @@ export function openapiIndex(registry: Registry): JsonObject {
   for (const [group, versions] of registry.groups()) {
     for (const version of versions) {
       const path = documentPath(group, version);
-      const names = registry.ofGroupVersion(group, version).map((kind) => JSON.stringify(rootShape(kind)));
+      const names = registry
+        .ofGroupVersion(group, version)
+        .map((kind) => JSON.stringify(rootShape(kind)));
       const hash = contentHash(names.join(' '));
       paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` };
     }
@@ -28,7 +30,9 @@ export function openapiIndex(registry: Registry): JsonObject {
 export function openapiDocument(registry: Registry, path: string): JsonObject | undefined {
   const [root, first = '', second = ''] = path.split('/');
   const isCore = root === 'api';
-  const kinds = isCore ? registry.ofGroupVersion('', first) : registry.ofGroupVersion(first, second);
+  const kinds = isCore
+    ? registry.ofGroupVersion('', first)
+    : registry.ofGroupVersion(first, second);
   if (kinds.length === 0) return undefined;
   const schemas: JsonObject = {};
   const paths: JsonObject = {};
@@ -78,7 +82,11 @@ function operation(kind: ResourceKind, action: string, isWrite: boolean): JsonOb
 }
 
 /** What a PATCH may be. No strategic merge here: kubectl then takes the Go types that it knows. */
-const patchTypes = ['application/apply-patch+yaml', 'application/json-patch+json', 'application/merge-patch+json'];
+const patchTypes = [
+  'application/apply-patch+yaml',
+  'application/json-patch+json',
+  'application/merge-patch+json',
+];
 
 function patchOperation(kind: ResourceKind): JsonObject {
   const content = Object.fromEntries(

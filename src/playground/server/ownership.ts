@@ -1,9 +1,15 @@
-// Who owns which field (`metadata.managedFields`), for all writes that are not server-side apply: the
-// writer takes what it changed, the others lose it. The model is that of structured-merge-diff,
+// Who owns which field (`metadata.managedFields`), for all writes that are not server-side apply:
+// the writer takes what it changed, the others lose it. The model is that of structured-merge-diff,
 // without conversion between versions: entries are read as if they were of the present one.
 import { timestamp, type ApiContext, type WriteOptions } from './context.ts';
 import {
-  changedFields, fieldsOf, fromFieldsV1, toFieldsV1, union, without, type FieldSet,
+  changedFields,
+  fieldsOf,
+  fromFieldsV1,
+  toFieldsV1,
+  union,
+  without,
+  type FieldSet,
 } from './field-set.ts';
 import { isObject, listAt, textAt, withAt, type Json, type JsonObject } from './json.ts';
 import { apiVersionOf, type ResourceKind } from './kinds.ts';
@@ -28,12 +34,22 @@ export type TrackedWrite = {
   readonly options: WriteOptions;
 };
 
-/** Owners of one object at most; beyond it the oldest writers are merged, as the real server does. */
+/**
+ * Owners of one object at most; beyond it the oldest writers are merged, as the real server does.
+ */
 const ownersMax = 20;
 
 const serverOwned: readonly string[] = [
-  'name', 'namespace', 'uid', 'creationTimestamp', 'resourceVersion', 'generation', 'selfLink',
-  'managedFields', 'deletionTimestamp', 'deletionGracePeriodSeconds',
+  'name',
+  'namespace',
+  'uid',
+  'creationTimestamp',
+  'resourceVersion',
+  'generation',
+  'selfLink',
+  'managedFields',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
 ];
 
 /** The part of an object that clients can own; what a write cannot change belongs to nobody. */
@@ -95,11 +111,18 @@ function merged(owners: readonly Owner[]): readonly Owner[] {
   const ancient = updaters.slice(0, surplus + 1);
   const first = ancient[0];
   if (first === undefined) return owners;
-  const together = { ...first, name: 'ancient-changes', fields: union(ancient.map((one) => one.fields)) };
+  const together = {
+    ...first,
+    name: 'ancient-changes',
+    fields: union(ancient.map((one) => one.fields)),
+  };
   return [together, ...owners.filter((owner) => !ancient.includes(owner))];
 }
 
-export function isSameOwner(owner: Owner, other: Omit<Owner, 'fields' | 'time' | 'apiVersion'>): boolean {
+export function isSameOwner(
+  owner: Owner,
+  other: Omit<Owner, 'fields' | 'time' | 'apiVersion'>,
+): boolean {
   return (
     owner.name === other.name &&
     owner.operation === other.operation &&

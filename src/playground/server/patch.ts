@@ -1,5 +1,14 @@
 // PATCH bodies that need no schema: RFC 7386 merge patch and RFC 6902 JSON patch. Pure.
-import { copyOf, isObject, parseJson, sameJson, textAt, type Json, type JsonObject } from './json.ts';
+// Strategic merge patch and server-side apply, which need one, are in files of their own.
+import {
+  copyOf,
+  isObject,
+  parseJson,
+  sameJson,
+  textAt,
+  type Json,
+  type JsonObject,
+} from './json.ts';
 import { badRequest, refusal } from './status.ts';
 
 /** Operations of one JSON patch; the real server's limit. */
@@ -26,7 +35,11 @@ function pointerSteps(pointer: string): readonly string[] {
 }
 
 function unapplicable(why: string): Error {
-  return refusal(422, 'Invalid', `the server rejected our request due to an error in our request: ${why}`);
+  return refusal(
+    422,
+    'Invalid',
+    `the server rejected our request due to an error in our request: ${why}`,
+  );
 }
 
 function listIndex(list: readonly Json[], step: string, isInsert: boolean): number {
@@ -109,7 +122,11 @@ function applyOperation(root: Json, operation: Json): Json {
 export function jsonPatch(target: Json, patch: Json): Json {
   if (!Array.isArray(patch)) throw badRequest('a JSON patch is a list of operations');
   if (patch.length > operationsMax) {
-    throw refusal(413, 'RequestEntityTooLarge', `more than ${operationsMax} operations in one patch`);
+    throw refusal(
+      413,
+      'RequestEntityTooLarge',
+      `more than ${operationsMax} operations in one patch`,
+    );
   }
   return patch.reduce<Json>(applyOperation, copyOf(target));
 }

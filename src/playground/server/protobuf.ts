@@ -1,7 +1,7 @@
-// Bodies in Kubernetes' protobuf envelope (`k8s\0` + runtime.Unknown), which kubectl's typed commands
-// send: `create namespace`, `create configmap`, `scale`, `auth can-i`. Only the kinds of the table are
-// read; field numbers are those of the kinds' generated.proto. Answers are always JSON, which these
-// commands accept.
+// Bodies in Kubernetes' protobuf envelope (`k8s\0` + runtime.Unknown), which kubectl's typed
+// commands send: `create namespace`, `create configmap`, `scale`, `auth can-i`. Only the kinds of
+// the table are read; field numbers are those of the kinds' generated.proto. Answers are always
+// JSON, which these commands accept.
 import { isObject, type Json, type JsonObject } from './json.ts';
 import { refusal } from './status.ts';
 
@@ -61,30 +61,51 @@ const reviewSpec = message({
 /** By kind, and by apiVersion where two kinds share a name. */
 const messages: ReadonlyMap<string, Message> = new Map([
   ['Namespace', message({ 1: ['metadata', objectMeta] })],
-  ['ServiceAccount', message({ 1: ['metadata', objectMeta], 4: ['automountServiceAccountToken', flag] })],
-  ['ConfigMap', message({
-    1: ['metadata', objectMeta],
-    2: ['data', { kind: 'map', of: 'text' }],
-    3: ['binaryData', { kind: 'map', of: 'base64' }],
-    4: ['immutable', flag],
-  })],
-  ['Secret', message({
-    1: ['metadata', objectMeta],
-    2: ['data', { kind: 'map', of: 'base64' }],
-    3: ['type', text],
-    4: ['stringData', { kind: 'map', of: 'text' }],
-    5: ['immutable', flag],
-  })],
-  ['Scale', message({ 1: ['metadata', objectMeta], 2: ['spec', inner(message({ 1: ['replicas', number] }))] })],
-  ['SelfSubjectAccessReview', message({ 1: ['metadata', objectMeta], 2: ['spec', inner(reviewSpec)] })],
+  [
+    'ServiceAccount',
+    message({ 1: ['metadata', objectMeta], 4: ['automountServiceAccountToken', flag] }),
+  ],
+  [
+    'ConfigMap',
+    message({
+      1: ['metadata', objectMeta],
+      2: ['data', { kind: 'map', of: 'text' }],
+      3: ['binaryData', { kind: 'map', of: 'base64' }],
+      4: ['immutable', flag],
+    }),
+  ],
+  [
+    'Secret',
+    message({
+      1: ['metadata', objectMeta],
+      2: ['data', { kind: 'map', of: 'base64' }],
+      3: ['type', text],
+      4: ['stringData', { kind: 'map', of: 'text' }],
+      5: ['immutable', flag],
+    }),
+  ],
+  [
+    'Scale',
+    message({
+      1: ['metadata', objectMeta],
+      2: ['spec', inner(message({ 1: ['replicas', number] }))],
+    }),
+  ],
+  [
+    'SelfSubjectAccessReview',
+    message({ 1: ['metadata', objectMeta], 2: ['spec', inner(reviewSpec)] }),
+  ],
   ['SelfSubjectReview', message({ 1: ['metadata', objectMeta] })],
-  ['DeleteOptions', message({
-    1: ['gracePeriodSeconds', number],
-    2: ['preconditions', inner(message({ 1: ['uid', text], 2: ['resourceVersion', text] }))],
-    3: ['orphanDependents', flag],
-    4: ['propagationPolicy', text],
-    5: ['dryRun', texts],
-  })],
+  [
+    'DeleteOptions',
+    message({
+      1: ['gracePeriodSeconds', number],
+      2: ['preconditions', inner(message({ 1: ['uid', text], 2: ['resourceVersion', text] }))],
+      3: ['orphanDependents', flag],
+      4: ['propagationPolicy', text],
+      5: ['dryRun', texts],
+    }),
+  ],
 ]);
 
 const envelopeMark = Buffer.from('k8s\u0000', 'latin1');
@@ -113,7 +134,11 @@ export function parseProtobuf(body: Buffer): JsonObject {
 }
 
 function unreadable(why: string): Error {
-  return refusal(415, 'UnsupportedMediaType', `protobuf body cannot be read: ${why} (hint: send JSON)`);
+  return refusal(
+    415,
+    'UnsupportedMediaType',
+    `protobuf body cannot be read: ${why} (hint: send JSON)`,
+  );
 }
 
 type Cursor = { readonly bytes: Buffer; offset: number };
@@ -179,7 +204,11 @@ function decoded(value: number | Buffer, form: FieldForm, depth: number): Json {
     case 'messages':
       return readMessage(value, form.fields, depth + 1);
     case 'map':
-      return readMessage(value, message({ 1: ['key', text], 2: ['value', { kind: form.of }] }), depth + 1);
+      return readMessage(
+        value,
+        message({ 1: ['key', text], 2: ['value', { kind: form.of }] }),
+        depth + 1,
+      );
     case 'text':
     case 'texts':
     case 'number':

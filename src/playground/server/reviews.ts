@@ -4,7 +4,10 @@ import { objectAt, type Json, type JsonObject } from './json.ts';
 import type { ResourceKind, User } from './kinds.ts';
 
 function userObject(user: User): JsonObject {
-  const extra = Object.entries(user.extra).map(([key, values]): [string, Json] => [key, [...values]]);
+  const extra = Object.entries(user.extra).map(([key, values]): [string, Json] => [
+    key,
+    [...values],
+  ]);
   const told: JsonObject = { username: user.username, groups: [...user.groups] };
   if (user.uid !== '') told.uid = user.uid;
   if (extra.length > 0) told.extra = Object.fromEntries(extra);

@@ -25,7 +25,11 @@ function rootOf(segments: readonly string[]): Root | undefined {
   return undefined;
 }
 
-function named(kind: ResourceKind | undefined, namespace: string | undefined, rest: readonly string[]) {
+function named(
+  kind: ResourceKind | undefined,
+  namespace: string | undefined,
+  rest: readonly string[],
+) {
   const [name, subresource = ''] = rest;
   if (kind === undefined || rest.length > 2) return undefined;
   if (subresource !== '' && !kind.subresources.includes(subresource)) return undefined;
@@ -36,7 +40,10 @@ function named(kind: ResourceKind | undefined, namespace: string | undefined, re
 export function resourcePath(registry: Registry, path: string): ResourcePath | undefined {
   let segments: readonly string[];
   try {
-    segments = path.split('/').filter((part) => part !== '').map(decodeURIComponent);
+    segments = path
+      .split('/')
+      .filter((part) => part !== '')
+      .map(decodeURIComponent);
   } catch {
     // Malformed percent-encoding names nothing.
     return undefined;

@@ -1,7 +1,17 @@
-// What the server decides or refuses for built-in kinds beyond their schema, kind by kind. Only what
-// the mesh, kubectl or the simulator meets; the rest of a kind's validation is left out.
+// What the server decides or refuses for built-in kinds beyond their schema, kind by kind. Only
+// what the mesh, kubectl or the simulator meets; the rest of a kind's validation is left out.
 import { isIPv4, isIPv6 } from 'node:net';
-import { nameOf, isObject, listAt, numberAt, objectAt, sameJson, textAt, type Json, type JsonObject } from './json.ts';
+import {
+  nameOf,
+  isObject,
+  listAt,
+  numberAt,
+  objectAt,
+  sameJson,
+  textAt,
+  type Json,
+  type JsonObject,
+} from './json.ts';
 import type { KindRules, WriteContext } from './kinds.ts';
 import { definitionRules } from './crds.ts';
 import { invalidValue, required } from './metadata.ts';
@@ -20,7 +30,10 @@ const namespaceRules: KindRules = {
 
 function labelOwnName(object: JsonObject): void {
   const metadata = objectAt(object, 'metadata');
-  metadata.labels = { ...objectAt(metadata, 'labels'), 'kubernetes.io/metadata.name': nameOf(object) };
+  metadata.labels = {
+    ...objectAt(metadata, 'labels'),
+    'kubernetes.io/metadata.name': nameOf(object),
+  };
 }
 
 const podDefaults: JsonObject = {
@@ -49,7 +62,8 @@ const podRules: KindRules = {
   prepareCreate: (object) => {
     const spec = objectAt(object, 'spec');
     object.spec = { ...podDefaults, ...spec };
-    const account = textAt(spec, 'serviceAccountName') ?? textAt(spec, 'serviceAccount') ?? 'default';
+    const account =
+      textAt(spec, 'serviceAccountName') ?? textAt(spec, 'serviceAccount') ?? 'default';
     Object.assign(object.spec, { serviceAccountName: account, serviceAccount: account });
     object.spec.securityContext ??= {};
     object.status = { phase: 'Pending', qosClass: 'BestEffort' };
@@ -63,7 +77,8 @@ const podRules: KindRules = {
         message:
           'Forbidden: pod updates may not change fields other than `spec.containers[*].image`,' +
           '`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only ' +
-          'additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be ' +
+          'additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to ' +
+          'be ' +
           'set to 1 if it was previously negative)',
         field: 'spec',
       });
@@ -129,7 +144,10 @@ function stampRequester(object: JsonObject, context: WriteContext): void {
   if (user.uid !== '') spec.uid = user.uid;
   else delete spec.uid;
   spec.groups = [...user.groups];
-  const extra = Object.entries(user.extra).map(([key, values]): [string, Json] => [key, [...values]]);
+  const extra = Object.entries(user.extra).map(([key, values]): [string, Json] => [
+    key,
+    [...values],
+  ]);
   if (extra.length > 0) spec.extra = Object.fromEntries(extra);
   else delete spec.extra;
   object.spec = spec;
@@ -140,16 +158,18 @@ function requestCauses(object: JsonObject): readonly Cause[] {
   const causes: Cause[] = [];
   const pem = Buffer.from(textAt(object, 'spec', 'request') ?? '', 'base64').toString('latin1');
   if (!pem.includes('-----BEGIN CERTIFICATE REQUEST-----')) {
-    causes.push(
-      invalidValue('spec.request', [], 'PEM block type must be CERTIFICATE REQUEST'),
-    );
+    causes.push(invalidValue('spec.request', [], 'PEM block type must be CERTIFICATE REQUEST'));
   }
   if (listAt(object, 'spec', 'usages').length === 0) causes.push(required('spec.usages'));
   const signer = textAt(object, 'spec', 'signerName') ?? '';
   if (signer === '') causes.push(required('spec.signerName'));
   else if (!signer.includes('/')) {
     causes.push(
-      invalidValue('spec.signerName', signer, 'must be a fully qualified domain and path of the form "example.com/signer-name"'),
+      invalidValue(
+        'spec.signerName',
+        signer,
+        'must be a fully qualified domain and path of the form "example.com/signer-name"',
+      ),
     );
   }
   return causes;
@@ -202,7 +222,11 @@ function selectorCauses(object: JsonObject, previous: JsonObject | undefined): r
   const isSelected = Object.entries(wanted).every(([key, value]) => labels[key] === value);
   if (isSelected) return [];
   return [
-    invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'),
+    invalidValue(
+      'spec.template.metadata.labels',
+      labels,
+      '`selector` does not match template `labels`',
+    ),
   ];
 }
 

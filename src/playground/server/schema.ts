@@ -2,12 +2,23 @@
 // are filled in, wrong values are told. Custom kinds go through `api`, by the same functions that
 // `weft lint` uses; built-in kinds, whose schemas here are partial, through the short walks below.
 import {
-  defaultStructural, pruneStructural, readSchema, validateStructural, type StructuralSchema,
+  defaultStructural,
+  pruneStructural,
+  readSchema,
+  validateStructural,
+  type StructuralSchema,
 } from '../../api/index.ts';
 import { copyOf, isObject, objectAt, type Json, type JsonObject } from './json.ts';
 import type { ResourceKind } from './kinds.ts';
 import { objectMeta } from './schemas/meta.ts';
-import { declaredField, fieldShape, isPreserving, itemShape, rootShape, type Shape } from './shape.ts';
+import {
+  declaredField,
+  fieldShape,
+  isPreserving,
+  itemShape,
+  rootShape,
+  type Shape,
+} from './shape.ts';
 import type { Cause } from './status.ts';
 
 export type Decoded = { readonly object: JsonObject; readonly unknown: readonly string[] };
@@ -86,7 +97,8 @@ function defaulted(shape: Shape, value: Json): Json {
   for (const key of Object.keys(objectAt(shape, 'properties'))) {
     const standard = declaredField(shape, key)?.default;
     const isMissing = filled[key] === undefined || filled[key] === null;
-    if (isMissing && standard !== undefined) filled[key] = defaulted(fieldShape(shape, key), standard);
+    if (isMissing && standard !== undefined)
+      filled[key] = defaulted(fieldShape(shape, key), standard);
   }
   return filled;
 }
@@ -97,7 +109,10 @@ export function schemaCauses(kind: ResourceKind, object: JsonObject): readonly C
   return structural === undefined ? [] : validateStructural(structural, object);
 }
 
-/** The first wrong type of a built-in object, as `path of type x`; the real server refuses to decode it. */
+/**
+ * The first wrong type of a built-in object, as `path of type x`; the real server refuses to decode
+ * it.
+ */
 export function typeFault(kind: ResourceKind, object: JsonObject): string | undefined {
   return kind.isCustom ? undefined : wrongType(rootShape(kind), object, '');
 }

@@ -1,6 +1,7 @@
 // Label and field selectors of a list or watch. Label selectors follow the grammar of
 // k8s.io/apimachinery/pkg/labels: `a=b`, `a!=b`, `a in (b,c)`, `a notin (b)`, `a`, `!a`. A field
-// selector knows only the fields that its kind declares; any other is refused, as the real server does.
+// selector knows only the fields that its kind declares; any other is refused, as the real server
+// does.
 import { at, nameOf, namespaceOf, textAt, type Json, type JsonObject } from './json.ts';
 import { badRequest } from './status.ts';
 
@@ -47,7 +48,11 @@ function parseLabelTerm(text: string): LabelTerm {
   }
   const asPresence = presenceTerm.exec(text);
   if (asPresence?.[2] !== undefined) {
-    return { key: asPresence[2], operator: asPresence[1] === '!' ? 'absent' : 'exists', values: [] };
+    return {
+      key: asPresence[2],
+      operator: asPresence[1] === '!' ? 'absent' : 'exists',
+      values: [],
+    };
   }
   throw badRequest(`unable to parse requirement: ${text}`);
 }
@@ -89,13 +94,16 @@ function fieldText(object: JsonObject, path: string): string {
   return value === undefined || value === null || typeof value === 'object' ? '' : String(value);
 }
 
-/** The predicate of `fieldSelector=`; `known` are the kind's own fields besides name and namespace. */
+/**
+ * The predicate of `fieldSelector=`; `known` are the kind's own fields besides name and namespace.
+ */
 export function fieldPredicate(text: string | null, known: readonly string[]): Predicate {
   if (text === null || text.trim() === '') return everything;
   const terms = text.split(',').map((term) => {
     const parts = /^\s*([^\s!=]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(term);
     const path = parts?.[1];
-    if (path === undefined) throw badRequest(`invalid selector: '${text}'; can't understand '${term}'`);
+    if (path === undefined)
+      throw badRequest(`invalid selector: '${text}'; can't understand '${term}'`);
     if (path !== 'metadata.name' && path !== 'metadata.namespace' && !known.includes(path)) {
       throw badRequest(`field label not supported: ${path}`);
     }

@@ -1,7 +1,16 @@
 // What the server decides for a Service: its cluster addresses, node ports and defaults, and which
 // specs it refuses. One IPv4 family, addresses from 10.96.0.0/16; nobody routes them here – a
 // playground client maps them to its own node's proxy.
-import { isObject, listAt, numberAt, objectAt, sameJson, textAt, type Json, type JsonObject } from './json.ts';
+import {
+  isObject,
+  listAt,
+  numberAt,
+  objectAt,
+  sameJson,
+  textAt,
+  type Json,
+  type JsonObject,
+} from './json.ts';
 import type { KindRules } from './kinds.ts';
 import { invalidValue, labelFault, required } from './metadata.ts';
 import type { Cause } from './status.ts';
@@ -16,7 +25,9 @@ function addressNumber(index: number): string {
 }
 
 function takenAddresses(storage: Storage): ReadonlySet<string> {
-  return new Set(storage.list(collection).map((object) => textAt(object, 'spec', 'clusterIP') ?? ''));
+  return new Set(
+    storage.list(collection).map((object) => textAt(object, 'spec', 'clusterIP') ?? ''),
+  );
 }
 
 /** The lowest free address; 10.96.0.1 and .10 are the API server's and the cluster DNS's. */
@@ -125,7 +136,8 @@ function serviceCauses(object: JsonObject, previous: JsonObject | undefined): re
   causes.push(...ports.flatMap((port, index) => portCauses(port, index, ports.length > 1)));
   causes.push(...duplicateCauses(ports));
   const was = objectAt(previous, 'spec');
-  const wasAddressed = previous !== undefined && was.type !== 'ExternalName' && type !== 'ExternalName';
+  const wasAddressed =
+    previous !== undefined && was.type !== 'ExternalName' && type !== 'ExternalName';
   if (wasAddressed && !sameJson(was.clusterIPs, spec.clusterIPs)) {
     causes.push(
       invalidValue('spec.clusterIPs[0]', listAt(spec, 'clusterIPs'), 'may not change once set'),

@@ -14,7 +14,11 @@ export function rootShape(kind: ResourceKind): JsonObject {
   if (known !== undefined) return known;
   const own = kind.schema ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
   const properties = { ...(isObject(own.properties) ? own.properties : {}), ...identification };
-  const root: JsonObject = { ...own, type: 'object', properties: { ...properties, metadata: objectMeta } };
+  const root: JsonObject = {
+    ...own,
+    type: 'object',
+    properties: { ...properties, metadata: objectMeta },
+  };
   roots.set(kind, root);
   return root;
 }
@@ -68,7 +72,10 @@ export function listForm(shape: Shape): ListForm {
   }
 }
 
-/** The keys of a list item as one canonical text, defaults filled in: `{"port":80,"protocol":"TCP"}`. */
+/**
+ * The keys of a list item as one canonical text, defaults filled in:
+ * `{"port":80,"protocol":"TCP"}`.
+ */
 export function itemKey(shape: Shape, keys: readonly string[], item: Json): string {
   const named: JsonObject = {};
   for (const key of [...keys].sort()) {

@@ -65,8 +65,8 @@ export function alreadyExists(subject: Subject): StatusFailure {
 }
 
 export function conflict(subject: Subject, why: string): StatusFailure {
-  const message =
-    `Operation cannot be fulfilled on ${qualified(subject)} "${subject.name}": ${why}`;
+  const what = `${qualified(subject)} "${subject.name}"`;
+  const message = `Operation cannot be fulfilled on ${what}: ${why}`;
   return about(subject, 409, 'Conflict', message);
 }
 
@@ -82,7 +82,11 @@ export function invalid(subject: Subject, kind: string, causes: readonly Cause[]
   const told = causes.map((cause) => `${cause.field}: ${cause.message}`);
   const listed = told.length === 1 ? (told[0] ?? '') : `[${told.join(', ')}]`;
   const qualifiedKind = subject.group === '' ? kind : `${kind}.${subject.group}`;
-  const status = statusObject(422, 'Invalid', `${qualifiedKind} "${subject.name}" is invalid: ${listed}`);
+  const status = statusObject(
+    422,
+    'Invalid',
+    `${qualifiedKind} "${subject.name}" is invalid: ${listed}`,
+  );
   const listedCauses: Json[] = causes.map((cause) => ({ ...cause }));
   status.details = { ...detailsOf(subject, kind), causes: listedCauses };
   return new StatusFailure(status, 422);
@@ -90,10 +94,6 @@ export function invalid(subject: Subject, kind: string, causes: readonly Cause[]
 
 export function expired(message: string): StatusFailure {
   return refusal(410, 'Expired', message);
-}
-
-export function gone(message: string): StatusFailure {
-  return refusal(410, 'Gone', message);
 }
 
 /** The answer to a delete that is done. */

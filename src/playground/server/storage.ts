@@ -1,6 +1,7 @@
-// The one place that objects live: a map per collection, one revision for all of them (as etcd has),
-// and a bounded history of changes from which watches resume and old states are reconstructed. It
-// knows no kind and judges nothing. Invariant: an object in the store is never changed, only replaced.
+// The one place that objects live: a map per collection, one revision for all of them (as etcd
+// has), and a bounded history of changes from which watches resume and old states are
+// reconstructed. It knows no kind and judges nothing. Invariant: an object in the store is never
+// changed, only replaced.
 import { copyOf, namespaceOf, nameOf, type JsonObject } from './json.ts';
 
 export type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED';

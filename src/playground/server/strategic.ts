@@ -1,6 +1,7 @@
-// Strategic merge patch, which kubectl edit, apply and set use for built-in kinds: a merge patch whose
-// lists merge by the key that the schema names, with the directives `$patch`, `$retainKeys`,
-// `$setElementOrder/…` and `$deleteFromPrimitiveList/…`. Pure; see strategic-merge-patch.md of Kubernetes.
+// Strategic merge patch, which kubectl edit, apply and set use for built-in kinds: a merge patch
+// whose lists merge by the key that the schema names, with the directives `$patch`, `$retainKeys`,
+// `$setElementOrder/…` and `$deleteFromPrimitiveList/…`. Pure; see strategic-merge-patch.md of
+// Kubernetes.
 import { at, isObject, sameJson, textAt, type Json, type JsonObject } from './json.ts';
 import { fieldShape, itemShape, type Shape } from './shape.ts';
 
@@ -76,7 +77,9 @@ function applyListDirectives(shape: Shape, merged: JsonObject, patch: JsonObject
   }
 }
 
-/** Items that the order names, in that order; the others keep their places after their predecessors. */
+/**
+ * Items that the order names, in that order; the others keep their places after their predecessors.
+ */
 function ordered(list: readonly Json[], order: readonly Json[], key: string | undefined): Json[] {
   const rankOf = (item: Json): number =>
     order.findIndex((named) =>

@@ -1,4 +1,5 @@
-// `Accept: …;as=Table`: rows with cells that the server worked out, which is what `kubectl get` shows.
+// `Accept: …;as=Table`: rows with cells that the server worked out, which is what `kubectl get`
+// shows.
 import { objectAt, type Json, type JsonObject } from './json.ts';
 import { ageColumn, nameColumn } from './columns.ts';
 import type { Column, ResourceKind } from './kinds.ts';
@@ -18,7 +19,11 @@ function columnsOf(kind: ResourceKind): readonly Column[] {
 
 function definitions(kind: ResourceKind): Json[] {
   return columnsOf(kind).map(({ name, type, format, description, priority }): JsonObject => ({
-    name, type, format, description, priority,
+    name,
+    type,
+    format,
+    description,
+    priority,
   }));
 }
 

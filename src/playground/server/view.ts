@@ -1,6 +1,7 @@
 // How a stored object looks to one request: in the version that was asked for, whole, as metadata
-// only, or as a row of a table. Serialised objects are remembered, since many watches send the same.
-import { isObject, objectAt, textAt, type Json, type JsonObject } from './json.ts';
+// only, or as a row of a table. Serialised objects are remembered, since many watches send the
+// same.
+import { objectAt, type JsonObject } from './json.ts';
 import { apiVersionOf, type ResourceKind } from './kinds.ts';
 import { eventAsCore, eventAsNew } from './events.ts';
 
@@ -53,19 +54,14 @@ export function asItem(kind: ResourceKind, stored: JsonObject): JsonObject {
 export function acceptedForms(accept: string): readonly { form: string; version: string }[] {
   return accept.split(',').map((part) => {
     const parameters = new Map(
-      part.split(';').slice(1).map((pair) => {
-        const [key = '', value = ''] = pair.trim().split('=');
-        return [key, value] as const;
-      }),
+      part
+        .split(';')
+        .slice(1)
+        .map((pair) => {
+          const [key = '', value = ''] = pair.trim().split('=');
+          return [key, value] as const;
+        }),
     );
     return { form: parameters.get('as') ?? '', version: parameters.get('v') ?? '' };
   });
-}
-
-/** Whether `value` is an object of this kind and version, as far as it says. */
-export function saysKind(value: Json, kind: ResourceKind): value is JsonObject {
-  if (!isObject(value)) return false;
-  const saidVersion = textAt(value, 'apiVersion') ?? '';
-  const saidKind = textAt(value, 'kind') ?? '';
-  return saidVersion === apiVersionOf(kind) && saidKind === kind.kind;
 }

@@ -1,7 +1,7 @@
 // Watches: a stream of JSON lines that resumes from a revision, or starts with the present state
 // (WatchList), is kept alive by bookmarks and ends at its timeout. An object that enters or leaves
-// the selection is told as ADDED or DELETED, whatever happened to it. A reader that does not keep up
-// is cut, because the alternative is to keep everything that it has not read.
+// the selection is told as ADDED or DELETED, whatever happened to it. A reader that does not keep
+// up is cut, because the alternative is to keep everything that it has not read.
 import type { ServerResponse } from 'node:http';
 import type { Timer } from '../../lib/clock.ts';
 import type { ApiContext } from './context.ts';
@@ -41,7 +41,9 @@ function checkParameters(query: URLSearchParams): void {
   throw invalid(subject, 'ListOptions', [
     {
       reason: 'FieldValueForbidden',
-      message: 'Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
+      message:
+        'Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is ' +
+        'provided',
       field: 'resourceVersionMatch',
     },
   ]);

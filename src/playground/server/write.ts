@@ -4,14 +4,38 @@
 import { nameSuffix, timestamp, uuid, type ApiContext, type WriteOptions } from './context.ts';
 import { eventAsCore } from './events.ts';
 import {
-  at, copyOf, isObject, listAt, nameOf, numberAt, objectAt, sameJson, textAt, withAt,
-  type Json, type JsonObject,
+  at,
+  copyOf,
+  isObject,
+  listAt,
+  nameOf,
+  numberAt,
+  objectAt,
+  sameJson,
+  textAt,
+  withAt,
+  type Json,
+  type JsonObject,
 } from './json.ts';
-import { apiVersionOf, collectionOf, subjectOf, type ResourceKind, type WriteContext } from './kinds.ts';
+import {
+  apiVersionOf,
+  collectionOf,
+  subjectOf,
+  type ResourceKind,
+  type WriteContext,
+} from './kinds.ts';
 import { invalidValue, metadataCauses } from './metadata.ts';
 import { decodeFields, schemaCauses, typeFault, withDefaults } from './schema.ts';
 import { trackUpdate } from './ownership.ts';
-import { alreadyExists, badRequest, conflict, invalid, modifiedMeanwhile, notFound, refusal } from './status.ts';
+import {
+  alreadyExists,
+  badRequest,
+  conflict,
+  invalid,
+  modifiedMeanwhile,
+  notFound,
+  refusal,
+} from './status.ts';
 
 export type Target = {
   readonly kind: ResourceKind;
@@ -74,7 +98,9 @@ export function decodeBody(target: Target, body: Json, options: WriteOptions): W
     throw undecodable(target, `strict decoding error: ${listed}`);
   }
   const warnings =
-    options.fieldValidation === 'Ignore' ? [] : decoded.unknown.map((path) => `unknown field "${path}"`);
+    options.fieldValidation === 'Ignore'
+      ? []
+      : decoded.unknown.map((path) => `unknown field "${path}"`);
   const isEvent = target.kind.kind === 'Event';
   const object = isEvent ? eventAsCore(decoded.object) : decoded.object;
   return { object, warnings };
@@ -157,9 +183,10 @@ export function insertObject(
   if (causes.length > 0) throw invalid(subjectOf(kind, nameOf(object)), kind.kind, causes);
   const stored = api.storage.get(collectionOf(kind), target.namespace, nameOf(object));
   if (stored !== undefined) throw alreadyExists(subjectOf(kind, nameOf(object)));
-  object = managed.length > 0
-    ? withAt(object, ['metadata', 'managedFields'], [...managed])
-    : trackUpdate({ api, kind, object, previous: undefined, subresource: '', options });
+  object =
+    managed.length > 0
+      ? withAt(object, ['metadata', 'managedFields'], [...managed])
+      : trackUpdate({ api, kind, object, previous: undefined, subresource: '', options });
   return options.isDryRun ? object : api.storage.put(collectionOf(kind), object);
 }
 
@@ -283,9 +310,10 @@ export function storeUpdate(
     object = withAt(object, ['metadata', 'generation'], generation);
   }
   const { subresource } = target;
-  object = update.managedFields === undefined
-    ? trackUpdate({ api, kind, object, previous: stored, subresource, options })
-    : withAt(object, ['metadata', 'managedFields'], [...update.managedFields]);
+  object =
+    update.managedFields === undefined
+      ? trackUpdate({ api, kind, object, previous: stored, subresource, options })
+      : withAt(object, ['metadata', 'managedFields'], [...update.managedFields]);
   if (options.isDryRun || sameButTimes(object, stored)) return options.isDryRun ? object : stored;
   if (isFinished(object)) return finish(api, target, object);
   return api.storage.put(collection, object);

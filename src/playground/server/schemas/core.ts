@@ -1,17 +1,39 @@
 // Schemas of core/v1 kinds other than pods.
+// Only the fields that exist in core/v1 are named; what is inside rare ones is taken as it is.
 import {
-  anything, atomic, bytes, conditions, described, flag, intOrText, listByKey, listOf, mapOf,
-  mapOfText, object, setOf, text, time, whole, withDefault,
+  anything,
+  atomic,
+  bytes,
+  conditions,
+  described,
+  flag,
+  intOrText,
+  listByKey,
+  listOf,
+  mapOf,
+  mapOfText,
+  object,
+  setOf,
+  text,
+  time,
+  whole,
+  withDefault,
 } from './words.ts';
 
-const servicePort = object({
-  name: described('Needed when the service has several ports.', text),
-  port: described('The port that the service is reached at.', whole),
-  protocol: withDefault(text, 'TCP'),
-  targetPort: described("Number or name of the pods' port; the same as port by default.", intOrText),
-  appProtocol: text,
-  nodePort: whole,
-}, ['port']);
+const servicePort = object(
+  {
+    name: described('Needed when the service has several ports.', text),
+    port: described('The port that the service is reached at.', whole),
+    protocol: withDefault(text, 'TCP'),
+    targetPort: described(
+      "Number or name of the pods' port; the same as port by default.",
+      intOrText,
+    ),
+    appProtocol: text,
+    nodePort: whole,
+  },
+  ['port'],
+);
 
 export const service = {
   spec: object({
@@ -139,4 +161,3 @@ export const newEvent = {
   deprecatedFirstTimestamp: { ...time, nullable: true },
   deprecatedLastTimestamp: { ...time, nullable: true },
 };
-

@@ -1,8 +1,25 @@
-// Schemas of the kinds outside core/v1: workloads, slices, leases, certificate requests, definitions
-// and reviews.
+// Schemas of the kinds outside core/v1: workloads, slices, leases, certificate requests,
+// definitions and reviews.
 import {
-  anything, anyValue, atomic, bytes, conditions, flag, intOrText, listOf, listOfText, long,
-  mapOf, mapOfText, object, setOf, text, time, whole, withDefault, type Fields,
+  anything,
+  anyValue,
+  atomic,
+  bytes,
+  conditions,
+  flag,
+  intOrText,
+  listOf,
+  listOfText,
+  long,
+  mapOf,
+  mapOfText,
+  object,
+  setOf,
+  text,
+  time,
+  whole,
+  withDefault,
+  type Fields,
 } from './words.ts';
 import { labelSelector, podTemplate } from './pod.ts';
 
@@ -25,37 +42,46 @@ const strategy = object({
 });
 
 export const deployment: Fields = {
-  spec: object({
-    replicas: whole,
-    selector: labelSelector,
-    template: podTemplate,
-    strategy,
-    minReadySeconds: whole,
-    revisionHistoryLimit: whole,
-    progressDeadlineSeconds: whole,
-    paused: flag,
-  }, ['selector', 'template']),
+  spec: object(
+    {
+      replicas: whole,
+      selector: labelSelector,
+      template: podTemplate,
+      strategy,
+      minReadySeconds: whole,
+      revisionHistoryLimit: whole,
+      progressDeadlineSeconds: whole,
+      paused: flag,
+    },
+    ['selector', 'template'],
+  ),
   status: object(workloadStatus),
 };
 
 export const replicaSet: Fields = {
-  spec: object({
-    replicas: whole,
-    selector: labelSelector,
-    template: podTemplate,
-    minReadySeconds: whole,
-  }, ['selector']),
+  spec: object(
+    {
+      replicas: whole,
+      selector: labelSelector,
+      template: podTemplate,
+      minReadySeconds: whole,
+    },
+    ['selector'],
+  ),
   status: object(workloadStatus),
 };
 
 export const daemonSet: Fields = {
-  spec: object({
-    selector: labelSelector,
-    template: podTemplate,
-    updateStrategy: strategy,
-    minReadySeconds: whole,
-    revisionHistoryLimit: whole,
-  }, ['selector', 'template']),
+  spec: object(
+    {
+      selector: labelSelector,
+      template: podTemplate,
+      updateStrategy: strategy,
+      minReadySeconds: whole,
+      revisionHistoryLimit: whole,
+    },
+    ['selector', 'template'],
+  ),
   status: object({
     ...workloadStatus,
     currentNumberScheduled: whole,
@@ -69,19 +95,22 @@ export const daemonSet: Fields = {
 };
 
 export const statefulSet: Fields = {
-  spec: object({
-    replicas: whole,
-    selector: labelSelector,
-    template: podTemplate,
-    serviceName: text,
-    updateStrategy: strategy,
-    podManagementPolicy: text,
-    volumeClaimTemplates: listOf(anything),
-    minReadySeconds: whole,
-    revisionHistoryLimit: whole,
-    persistentVolumeClaimRetentionPolicy: anything,
-    ordinals: anything,
-  }, ['selector', 'template']),
+  spec: object(
+    {
+      replicas: whole,
+      selector: labelSelector,
+      template: podTemplate,
+      serviceName: text,
+      updateStrategy: strategy,
+      podManagementPolicy: text,
+      volumeClaimTemplates: listOf(anything),
+      minReadySeconds: whole,
+      revisionHistoryLimit: whole,
+      persistentVolumeClaimRetentionPolicy: anything,
+      ordinals: anything,
+    },
+    ['selector', 'template'],
+  ),
   status: object({
     ...workloadStatus,
     currentReplicas: whole,
@@ -91,22 +120,33 @@ export const statefulSet: Fields = {
 };
 
 const sliceReference = atomic(
-  object({ apiVersion: text, kind: text, namespace: text, name: text, uid: text, resourceVersion: text, fieldPath: text }),
+  object({
+    apiVersion: text,
+    kind: text,
+    namespace: text,
+    name: text,
+    uid: text,
+    resourceVersion: text,
+    fieldPath: text,
+  }),
 );
 
 export const endpointSlice: Fields = {
   addressType: text,
   endpoints: listOf(
-    object({
-      addresses: setOf(text),
-      conditions: object({ ready: flag, serving: flag, terminating: flag }),
-      hostname: text,
-      nodeName: text,
-      zone: text,
-      targetRef: sliceReference,
-      deprecatedTopology: mapOfText,
-      hints: anything,
-    }, ['addresses']),
+    object(
+      {
+        addresses: setOf(text),
+        conditions: object({ ready: flag, serving: flag, terminating: flag }),
+        hostname: text,
+        nodeName: text,
+        zone: text,
+        targetRef: sliceReference,
+        deprecatedTopology: mapOfText,
+        hints: anything,
+      },
+      ['addresses'],
+    ),
   ),
   ports: listOf(object({ name: text, port: whole, protocol: text, appProtocol: text })),
 };
@@ -124,51 +164,70 @@ export const lease: Fields = {
 };
 
 export const certificateRequest: Fields = {
-  spec: object({
-    request: bytes,
-    signerName: text,
-    usages: listOfText,
-    expirationSeconds: whole,
-    username: text,
-    uid: text,
-    groups: listOfText,
-    extra: mapOf(listOfText),
-  }, ['request', 'signerName']),
+  spec: object(
+    {
+      request: bytes,
+      signerName: text,
+      usages: listOfText,
+      expirationSeconds: whole,
+      username: text,
+      uid: text,
+      groups: listOfText,
+      extra: mapOf(listOfText),
+    },
+    ['request', 'signerName'],
+  ),
   status: object({ certificate: bytes, conditions }),
 };
 
-const definitionVersion = object({
-  name: text,
-  served: flag,
-  storage: flag,
-  deprecated: flag,
-  deprecationWarning: text,
-  schema: object({ openAPIV3Schema: anything }),
-  subresources: object({ status: anything, scale: anything }),
-  additionalPrinterColumns: listOf(
-    object({ name: text, type: text, format: text, description: text, priority: whole, jsonPath: text }),
-  ),
-  selectableFields: listOf(object({ jsonPath: text })),
-}, ['name', 'served', 'storage']);
+const definitionVersion = object(
+  {
+    name: text,
+    served: flag,
+    storage: flag,
+    deprecated: flag,
+    deprecationWarning: text,
+    schema: object({ openAPIV3Schema: anything }),
+    subresources: object({ status: anything, scale: anything }),
+    additionalPrinterColumns: listOf(
+      object({
+        name: text,
+        type: text,
+        format: text,
+        description: text,
+        priority: whole,
+        jsonPath: text,
+      }),
+    ),
+    selectableFields: listOf(object({ jsonPath: text })),
+  },
+  ['name', 'served', 'storage'],
+);
 
-const definitionNames = object({
-  plural: text,
-  singular: text,
-  kind: text,
-  listKind: text,
-  shortNames: listOfText,
-  categories: listOfText,
-}, ['plural', 'kind']);
+const definitionNames = object(
+  {
+    plural: text,
+    singular: text,
+    kind: text,
+    listKind: text,
+    shortNames: listOfText,
+    categories: listOfText,
+  },
+  ['plural', 'kind'],
+);
 
 export const definition: Fields = {
-  spec: object({
-    group: text,
-    names: definitionNames,
-    scope: text,
-    versions: listOf(definitionVersion),
-    conversion: anything,
-    preserveUnknownFields: flag,
-  }, ['group', 'names', 'scope', 'versions']),
+  spec: object(
+    {
+      group: text,
+      names: definitionNames,
+      scope: text,
+      versions: listOf(definitionVersion),
+      conversion: anything,
+      preserveUnknownFields: flag,
+    },
+    ['group', 'names', 'scope', 'versions'],
+  ),
   status: object({ conditions, acceptedNames: definitionNames, storedVersions: listOfText }),
 };
 

@@ -1,5 +1,18 @@
 // The schema of `metadata`, which all kinds share (apimachinery ObjectMeta).
-import { anything, described, flag, listByKey, listOf, long, mapOfText, object, setOf, text, time } from './words.ts';
+// Map keys and list types are those of the published OpenAPI document.
+import {
+  anything,
+  described,
+  flag,
+  listByKey,
+  listOf,
+  long,
+  mapOfText,
+  object,
+  setOf,
+  text,
+  time,
+} from './words.ts';
 
 const ownerReference = object(
   {

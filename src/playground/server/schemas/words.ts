@@ -73,15 +73,18 @@ export const listOfText = listOf(text);
 /** `status.conditions` as most kinds have them. */
 export const conditions = listByKey(
   ['type'],
-  object({
-    type: text,
-    status: text,
-    reason: text,
-    message: text,
-    observedGeneration: long,
-    lastProbeTime: time,
-    lastHeartbeatTime: time,
-    lastUpdateTime: time,
-    lastTransitionTime: time,
-  }, ['type', 'status']),
+  object(
+    {
+      type: text,
+      status: text,
+      reason: text,
+      message: text,
+      observedGeneration: long,
+      lastProbeTime: time,
+      lastHeartbeatTime: time,
+      lastUpdateTime: time,
+      lastTransitionTime: time,
+    },
+    ['type', 'status'],
+  ),
 );
