@@ -1,4 +1,5 @@
-// Whole messages written again from what the codec read: the bytes that would be forwarded.
+// Whole messages written again from what the codec read: the bytes that would be forwarded, head
+// and body, with values of ours that never change.
 import { createHash } from 'node:crypto';
 import type { Fields } from '../../src/dataplane/http1/fields.ts';
 import type { Framing } from '../../src/dataplane/http1/framing.ts';

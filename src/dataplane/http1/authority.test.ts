@@ -1,3 +1,5 @@
+// Host syntax, both ways: what names a host, and what must be a 400 because two readers could see
+// two hosts in it.
 import { describe, expect, test } from 'vitest';
 import { parseAuthority } from './authority.ts';
 

@@ -1,3 +1,5 @@
+// Body framing: where a message ends, that nothing but data is called data, and that every line of
+// the chunked grammar is held to the letter. Cuts at every byte are tried in test/fuzz.
 import { describe, expect, test } from 'vitest';
 import { createBodyDecoder } from './body-decoder.ts';
 import type { BodyDecoder, BodyLimits } from './body-decoder.ts';
@@ -155,13 +157,20 @@ describe('trailers', () => {
     expect(result.decoder.trailers?.values('x-sum')).toEqual(['1', '2']);
   });
 
-  test.each(['foo', 'X : a', ' X: a', 'X: a\nb', 'X: a\rb', 'X: a\x00', ':', 'X(: a', 'X: a\r\n\rX'])(
-    'line %j is refused',
-    (line) => {
-      const result = chunked(`0\r\n${line}\r\n\r\n`);
-      expect(result.decoder.reject).toMatchObject({ status: 400, reason: 'BadRequestSyntax' });
-    },
-  );
+  test.each([
+    'foo',
+    'X : a',
+    ' X: a',
+    'X: a\nb',
+    'X: a\rb',
+    'X: a\x00',
+    ':',
+    'X(: a',
+    'X: a\r\n\rX',
+  ])('line %j is refused', (line) => {
+    const result = chunked(`0\r\n${line}\r\n\r\n`);
+    expect(result.decoder.reject).toMatchObject({ status: 400, reason: 'BadRequestSyntax' });
+  });
 
   test('count under the limits of their head', () => {
     const limits = { headBytesMax: 100, targetBytesMax: 50, fieldsMax: 4 };

@@ -1,17 +1,11 @@
 // Walks over a message body without copying it: given a range of a buffer, it says which bytes are
-// body data and where the message ends. Use:
-//
-//   let at = start;
-//   for (;;) {
-//     const step = decoder.advance(buffer, at, end);
-//     at = decoder.position;
-//     'data': forward buffer[decoder.dataStart, decoder.dataEnd), then go on
-//     'incomplete': every byte is consumed, wait for more
-//     'end': the message is complete, buffer[at, end) belongs to the next one
-//     'reject': decoder.reject says why; the message must never be completed for its receiver
-//   }
-//
-// Ask once before the first body byte too (start === end): an empty body is complete at once.
+// body data and where the message ends. Call `advance(buffer, at, end)` in a loop, going on from
+// `position`, until it says something other than `data`:
+//   data: forward buffer[dataStart, dataEnd), then go on
+//   incomplete: every byte is consumed, wait for more
+//   end: the message is complete, buffer[position, end) belongs to the next one
+//   reject: `reject` says why; the message must never be completed for its receiver
+// Ask once before the first body byte too (at === end): an empty body is complete at once.
 import { ChunkedDecoder } from './chunked-decoder.ts';
 import type { Fields } from './fields.ts';
 import type { Framing } from './framing.ts';

@@ -6,12 +6,9 @@ export const lf = 0x0a;
 export const cr = 0x0d;
 export const space = 0x20;
 export const percent = 0x25;
-export const asterisk = 0x2a;
-export const comma = 0x2c;
 export const slash = 0x2f;
 export const colon = 0x3a;
 export const semicolon = 0x3b;
-export const question = 0x3f;
 export const backslash = 0x5c;
 export const dot = 0x2e;
 

@@ -12,15 +12,20 @@ import { chunkExtensionBytesMax, chunkLineBytesMax } from './limits.ts';
 import { rejectFraming, rejectHeadTooLarge } from './reject.ts';
 import type { Reject } from './reject.ts';
 
+/** As many as a 64-bit size needs; leading zeros count, or a line of them would be free. */
 const sizeDigitsMax = 16;
 
+/** What the next byte belongs to. */
 type Phase =
   | 'size'
+  /** From the `;` to the CR. */
   | 'extension'
   | 'size-lf'
   | 'data'
+  /** The line end that is due exactly where the size says; any other byte was a lie about it. */
   | 'data-cr'
   | 'data-lf'
+  /** Behind the line of the last chunk: fields, or at once the empty line. */
   | 'trailers'
   | 'end'
   | 'refused';
@@ -34,8 +39,11 @@ export class ChunkedDecoder implements BodyDecoder {
   /** Size of the chunk, then what is left of its data. */
   #remaining = 0;
   #digits = 0;
+  /** Of this chunk-size line. */
   #lineBytes = 0;
+  /** Of all lines of this message. */
   #extensionBytes = 0;
+  // Both only once a trailer is there, which is rare.
   #trailerBytes: CarriedBytes | undefined;
   #section: FieldSection | undefined;
   #trailers: Fields | undefined;
@@ -57,6 +65,7 @@ export class ChunkedDecoder implements BodyDecoder {
     return this.#reject;
   }
 
+  /** A chunked body says where it ends; a close before that is a cut, whatever has arrived. */
   close(): 'end' | 'truncated' {
     return this.#phase === 'end' ? 'end' : 'truncated';
   }
@@ -122,6 +131,7 @@ export class ChunkedDecoder implements BodyDecoder {
     this.#lineBytes = 0;
   }
 
+  /** Digits, then at once CR or `;`: a space here is BWS to some readers and an error to others. */
   #readSize(byte: number): void {
     const digit = hexValues[byte] ?? -1;
     if (digit >= 0) {
@@ -163,6 +173,7 @@ export class ChunkedDecoder implements BodyDecoder {
 
   #readTrailers(buffer: Buffer, end: number): BodyStep {
     const at = this.position;
+    // The usual end, CRLF in one piece, needs no section.
     const isPlainEnd = end - at >= 2 && buffer[at] === cr && buffer[at + 1] === lf;
     if (isPlainEnd && this.#section === undefined) {
       this.position = at + 2;

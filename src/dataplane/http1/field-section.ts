@@ -13,13 +13,17 @@ import type { Reject } from './reject.ts';
 const colonUnseen = -1;
 const noFields = new Fields('', []);
 
+/** Reads one section after the other; `begin` comes before each. */
 export class FieldSection {
   readonly #fieldsMax: number;
+  /** Becomes the property of the Fields that are made from it. */
   #marks: number[] = [];
   #fields = noFields;
   #start = 0;
   #lineStart = 0;
+  /** Of the current line; `colonUnseen` while its name is read. */
   #colonAt = colonUnseen;
+  /** Offset up to which the current line is known to be good. */
   #scanned = 0;
   #reject: Reject | undefined;
 
@@ -77,6 +81,7 @@ export class FieldSection {
     return goOn;
   }
 
+  /** The value and the CRLF behind it; only then is the line a field. */
   #scanValue(buffer: Buffer, base: number, stop: number): number {
     let at = base + this.#scanned;
     while (at < stop && valueBytes[buffer[at] ?? 0] === 1) at += 1;
@@ -96,6 +101,7 @@ export class FieldSection {
     return goOn;
   }
 
+  /** Notes where the field stands, without the white space around its value. */
   #mark(buffer: Buffer, base: number, lineEnd: number): void {
     const nameStart = base + this.#lineStart;
     const nameEnd = base + this.#colonAt;
@@ -114,6 +120,7 @@ export class FieldSection {
     );
   }
 
+  /** One text for the whole section: cheaper than one per name and value. */
   #end(buffer: Buffer, base: number, emptyLine: number): number {
     const text = latin1Text(buffer, base + this.#start, emptyLine);
     this.#fields = this.#marks.length === 0 ? noFields : new Fields(text, this.#marks);

@@ -1,3 +1,5 @@
+// The list of fields and the table of known names: order and bytes are kept, and names from outside
+// are never keys.
 import { describe, expect, test } from 'vitest';
 import { field, knownFieldAt, knownFieldCount, lowerNameOf } from './field-names.ts';
 import { FieldSection } from './field-section.ts';

@@ -5,6 +5,7 @@ import { field, knownFieldCount } from './field-names.ts';
 import type { KnownField } from './field-names.ts';
 import type { Fields } from './fields.ts';
 
+/** Between two neighbours only; what of them is due on our side is written anew. */
 const hopByHop: readonly KnownField[] = [
   field.connection,
   field.contentLength,
@@ -16,7 +17,7 @@ const hopByHop: readonly KnownField[] = [
   field.http2Settings,
 ];
 
-/** Written anew with our own values. */
+/** Written anew with our own values, so that a pod never sees two. */
 const replacedInRequests: readonly KnownField[] = [
   field.host,
   field.xForwardedFor,
@@ -64,6 +65,7 @@ const forbiddenInTrailers: readonly KnownField[] = [
   field.proxyAuthenticate,
 ];
 
+/** One byte per known field: 1 is held back. */
 function tableOf(...lists: (readonly KnownField[])[]): Uint8Array {
   const table = new Uint8Array(knownFieldCount);
   for (const known of lists.flat()) table[known] = 1;

@@ -1,3 +1,5 @@
+// Request heads, a table per rule of RFC 9112: request line, field lines, Host, framing,
+// connection options, limits, and reading in pieces.
 import { describe, expect, test } from 'vitest';
 import { defaultHeadLimits } from './limits.ts';
 import { RequestHeadParser } from './request-head.ts';

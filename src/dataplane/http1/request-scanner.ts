@@ -13,13 +13,16 @@ import { parseTarget } from './target.ts';
 import type { RequestTarget } from './target.ts';
 import { scanVersion, versionAt, versionBytes } from './version.ts';
 
+/** What the next byte belongs to; `leading` is the one empty line that may stand before. */
 type Phase = 'leading' | 'method' | 'target' | 'version' | 'fields';
 
+/** One per connection; see `reset`. */
 export class RequestScanner {
   readonly #limits: HeadLimits;
   #phase: Phase = 'leading';
   /** Offset of the first byte of the part that `#phase` reads. */
   #partStart = 0;
+  /** Offset up to which the bytes of that part are known to be good. */
   #scanned = 0;
   #method = '';
   #rawTarget = '';
@@ -88,6 +91,7 @@ export class RequestScanner {
     return this.#enter('method', this.#scanned);
   }
 
+  /** A token of bounded length and one space; the bound comes first, whatever follows it. */
   #scanMethod(buffer: Buffer, base: number, stop: number): number {
     let at = base + this.#scanned;
     const start = base + this.#partStart;
@@ -104,6 +108,7 @@ export class RequestScanner {
     return this.#enter('target', at + 1 - base);
   }
 
+  /** Target bytes of bounded length and one space; which form they have is target.ts' question. */
   #scanTarget(buffer: Buffer, base: number, stop: number): number {
     let at = base + this.#scanned;
     const start = base + this.#partStart;
@@ -121,6 +126,7 @@ export class RequestScanner {
     return this.#enter('version', at + 1 - base);
   }
 
+  /** The version and the CRLF behind it. */
   #scanVersion(buffer: Buffer, base: number, stop: number): number {
     const at = base + this.#partStart;
     const scanned = scanVersion(buffer, at, stop);
@@ -133,6 +139,7 @@ export class RequestScanner {
     return this.#endRequestLine(versionAt(buffer, at), lineEnd + 2 - base);
   }
 
+  /** Judges the line as soon as it is whole: a client need not send fields to hear a no. */
   #endRequestLine(version: 10 | 11 | undefined, fieldsStart: number): number {
     if (version === undefined) {
       this.#reject = rejectUnsupported(505, 'HTTP version is not 1.x');

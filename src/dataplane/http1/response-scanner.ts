@@ -12,8 +12,10 @@ import { scanVersion, versionAt, versionBytes } from './version.ts';
 /** Offset of the byte after `HTTP/1.1 200`. */
 const statusEnd = versionBytes + 4;
 
+/** One per connection; see `reset`. */
 export class ResponseScanner {
   #hasBegun = false;
+  /** Offset up to which the status line is known to be good. */
   #scanned = 0;
   #version: 10 | 11 = 11;
   #status = 0;
@@ -68,6 +70,7 @@ export class ResponseScanner {
     return this.#section.advance(buffer, base, stop);
   }
 
+  /** The whole line; the reason phrase may be any text, and is forwarded as it is. */
   #scanStatusLine(buffer: Buffer, base: number, stop: number): number {
     if (this.#scanned < statusEnd) {
       const end = this.#scanStatus(buffer, base, stop);
@@ -104,6 +107,7 @@ export class ResponseScanner {
     return this.#takeStatus(buffer, base);
   }
 
+  /** The grammar is right; now the values. */
   #takeStatus(buffer: Buffer, base: number): number {
     const version = versionAt(buffer, base);
     if (version === undefined) {

@@ -1,3 +1,5 @@
+// What is written: which fields pass, which are made anew, how bodies are framed for the other
+// side, and that no value can end a line early.
 import { describe, expect, test } from 'vitest';
 import { createBodyDecoder } from './body-decoder.ts';
 import type { Fields } from './fields.ts';

@@ -209,9 +209,6 @@ export function renderSimpleResponse(response: SimpleResponse): string {
   return response.isHead ? head : head + body;
 }
 
-/** Asks the client for the body that it holds back. */
-export const continueResponse = 'HTTP/1.1 100 Continue\r\n\r\n';
-
 /** How often this mesh's own entry stands in Via; 8 is a loop (508 `Loop`). */
 export function countOwnVia(fields: Fields): number {
   let count = 0;

@@ -1,3 +1,5 @@
+// Request targets: the forms of RFC 9112 section 3.2, and which paths are ambiguous. What passes is
+// forwarded byte for byte.
 import { describe, expect, test } from 'vitest';
 import { parseTarget } from './target.ts';
 

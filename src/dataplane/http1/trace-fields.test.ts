@@ -1,3 +1,5 @@
+// Which request ids and trace parents of a client are passed on; the others are replaced by ours,
+// since a log line or a trace must not be forged by syntax.
 import { describe, expect, test } from 'vitest';
 import { isRequestId, isTraceparent } from './trace-fields.ts';
 
