@@ -117,6 +117,7 @@ class RunningDataplane {
   publish(table: RouteTable): void {
     this.#engine.table = table;
     this.#listeners.follow(listenersOf(table));
+    for (const connection of this.#connections) connection.recheck(table);
   }
 
   drain(options: DrainOptions): Promise<void> {

@@ -3,6 +3,7 @@
 // answered in order. A client's half-close is no abort once its request is complete.
 // Invariant: at most one exchange at a time; nothing behind a rejected request is ever parsed.
 import type { NetworkSocket } from '../lib/network.ts';
+import type { RouteTable } from '../route/index.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
@@ -171,6 +172,11 @@ export class DownstreamConnection implements Client {
     if (isIdle) this.#closeAfterAnswer();
   }
 
+  /** Cuts an upgraded connection that the new table does not allow any more. */
+  recheck(table: RouteTable): void {
+    if (this.#mode === 'tunnel' && this.#exchange?.isTunnelAllowed(table) === false) this.destroy();
+  }
+
   /** Cuts the connection; an answer that is on its way must not look complete. */
   destroy(): void {
     if (this.#exchange === undefined) this.#socket.destroy();
@@ -268,8 +274,9 @@ export class DownstreamConnection implements Client {
       case 'incomplete':
         return -1;
       case 'reject':
-        if (decoder.reject === undefined || this.#exchange === undefined) this.destroy();
-        else this.#exchange.requestRejected(decoder.reject);
+        // The message must not be completed for the pod, and nothing behind it is parsed.
+        this.#exchange?.refuse(decoder.reject?.reason ?? 'BadRequestFraming');
+        this.#closeAfterAnswer();
         return -1;
     }
   }
@@ -447,7 +454,7 @@ export class DownstreamConnection implements Client {
     const leftMs = this.#bodyActiveMs + bodyTimeoutMs - this.#engine.clock.nowMs();
     if (this.#isPaused) this.#wait('body', bodyTimeoutMs);
     else if (leftMs > 0) this.#wait('body', leftMs);
-    else if (this.#exchange !== undefined) this.#exchange.requestTimedOut();
+    else if (this.#exchange !== undefined) this.#exchange.refuse('BadRequestTimeout');
     else this.destroy();
   }
 
@@ -466,13 +473,24 @@ export class DownstreamConnection implements Client {
     this.#engine.deadlines.disarm(this.#deadline);
   }
 
+  #endAfterBug(): void {
+    try {
+      this.#exchange?.refuse('Bug');
+      this.#closeAfterAnswer();
+    } catch (error) {
+      this.#engine.observer.bugFound(error);
+      this.destroy();
+    }
+  }
+
   /** A bug on this connection ends this connection, not the worker. */
   #guard(step: () => void): void {
     try {
       step();
     } catch (error) {
       this.#engine.observer.bugFound(error);
-      this.#socket.destroy();
+      this.isReading = false;
+      this.#endAfterBug();
     }
   }
 }

@@ -21,7 +21,6 @@ import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
-import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { ExchangeFacts, ExchangeOutcome } from './observer.ts';
@@ -131,9 +130,9 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.host = decision.host;
     counts.exchanges += 1;
     observer.exchangeStarted(this);
-    if (refusal !== undefined) this.#refuse(refusal);
+    if (refusal !== undefined) this.refuse(refusal);
     else if (this.#head.maxForwards === 0) this.#answerHere();
-    else if (decision.kind === 'refuse') this.#refuse(decision.reason);
+    else if (decision.kind === 'refuse') this.refuse(decision.reason);
     else this.#forward(decision.host, decision.split);
   }
 
@@ -142,7 +141,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     const framing = this.#head.framing;
     this.#bodyBytesMax = bodyBytesMaxOf(this.#engine, host.rules);
     if (framing.kind === 'length' && framing.length > this.#bodyBytesMax) {
-      this.#refuse('BadRequestBodyTooLarge');
+      this.refuse('BadRequestBodyTooLarge');
       return;
     }
     const { slots, deadlines } = this.#engine;
@@ -166,7 +165,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     const { loads, random } = this.#engine;
     const endpoint = loads.pick(backend, retries.tried, random);
     if (endpoint === undefined) {
-      this.#refuse('NoEndpoints');
+      this.refuse('NoEndpoints');
       return;
     }
     const verdict = authorise(this.#table, this.source, endpoint, this.#head);
@@ -176,9 +175,9 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     if (this.attempts === 0 || verdict.kind === 'deny') {
       this.#engine.observer.policyDecided(this, verdict);
     }
-    if (verdict.kind === 'deny') this.#refuse(verdict.reason);
+    if (verdict.kind === 'deny') this.refuse(verdict.reason);
     // Plain text to a pod that expects TLS or HTTP/2 would be wrong twice over.
-    else if (backend.scheme !== 'http') this.#refuse('UpstreamProtocol');
+    else if (backend.scheme !== 'http') this.refuse('UpstreamProtocol');
     else this.#open(backend, endpoint, verdict.destination);
   }
 
@@ -219,7 +218,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     if (this.#isFinished) return;
     this.#touch();
     if (this.#body.bytes + end - start > this.#bodyBytesMax) {
-      this.#refuse('BadRequestBodyTooLarge');
+      this.refuse('BadRequestBodyTooLarge');
     } else if (!this.#body.add(buffer, start, end)) {
       this.#client.pauseReading();
     }
@@ -234,13 +233,11 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.#attempt?.connection.flush();
   }
 
-  /** The body breaks the rules of its framing: it must not be completed. */
-  requestRejected(reject: Reject): void {
-    this.#refuse(reject.reason, reject.status);
-  }
-
-  requestTimedOut(): void {
-    this.#refuse('BadRequestTimeout');
+  /** Whether an upgraded connection would still be opened by this table (contract §4). */
+  isTunnelAllowed(table: RouteTable): boolean {
+    if (this.#tunnel === undefined || this.endpoint === undefined) return true;
+    const source = sourceOf(table, this.remoteAddress);
+    return authorise(table, source, this.endpoint, this.#head).kind !== 'deny';
   }
 
   /** The client left, or cut its own request short: the upstream exchange is cancelled at once. */
@@ -272,6 +269,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   upstreamDrained(): void {
     this.#touch();
+    this.#body.clearWaiting();
     this.#client.resumeReading();
   }
 
@@ -323,6 +321,11 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   upstreamFailed(failure: UpstreamFailure): void {
     const reason = failureReason(failure.kind);
+    if (failure.kind === 'bug') {
+      this.#endAttempt(reasonStatus(reason), reason);
+      this.refuse(reason);
+      return;
+    }
     const kind = failure.kind === 'connect-timeout' ? 'connect' : failure.kind;
     this.#failAttempt(reason, { kind, isUnsent: failure.isUnsent });
   }
@@ -356,7 +359,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     const failure: AttemptFailure = { ...how, status: reasonStatus(reason) };
     this.#endAttempt(failure.status, reason);
     if (this.#answer.hasBegun || !this.#mayTryAgain(failure)) {
-      this.#refuse(reason);
+      this.refuse(reason);
       return;
     }
     // One stale connection means that its siblings may be stale as well.
@@ -405,7 +408,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   #timedOut(reason: Reason): void {
     if (this.#attempt !== undefined) this.#endAttempt(reasonStatus(reason), reason);
-    this.#refuse(reason);
+    this.refuse(reason);
   }
 
   #answerHere(): void {
@@ -413,8 +416,8 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.#finish('refused', this.#answer.closes ? 'close' : 'keep');
   }
 
-  /** Answers with a reason of our own – or breaks off, when an answer has begun already. */
-  #refuse(reason: Reason, status = reasonStatus(reason)): void {
+  /** Ends with an answer of our own – or breaks off, when an answer has begun already. */
+  refuse(reason: Reason, status = reasonStatus(reason)): void {
     if (this.#isFinished) return;
     this.reason = reason;
     if (this.#answer.hasBegun) {
@@ -465,6 +468,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.#endAttempt(this.#answer.status, this.reason, true);
     this.#disarm();
     this.#body.stopHolding();
+    this.#body.clearWaiting();
     this.#answer.clearWaiting();
     const { counts, clock, observer } = this.#engine;
     counts.exchanges -= 1;

@@ -48,6 +48,8 @@ export function failureReason(kind: UpstreamFailure['kind']): Reason {
       return 'UpstreamReset';
     case 'protocol':
       return 'UpstreamProtocol';
+    case 'bug':
+      return 'Bug';
   }
 }
 

@@ -22,6 +22,8 @@ export class RequestBody {
   #isComplete: boolean;
   #trailers: Fields | undefined;
   #bytes = 0;
+  /** Sent, but not taken by the kernel yet. */
+  #waitingBytes = 0;
 
   constructor(framing: RequestFraming, isComplete: boolean, counts: Counts) {
     this.#isChunked = framing.kind === 'chunked';
@@ -52,7 +54,14 @@ export class RequestBody {
     }
     if (this.#heldBytes + end - start > replayBytesMax) this.stopHolding();
     else if (this.#isHolding) this.#hold(buffer, start, end);
-    return this.#write(target, buffer.subarray(start, end));
+    const isFlowing = this.#write(target, buffer.subarray(start, end));
+    if (!isFlowing) this.#countWaiting(target.unsentBytes);
+    return isFlowing;
+  }
+
+  /** What waited for the endpoint has gone, or nobody waits any more. Idempotent. */
+  clearWaiting(): void {
+    this.#countWaiting(0);
   }
 
   complete(trailers: Fields | undefined): void {
@@ -79,6 +88,7 @@ export class RequestBody {
   /** The attempt is over: what comes now is held again. */
   detach(): void {
     this.#target = undefined;
+    this.clearWaiting();
   }
 
   /** Frees the copy; the body cannot be sent again. Idempotent. */
@@ -87,6 +97,11 @@ export class RequestBody {
     this.#counts.bufferedBytes -= this.#heldBytes;
     this.#held = nothing;
     this.#heldBytes = 0;
+  }
+
+  #countWaiting(bytes: number): void {
+    this.#counts.bufferedBytes += bytes - this.#waitingBytes;
+    this.#waitingBytes = bytes;
   }
 
   #write(target: UpstreamConnection, piece: Buffer): boolean {

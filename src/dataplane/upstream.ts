@@ -14,7 +14,7 @@ import { upstreamIdleMs } from './limits.ts';
 import { errorCode } from './node-error.ts';
 
 export type UpstreamFailure = {
-  readonly kind: 'connect' | 'connect-timeout' | 'reset' | 'protocol';
+  readonly kind: 'connect' | 'connect-timeout' | 'reset' | 'protocol' | 'bug';
   /** No byte of the request was taken by the kernel. */
   readonly isUnsent: boolean;
   /** For logs: an error code, or what was wrong with the answer. */
@@ -305,16 +305,24 @@ export class UpstreamConnection {
     user?.upstreamFailed({ kind, isUnsent, detail });
   }
 
-  /** A bug on this connection ends this connection, not the worker. */
+  /** A bug on this connection ends this connection and its exchange, not the worker. */
   #guard(step: () => void): void {
+    const user = this.#user;
     try {
       step();
     } catch (error) {
-      // Counted by the observer; the user learns of it as of any other cut.
       this.#owner.bugFound(error);
-      const user = this.#user;
       this.destroy();
-      user?.upstreamFailed({ kind: 'reset', isUnsent: false, detail: 'bug' });
+      this.#tellBug(user);
+    }
+  }
+
+  #tellBug(user: UpstreamUser | undefined): void {
+    try {
+      user?.upstreamFailed({ kind: 'bug', isUnsent: false, detail: 'a fault of the proxy' });
+    } catch (error) {
+      // Telling failed as well; the exchange ends by its time-out.
+      this.#owner.bugFound(error);
     }
   }
 }

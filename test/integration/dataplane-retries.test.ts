@@ -300,7 +300,7 @@ const rows: readonly Row[] = [
   {
     what: 'a per-try timeout is tried again',
     text: get,
-    setup: { deeds: ['hang'], rules: { ...once, perTryTimeoutMs: 50 } },
+    setup: { deeds: ['hang'], rules: { ...once, perTryTimeoutMs: 300 } },
     status: 200,
     arrived: 2,
     attempts: 2,
@@ -308,7 +308,7 @@ const rows: readonly Row[] = [
   {
     what: 'a per-try timeout of a POST is not',
     text: post,
-    setup: { deeds: ['hang'], rules: { ...once, perTryTimeoutMs: 50 } },
+    setup: { deeds: ['hang'], rules: { ...once, perTryTimeoutMs: 300 } },
     status: 504,
     arrived: 1,
     attempts: 1,
@@ -319,7 +319,7 @@ const rows: readonly Row[] = [
     text: get,
     setup: {
       deeds: new Array<Deed>(9).fill('hang'),
-      rules: { ...once, retryAttempts: 8, perTryTimeoutMs: 50, timeoutMs: 120 },
+      rules: { ...once, retryAttempts: 8, perTryTimeoutMs: 50, timeoutMs: 200 },
     },
     status: 504,
     arrived: -1,

@@ -202,7 +202,7 @@ export type Harness = {
   readonly port: number;
   readonly slots: SlotView;
   /** Errors that the data plane took for bugs of its own; a test expects none. */
-  readonly bugs: readonly unknown[];
+  readonly bugs: unknown[];
   readonly publish: (options: MeshOptions) => void;
   /** Requests in flight at all endpoints, as the shared counters say. */
   readonly inFlight: () => number;

@@ -1,0 +1,62 @@
+// The corners of the retry rules that the matrix over sockets does not reach. The matrix over
+// real sockets is in test/integration/dataplane-retries.test.ts.
+import { describe, expect, test } from 'vitest';
+import { asksForPatience, isIdempotent, mayRetry } from './retry-policy.ts';
+import type { AttemptFailure } from './retry-policy.ts';
+
+const none = { total: 0, afterSent: 0 };
+const byDefault = { retryAttempts: undefined, retryOn: [] };
+const reset: AttemptFailure = { kind: 'reset', status: 502, isUnsent: false };
+const refused: AttemptFailure = { kind: 'connect', status: 502, isUnsent: true };
+
+describe('by default', () => {
+  test('an idempotent request is tried once more after a reset', () => {
+    expect(mayRetry(byDefault, true, none, reset)).toBe(true);
+    expect(mayRetry(byDefault, true, { total: 1, afterSent: 0 }, reset)).toBe(true);
+    expect(mayRetry(byDefault, true, { total: 1, afterSent: 1 }, reset)).toBe(false);
+  });
+
+  test('never more than two more in all', () => {
+    expect(mayRetry(byDefault, true, { total: 1, afterSent: 1 }, refused)).toBe(true);
+    expect(mayRetry(byDefault, true, { total: 2, afterSent: 1 }, refused)).toBe(false);
+    expect(mayRetry(byDefault, false, { total: 2, afterSent: 0 }, refused)).toBe(false);
+  });
+
+  test('a request that broke on a write that the kernel refused may be sent again', () => {
+    const unsent: AttemptFailure = { ...reset, isUnsent: true };
+    expect(mayRetry(byDefault, false, none, unsent)).toBe(true);
+  });
+
+  test.each<AttemptFailure['kind']>(['protocol', 'try-timeout', 'status'])(
+    '%s is not tried again',
+    (kind) => {
+      expect(mayRetry(byDefault, true, none, { kind, status: 503, isUnsent: false })).toBe(false);
+    },
+  );
+});
+
+describe('with a list', () => {
+  test.each(['refused-stream', 'unavailable'] as const)('%s says nothing of HTTP/1.1', (word) => {
+    expect(mayRetry({ retryAttempts: 3, retryOn: [word] }, true, none, reset)).toBe(false);
+  });
+});
+
+test.each([
+  ['GET', false, true],
+  ['get', false, false],
+  ['PUT', false, true],
+  ['PATCH', false, false],
+  ['POST', false, false],
+  ['POST', true, true],
+])('%s with a key: %s – repeatable: %s', (method, hasKey, expected) => {
+  expect(isIdempotent(method, hasKey)).toBe(expected);
+});
+
+test('only a Retry-After of zero asks for no patience', () => {
+  expect([undefined, '0', '1', 'Fri, 21 Nov 2026 07:28:00 GMT'].map(asksForPatience)).toEqual([
+    false,
+    false,
+    true,
+    true,
+  ]);
+});
