@@ -173,6 +173,13 @@ describe('HTTPRouteGroup', () => {
       matches,
     });
     expect(stored.problems).toEqual([]);
+    const later = [{ apiVersion: 'specs.smi-spec.io/v1alpha3', manager: 'kubectl' }];
+    const readAsOld = parsers.HTTPRouteGroup({
+      apiVersion: 'specs.smi-spec.io/v1alpha1',
+      metadata: { ...metadata, managedFields: later },
+      matches,
+    });
+    expect(reasons(readAsOld)).toEqual(['MatchesOnRoot']);
   });
 
   test('both shapes: spec.matches counts', () => {

@@ -56,14 +56,16 @@ export function readNames(
 }
 
 /**
- * Whether somebody wrote this object through v1alpha1 or v1alpha2: what `managedFields` say, and
- * the version that it is read through.
+ * Whether somebody wrote this object through v1alpha1 or v1alpha2. `managedFields` say so; where they
+ * are missing, as in a manifest, the object's own version does – of a stored object that is only the
+ * version that it happens to be read through.
  */
 export function isWrittenInOldVersion(draft: Draft): boolean {
   const metadata = asObject(valueAt(draft.root, 'metadata'));
   const entries = asList(valueAt(metadata, 'managedFields')) ?? [];
-  const versions = entries.map((entry) => valueAt(asObject(entry), 'apiVersion'));
-  return [...versions, valueAt(draft.root, 'apiVersion')].some(
-    (version) => typeof version === 'string' && /\/v1alpha[12]$/.test(version),
-  );
+  const writers = entries.length > 0 ? entries : [draft.root];
+  return writers.some((writer) => {
+    const version = valueAt(asObject(writer), 'apiVersion');
+    return typeof version === 'string' && /\/v1alpha[12]$/.test(version);
+  });
 }
