@@ -35,7 +35,8 @@ export type Patch = { readonly kind: 'merge' | 'json'; readonly body: unknown };
 export type ApplyOptions = {
   /** Takes over fields that somebody else owns; only for objects that are ours. */
   readonly force?: boolean;
-  readonly fieldManager?: string;
+  /** Who owns the fields (`fieldManager` of the request). */
+  readonly owner?: string;
 };
 
 /** Every verb throws KubeFailure, and answers with the decoded object. */
@@ -61,7 +62,7 @@ export type Connection = {
   readonly close: () => Promise<void>;
 };
 
-export const defaultFieldManager = 'weft-controller';
+const defaultOwner = 'weft-controller';
 
 /** For everything but watches: as long as the API server's own request timeout allows twice. */
 const answerTimeoutMs = 30_000;
@@ -100,7 +101,7 @@ function verbs(open: OpenConnection, timeoutMs: number): Connection {
         type: 'application/apply-patch+yaml',
         body,
         query: {
-          fieldManager: options?.fieldManager ?? defaultFieldManager,
+          fieldManager: options?.owner ?? defaultOwner,
           force: options?.force === true ? true : undefined,
         },
       }),

@@ -1,4 +1,5 @@
 // Credentials from files: where they are looked for, and when they are read again.
+// Real files in a temporary directory, a clock that the test moves.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
 // The hold-off: what goes out when, on a clock that the test moves.
+// The figures are those of architecture §2.
 import { describe, expect, test } from 'vitest';
 import { FakeRuntime } from '../../test/kube/support/fake-runtime.ts';
 import { createHoldOff } from './hold-off.ts';

@@ -1,4 +1,5 @@
 // Kubeconfig files: what clusters hand out, and what is wrong with the others.
+// What the files that they mention hold is the matter of credentials.test.ts.
 import { describe, expect, test } from 'vitest';
 import { readKubeconfig } from './kubeconfig.ts';
 
@@ -27,14 +28,10 @@ users:
 
 describe('a kubeconfig', () => {
   test('gives certificates as data or as files, and data wins', () => {
-    const facts = readKubeconfig(
-      config(
-        `{server: "https://c:6443", certificate-authority-data: ${base64('CA')}, certificate-authority: x}`,
-        `{client-certificate: crt.pem, client-key-data: ${base64('KEY')}}`,
-      ),
-      'file',
-      undefined,
-    );
+    const authority = `certificate-authority-data: ${base64('CA')}, certificate-authority: x`;
+    const user = `{client-certificate: crt.pem, client-key-data: ${base64('KEY')}}`;
+    const text = config(`{server: "https://c:6443", ${authority}}`, user);
+    const facts = readKubeconfig(text, 'file', undefined);
     expect(facts).toEqual({
       server: 'https://c:6443',
       ca: { kind: 'text', value: 'CA' },

@@ -212,7 +212,8 @@ describe('a watch', () => {
 
   test('survives lines that are no events', async () => {
     const { fake, server, mirror } = await mirrored();
-    for (const line of ['garbage', '[]', 'null', '{"type":"ADDED"}', '{"type":"ADDED","object":7}']) {
+    const nothings = ['garbage', '[]', 'null', '{"type":"ADDED"}', '{"type":"ADDED","object":7}'];
+    for (const line of nothings) {
       server.sendBytes(`${line}\n`);
       await fake.advance(31_000);
       server.put('a', `after ${line}`);

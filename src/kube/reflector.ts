@@ -230,14 +230,14 @@ class RunningReflector<T> {
 
   #watchQuery(): Query {
     const spread = 1 + watchSeconds.spread * (2 * this.#runtime.random() - 1);
-    const common = {
+    const every = {
       ...this.#options.selector,
       watch: true,
       allowWatchBookmarks: true,
       timeoutSeconds: Math.round(watchSeconds.base * spread),
     };
-    if (this.#position !== undefined) return { ...common, resourceVersion: this.#position };
-    return { ...common, sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
+    if (this.#position !== undefined) return { ...every, resourceVersion: this.#position };
+    return { ...every, sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
   }
 
   async #read(body: AsyncIterable<Uint8Array>, guard: StreamGuard): Promise<void> {

@@ -1,4 +1,5 @@
 // The store: what counts as a change, what is urgent, and that a state that was handed out stays.
+// Events are put into its sinks by hand, as a reflector would.
 import { describe, expect, test } from 'vitest';
 import type { EndpointSlice, Namespace, Service } from '../api/index.ts';
 import type { Change } from './store.ts';

@@ -1,4 +1,5 @@
 // Lines of a watch out of chunks that end anywhere, and what each line means.
+// Chunks are cut at random places from one seed.
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../lib/random.ts';
 import { kubeReason } from './client.ts';

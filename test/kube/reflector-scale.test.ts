@@ -77,7 +77,7 @@ test('ten thousand pods are all there, and one more is seen', async () => {
 
 type LongestTurn = { readonly wallMs: string; readonly cpuMs: string };
 
-/** The longest turn of the loop, by the wall clock and by CPU time (on a shared machine they differ). */
+/** The longest turn of the loop; on a shared machine wall clock and CPU time differ. */
 function measureTurns(): { readonly stop: () => LongestTurn } {
   let wallMs = 0;
   let cpuUs = 0;

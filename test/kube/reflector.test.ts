@@ -8,7 +8,8 @@ import { until } from './support/until.ts';
 import type { WatchedPlane } from './support/watched-plane.ts';
 import { startWatchedPlane } from './support/watched-plane.ts';
 
-const services = resourcePath({ group: '', version: 'v1', plural: 'services', namespace: 'default' });
+const core = { group: '', version: 'v1' };
+const services = resourcePath({ ...core, plural: 'services', namespace: 'default' });
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const splitsOf = (version: string): string =>
   `/apis/split.smi-spec.io/${version}/namespaces/default/trafficsplits`;
@@ -116,8 +117,8 @@ for (const way of ['streamed lists', 'paged lists'] as const) {
     test('picks a definition up when it appears, in the version that is served', async () => {
       await world.direct.create(definitions, splitDefinition(['v1alpha2']));
       await until('the server serves the kind', async () => {
-        const create = world.direct.create(splitsOf('v1alpha2'), splitManifest('v1alpha2', 'web'));
-        return create.then(
+        const web = splitManifest('v1alpha2', 'web');
+        return world.direct.create(splitsOf('v1alpha2'), web).then(
           () => true,
           () => false,
         );
@@ -137,8 +138,8 @@ for (const way of ['streamed lists', 'paged lists'] as const) {
       const versions = spec.versions.map((version, at) => ({ ...version, served: at === 1 }));
       await world.direct.patch(path, { kind: 'merge', body: { spec: { versions } } });
       await until('the server serves v1alpha4', async () => {
-        const create = world.direct.create(splitsOf('v1alpha4'), splitManifest('v1alpha4', 'other'));
-        return create.then(
+        const other = splitManifest('v1alpha4', 'other');
+        return world.direct.create(splitsOf('v1alpha4'), other).then(
           () => true,
           () => false,
         );

@@ -1,8 +1,9 @@
 // A body that a test feeds: chunks now or later, then an end or an error.
+// Bounded by nothing: a test knows how much it pushes.
 
 export class ByteStream implements AsyncIterable<Uint8Array> {
   readonly #chunks: Uint8Array[] = [];
-  #end: { readonly error: unknown } | undefined;
+  #end: { readonly error: Error | undefined } | undefined;
   #wake: (() => void) | undefined;
   readonly #onLeave: () => void;
 
@@ -21,7 +22,7 @@ export class ByteStream implements AsyncIterable<Uint8Array> {
     this.#wake?.();
   }
 
-  fail(error: unknown): void {
+  fail(error: Error): void {
     this.#end ??= { error };
     this.#wake?.();
   }

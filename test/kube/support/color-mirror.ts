@@ -1,8 +1,8 @@
 // A reflector of the memory server's one kind into a plain Map, for tests.
+// It holds uid and color of each thing, so that predecessors can be told from successors.
 import { connectionOver, startReflector } from '../../../src/kube/index.ts';
 import type { Reflector, Sink } from '../../../src/kube/index.ts';
 import { silentLog } from '../../../src/telemetry/index.ts';
-import type { Log } from '../../../src/telemetry/index.ts';
 import type { FakeRuntime } from './fake-runtime.ts';
 import type { MemoryServer, Thing } from './memory-server.ts';
 
@@ -17,7 +17,7 @@ export type ColorMirror = {
   readonly commits: () => number;
 };
 
-export function mirrorColors(server: MemoryServer, fake: FakeRuntime, log: Log = silentLog): ColorMirror {
+export function mirrorColors(server: MemoryServer, fake: FakeRuntime): ColorMirror {
   const held = new Map<string, Held>();
   let commits = 0;
   const put = (into: Map<string, Held>, key: string, value: Held | undefined): void => {
@@ -45,7 +45,7 @@ export function mirrorColors(server: MemoryServer, fake: FakeRuntime, log: Log =
   const reflector = startReflector<Held>({
     connection: connectionOver(server.transport, fake.runtime),
     runtime: fake.runtime,
-    log,
+    log: silentLog,
     resource: { group: 'test.dev', plural: 'things', versions: ['v1'] },
     parse: (input) => {
       // The memory server sends nothing but things.

@@ -1,4 +1,5 @@
 // A way to a server that can be cut: a TCP relay on a free port. It looks at no byte.
+// What is sent while it is closed is lost, as behind a broken switch.
 import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 

@@ -66,7 +66,9 @@ export class LeaseServer {
         request.signal.addEventListener('abort', abort);
       });
     }
-    if (request.method === 'GET') return this.#lease === undefined ? said(404) : said(200, this.#lease);
+    if (request.method === 'GET') {
+      return this.#lease === undefined ? said(404) : said(200, this.#lease);
+    }
     // Only leases are sent here.
     const lease = JSON.parse(request.body ?? '') as Lease;
     const isStale = lease.metadata.resourceVersion !== this.#lease?.metadata.resourceVersion;

@@ -57,7 +57,8 @@ export class MemoryServer {
       spec: { color },
     };
     this.objects.set(name, object);
-    this.#publish({ version: this.#version, type: old === undefined ? 'ADDED' : 'MODIFIED', object });
+    const type = old === undefined ? 'ADDED' : 'MODIFIED';
+    this.#publish({ version: this.#version, type, object });
   }
 
   remove(name: string): void {

@@ -1,4 +1,5 @@
 // Objects as a user would write them, with only what the tests of this folder need.
+// They are data: whether a server accepts them is for the server to say.
 
 export function serviceManifest(name: string, port: number): unknown {
   return {

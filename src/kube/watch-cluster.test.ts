@@ -1,0 +1,119 @@
+// The cluster watch as a whole, against a server in memory that has only some of the kinds.
+// How single kinds are followed is the matter of reflector.test.ts.
+import { describe, expect, test } from 'vitest';
+import { ByteStream } from '../../test/kube/support/byte-stream.ts';
+import { FakeRuntime } from '../../test/kube/support/fake-runtime.ts';
+import type { ClusterState } from '../api/index.ts';
+import { silentLog } from '../telemetry/index.ts';
+import { connectionOver } from './connection.ts';
+import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
+import type { PodScope } from './watch-cluster.ts';
+import { watchCluster } from './watch-cluster.ts';
+
+const builtIn = ['services', 'pods', 'nodes', 'namespaces', 'endpointslices'];
+
+/** Empty lists of the built-in kinds, streams that a test writes to, no other kind. */
+class EmptyServer {
+  readonly targets: string[] = [];
+  readonly streams = new Map<string, ByteStream>();
+  /** This kind's list does not end. */
+  slowKind = '';
+  readonly transport: Transport = {
+    server: 'https://memory',
+    send: (request) => Promise.resolve(this.#answer(request)),
+    close: () => Promise.resolve(),
+  };
+
+  send(plural: string, type: string, object: unknown): void {
+    this.streams.get(plural)?.push(`${JSON.stringify({ type, object })}\n`);
+  }
+
+  endInitial(plural: string): void {
+    const annotations = { 'k8s.io/initial-events-end': 'true' };
+    this.send(plural, 'BOOKMARK', { metadata: { resourceVersion: '10', annotations } });
+  }
+
+  #answer(request: TransportRequest): TransportAnswer {
+    this.targets.push(request.target);
+    const plural = new URL(request.target, 'https://x').pathname.split('/').at(-1) ?? '';
+    const body = new ByteStream();
+    if (!builtIn.includes(plural)) {
+      body.end();
+      return { status: 404, retryAfterMs: undefined, body };
+    }
+    request.signal.addEventListener('abort', () => body.end());
+    this.streams.set(plural, body);
+    if (plural !== this.slowKind) this.endInitial(plural);
+    return { status: 200, retryAfterMs: undefined, body };
+  }
+}
+
+function watched(podScope: PodScope = { kind: 'cluster' }, slowKind = '') {
+  const fake = new FakeRuntime();
+  const server = new EmptyServer();
+  server.slowKind = slowKind;
+  const states: ClusterState[] = [];
+  const watch = watchCluster({
+    connection: connectionOver(server.transport, fake.runtime),
+    runtime: fake.runtime,
+    log: silentLog,
+    podScope,
+    onChange: (state) => states.push(state),
+  });
+  return { fake, server, states, watch };
+}
+
+const namespace = (name: string): unknown => ({
+  metadata: { name, uid: `uid-${name}`, resourceVersion: '11' },
+});
+
+describe('a cluster watch', () => {
+  test('reports once when everything was listed, kinds that do not exist among it', async () => {
+    const { fake, states, watch } = watched();
+    await fake.advance(100);
+    expect(watch.isSynced()).toBe(true);
+    expect(states).toHaveLength(1);
+    expect(watch.status().map((status) => status.kind)).toHaveLength(10);
+    await watch.stop();
+    expect(fake.timerCount).toBe(0);
+  });
+
+  test('reports nothing while one kind is not listed, whatever else happens', async () => {
+    const { fake, server, states, watch } = watched({ kind: 'cluster' }, 'pods');
+    await fake.advance(100);
+    server.send('namespaces', 'ADDED', namespace('shop'));
+    await fake.advance(5_000);
+    expect(watch.isSynced()).toBe(false);
+    expect(states).toEqual([]);
+    server.endInitial('pods');
+    await fake.advance(100);
+    expect(states).toHaveLength(1);
+    expect(states[0]?.namespaces.has('shop')).toBe(true);
+    await watch.stop();
+  });
+
+  test('reports changes after the hold-off, and none for events that change nothing', async () => {
+    const { fake, server, states, watch } = watched();
+    await fake.advance(100);
+    server.send('namespaces', 'ADDED', namespace('shop'));
+    server.send('namespaces', 'ADDED', namespace('bank'));
+    await fake.advance(9);
+    expect(states).toHaveLength(1);
+    await fake.advance(2);
+    expect(states).toHaveLength(2);
+    expect(states[1]?.namespaces.size).toBe(2);
+    server.send('namespaces', 'MODIFIED', namespace('shop'));
+    await fake.advance(1_000);
+    expect(states).toHaveLength(2);
+    await watch.stop();
+  });
+
+  test('can be narrowed to the pods of one node', async () => {
+    const { fake, server, watch } = watched({ kind: 'node', nodeName: 'node-1' });
+    await fake.advance(100);
+    const narrowed = server.targets.filter((target) => target.includes('fieldSelector'));
+    expect(narrowed).toHaveLength(1);
+    expect(narrowed[0]).toContain('/pods?fieldSelector=spec.nodeName%3Dnode-1&');
+    await watch.stop();
+  });
+});
