@@ -17,7 +17,7 @@ export class EndpointLoads implements LoadView {
   }
 
   readonly load = (endpoint: Endpoint): number =>
-    Atomics.load(this.#slots.cells.endpoint, this.#slots.offset('endpoint', endpoint.id));
+    this.#slots.inFlight(this.#slots.offset('endpoint', endpoint.id));
 
   readonly isExcluded = (endpoint: Endpoint): boolean => this.#tried.has(endpoint.id);
 
@@ -32,13 +32,11 @@ export class EndpointLoads implements LoadView {
 
   /** Counts a request in flight; the cell that is returned has to be counted down again. */
   countUp(endpoint: Endpoint): number {
-    const cell = this.#slots.offset('endpoint', endpoint.id);
-    Atomics.add(this.#slots.cells.endpoint, cell, 1);
-    return cell;
+    return this.#slots.countUp(this.#slots.offset('endpoint', endpoint.id));
   }
 
   /** Takes the cell, not the endpoint: the key may have lost its slot meanwhile. */
   countDown(cell: number): void {
-    Atomics.sub(this.#slots.cells.endpoint, cell, 1);
+    this.#slots.countDown(cell);
   }
 }

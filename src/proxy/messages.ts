@@ -6,6 +6,8 @@ import type { SeriesDefinition, SlotDelta, SlotMemory } from '../telemetry/index
 /** Everything a worker has to be told once; arrives as workerData. */
 export type WorkerStart = {
   readonly index: number;
+  /** How many workers the proxy has. */
+  readonly count: number;
   readonly nodeName: string;
   readonly slots: SlotMemory;
   /** Cells of this worker's own metrics; one writer, the control thread reads. */

@@ -8,6 +8,7 @@ import {
   type FlagValues,
   type MeshSettings,
 } from '../api/index.ts';
+import { slotWorkersMax } from '../telemetry/index.ts';
 import type { WorkerLimits } from './messages.ts';
 
 /** What `main` knows about the machine. */
@@ -62,7 +63,7 @@ export function proxySettingsOf(
     };
   }
   const wanted = flags.count('workers') ?? (machine.cpus < 2 ? 1 : 2);
-  const workers = machine.hasReusePort ? wanted : 1;
+  const workers = machine.hasReusePort ? Math.min(wanted, slotWorkersMax) : 1;
   const asked = flags.count('workers');
   return {
     mesh: meshSettingsOf(values),

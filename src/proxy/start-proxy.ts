@@ -208,6 +208,7 @@ class Control implements Proxy {
       spawn: spawnWorker,
       startOf: (index) => ({
         index,
+        count: settings.workers,
         nodeName: settings.nodeName,
         slots: this.#slotMemory,
         meters: this.#registry.openArena(index),
@@ -227,6 +228,7 @@ class Control implements Proxy {
         onAccessLog: (lines, dropped) => this.#writeAccessLog(lines, dropped),
         onBug: (message, error) => this.#countBug(message, error),
         onRestart: (worker) => {
+          this.#slots.forgetWorker(worker);
           const { meters } = this.#registry;
           meters.add(meters.counter('weft_worker_restarts_total', {}), 1);
           log.warn('worker replaced', { worker });

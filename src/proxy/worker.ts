@@ -56,7 +56,7 @@ class Worker {
   constructor(start: WorkerStart, platform: WorkerPlatform) {
     this.#start = start;
     this.#platform = platform;
-    this.#slots = new SlotView(start.slots);
+    this.#slots = new SlotView(start.slots, start);
     this.#node = { nodeName: start.nodeName, bindings: new Map() };
     const meters = new MeterArena(start.meters, (definition) => this.#series.push(definition));
     const { settings } = start;

@@ -15,4 +15,10 @@ export {
 export { HttpMeters } from './http-meters.ts';
 export { silentLog } from './log.ts';
 export { createMeterMemory, MeterArena } from './meter-arena.ts';
-export { createSlotMemory, defaultSlotCapacity, SlotAllocator, SlotView } from './slots.ts';
+export {
+  createSlotMemory,
+  defaultSlotCapacity,
+  SlotAllocator,
+  SlotView,
+  slotWorkersMax,
+} from './slots.ts';

@@ -8,7 +8,7 @@ const capacity = { split: 4, endpoint: 4, service: 4 };
 function fixture() {
   const memory = createSlotMemory(capacity);
   const allocator = new SlotAllocator(memory);
-  const view = new SlotView(memory);
+  const view = new SlotView(memory, { index: 1, count: 2 });
   let held: readonly string[] = [];
   const assign = (...keys: string[]) => {
     const pairs = (some: readonly string[]) => some.map((key) => ['endpoint', key] as const);
@@ -57,21 +57,20 @@ describe('SlotAllocator', () => {
     ticks(1);
     assign('b');
     expect(slot('b') * slotWidths.endpoint).toBe(cell);
-    expect([...view.cells.endpoint.subarray(cell, cell + 4)]).toEqual([0, 0, 0, 0]);
+    expect([...view.cells.endpoint.subarray(cell, cell + 12)]).toEqual(Array(12).fill(0));
   });
 
-  test('an endpoint slot with requests in flight rests on, but not for ever', () => {
-    const { assign, slot, ticks, view } = fixture();
+  test('what a dead worker had in flight is forgotten, and nothing else', () => {
+    const { allocator, assign, memory, view } = fixture();
     assign('a');
-    const freed = slot('a');
-    Atomics.add(view.cells.endpoint, view.offset('endpoint', 'a'), 1);
-    assign();
-    ticks(3_599);
-    assign('b');
-    expect(slot('b')).not.toBe(freed);
-    ticks(1);
-    assign('b', 'c');
-    expect(slot('c')).toBe(freed);
+    const offset = view.offset('endpoint', 'a');
+    const other = new SlotView(memory, { index: 0, count: 2 });
+    other.countUp(offset);
+    view.countUp(offset);
+    view.countUp(offset);
+    expect(view.inFlight(offset)).toBe(3);
+    allocator.forgetWorker(1);
+    expect(view.inFlight(offset)).toBe(1);
   });
 
   test('when slots run out a resting one is used before keys have to share', () => {
@@ -87,7 +86,7 @@ describe('SlotAllocator', () => {
   test('a new worker is told everything that is assigned', () => {
     const { allocator, assign, memory, slot } = fixture();
     assign('a', 'constructor', '__proto__');
-    const late = new SlotView(memory);
+    const late = new SlotView(memory, { index: 1, count: 2 });
     late.apply(allocator.all());
     for (const key of ['a', 'constructor', '__proto__']) {
       expect(late.offset('endpoint', key) / slotWidths.endpoint).toBe(slot(key));

@@ -8,11 +8,17 @@
 export const slotWidths = {
   /** [turn] of a split. */
   split: 1,
-  /** [requests in flight, consecutive failures, spare, spare] of an endpoint. */
-  endpoint: 4,
+  /** [requests in flight of worker 0 … 7, then 4 for failures and load] of an endpoint. */
+  endpoint: 12,
   /** Retry budget of a service: see dataplane/retry-budget.ts for the cells. */
   service: 32,
 } as const;
+
+/**
+ * Each worker counts what it has in flight in a cell of its own, so that the counts of one that died
+ * can be taken back.
+ */
+export const slotWorkersMax = 8;
 
 export type SlotKind = keyof typeof slotWidths;
 
@@ -27,7 +33,10 @@ export type SlotMemory = { readonly [K in SlotKind]: SharedArrayBuffer };
 /** Slots per kind; past it a key shares slot 0, which is nobody's own (counted, never a crash). */
 export type SlotCapacity = { readonly [K in SlotKind]: number };
 
-/** 10 000 services with 100 000 endpoints fit twice: bytes = slots × width × 4 (about 6 MB). */
+/**
+ * 10 000 services with 100 000 endpoints fit twice: bytes = slots × width × 4 (15 MB, of which
+ * only pages that are used take memory).
+ */
 export const defaultSlotCapacity: SlotCapacity = {
   split: 65_536,
   endpoint: 262_144,
@@ -42,12 +51,6 @@ export function createSlotMemory(capacity: SlotCapacity): SlotMemory {
 
 /** Ticks (seconds, as the proxy calls them) that a freed slot rests at least. */
 const restTicks = 60;
-
-/**
- * A slot whose first cell still counts requests in flight rests on, up to this: a worker that died
- * never counts down what it had counted up, and its slots have to come back some day.
- */
-const restTicksMax = 3_600;
 
 type RestingSlot = { readonly slot: number; readonly freedTick: number };
 
@@ -98,6 +101,13 @@ export class SlotAllocator {
     return { set, freed: [] };
   }
 
+  /** A worker died: nothing of it is in flight any more. */
+  forgetWorker(index: number): void {
+    const cells = new Int32Array(this.#memory.endpoint);
+    const used = this.#next.endpoint * slotWidths.endpoint;
+    for (let cell = index; cell < used; cell += slotWidths.endpoint) Atomics.store(cells, cell, 0);
+  }
+
   /** A second has passed; the owner calls it. */
   tick(): void {
     this.#ticks += 1;
@@ -109,7 +119,7 @@ export class SlotAllocator {
     const cells = new Int32Array(this.#memory[kind]);
     const isFull = this.#next[kind] >= capacity;
     const oldest = this.#resting[kind][0];
-    if (oldest !== undefined && (isFull || this.#hasRested(oldest, cells[oldest.slot * width]))) {
+    if (oldest !== undefined && (isFull || this.#ticks - oldest.freedTick >= restTicks)) {
       this.#resting[kind].shift();
       cells.fill(0, oldest.slot * width, (oldest.slot + 1) * width);
       return oldest.slot;
@@ -119,19 +129,19 @@ export class SlotAllocator {
     this.#next[kind] = next + 1;
     return next;
   }
-
-  #hasRested({ freedTick }: RestingSlot, firstCell: number | undefined): boolean {
-    const rested = this.#ticks - freedTick;
-    return rested >= (firstCell === 0 ? restTicks : restTicksMax);
-  }
 }
+
+/** Which of how many workers looks. */
+export type SlotWorker = { readonly index: number; readonly count: number };
 
 /** Worker: finds the cells of a key. Unknown keys get slot 0. */
 export class SlotView {
   readonly cells: { readonly [K in SlotKind]: Int32Array };
   readonly #offsets: { readonly [K in SlotKind]: Map<string, number> };
+  readonly #worker: SlotWorker;
 
-  constructor(memory: SlotMemory) {
+  constructor(memory: SlotMemory, worker: SlotWorker) {
+    this.#worker = worker;
     this.cells = {
       split: new Int32Array(memory.split),
       endpoint: new Int32Array(memory.endpoint),
@@ -150,5 +160,26 @@ export class SlotView {
   /** Index of the key's first cell in `cells[kind]`. */
   offset(kind: SlotKind, key: string): number {
     return this.#offsets[kind].get(key) ?? 0;
+  }
+
+  /** Requests in flight at the endpoint with this first cell, of all workers. */
+  inFlight(offset: number): number {
+    let sum = 0;
+    for (let worker = 0; worker < this.#worker.count; worker += 1) {
+      sum += Atomics.load(this.cells.endpoint, offset + worker);
+    }
+    return sum;
+  }
+
+  /** Counts one more in flight; the cell that is returned has to be counted down again. */
+  countUp(offset: number): number {
+    const cell = offset + this.#worker.index;
+    Atomics.add(this.cells.endpoint, cell, 1);
+    return cell;
+  }
+
+  /** Takes the cell, not the key: that may have lost its slot meanwhile. */
+  countDown(cell: number): void {
+    Atomics.sub(this.cells.endpoint, cell, 1);
   }
 }

@@ -211,7 +211,7 @@ export type Harness = {
 /** Starts a data plane and waits until it listens. */
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
-  const slots = new SlotView(memory);
+  const slots = new SlotView(memory, { index: 0, count: 1 });
   const endpoints = options.endpoints.map((one, index) => {
     return ['endpoint', `${one.address}:${one.port}`, firstEndpointSlot + index] as const;
   });

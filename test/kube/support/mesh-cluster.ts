@@ -149,7 +149,7 @@ class RunningCluster implements MeshCluster {
   }
 
   async apply(path: ResourcePath, object: unknown): Promise<void> {
-    await this.connection.apply(resourcePath(path), object, { force: true, fieldManager: 'test' });
+    await this.connection.apply(resourcePath(path), object, { force: true, owner: 'test' });
   }
 
   async remove(path: ResourcePath): Promise<void> {
