@@ -58,7 +58,7 @@ export function buildTopology(
     permissions,
     wantedPorts: wantedPortsOf(services),
     policyVersion: memos.policyVersion.value,
-    memo: { settings, services: parts, groups, ...memos },
+    memo: { settings, services: parts, groupObjects: state.httpRouteGroups, groups, ...memos },
   };
   return { value: topology, problems: sortedProblems(problems) };
 }

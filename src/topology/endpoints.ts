@@ -14,7 +14,7 @@ export type ExternalCheck = (address: string) => string | undefined;
 
 export type JoinInput = {
   readonly service: Service;
-  /** All slices of the service, in a fixed order. */
+  /** All slices of the service, in any order. */
   readonly slices: readonly EndpointSlice[];
   readonly checkExternal: ExternalCheck;
   readonly reportRefused: (slice: EndpointSlice, address: string, why: string) => void;
@@ -111,6 +111,7 @@ function byAddress(left: EndpointSpec, right: EndpointSpec): number {
   return (
     byText(left.address, right.address) ||
     left.port - right.port ||
-    byText(right.podName, left.podName)
+    byText(right.podName, left.podName) ||
+    byText(left.nodeName, right.nodeName)
   );
 }

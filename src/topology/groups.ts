@@ -20,6 +20,7 @@ export function groupParts(
   settings: MeshSettings,
   memo: TopologyMemo | undefined,
 ): ReadonlyMap<string, GroupPart> {
+  if (memo !== undefined && memo.groupObjects === state.httpRouteGroups) return memo.groups;
   const parts = new Map<string, GroupPart>();
   const faultOf = sharedFaults();
   for (const [key, object] of state.httpRouteGroups) {

@@ -79,9 +79,6 @@ function slicesByService(state: ClusterState): ReadonlyMap<string, readonly Endp
     if (others === undefined) grouped.set(key, [slice]);
     else others.push(slice);
   }
-  for (const slices of grouped.values()) {
-    if (slices.length > 1) slices.sort((left, right) => byText(left.meta.name, right.meta.name));
-  }
   return grouped;
 }
 

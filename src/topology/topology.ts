@@ -145,6 +145,8 @@ export type SplitPlan = Pick<Topology, 'splits' | 'splitPorts' | 'aliases'>;
 export type TopologyMemo = {
   readonly settings: MeshSettings;
   readonly services: ReadonlyMap<string, ServicePart>;
+  /** What `groups` were made of. */
+  readonly groupObjects: ReadonlyMap<string, HttpRouteGroup>;
   readonly groups: ReadonlyMap<string, GroupPart>;
   readonly policies: Memo<Topology['policies']>;
   readonly plan: Memo<SplitPlan>;

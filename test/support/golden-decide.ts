@@ -162,7 +162,8 @@ function tcpSplit(
   core: Core,
   spec: ServicePortSpec,
 ): readonly { readonly backend: Backend; readonly weight: number }[] | undefined {
-  const route = spec.routes.find(({ matches }) => matches === undefined);
+  // Bytes that are no HTTP have nothing to match, so only the first route can be meant.
+  const [route] = spec.routes;
   const weighted = (route?.backends ?? []).filter(({ weight }) => weight > 0);
   if (weighted.length === 0) return undefined;
   return weighted.map(({ backend, weight }) => ({ backend: backendNamed(core, backend), weight }));
