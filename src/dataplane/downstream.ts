@@ -22,6 +22,7 @@ import {
   pipelinedRequestBytes,
   unsentBytesMax,
 } from './limits.ts';
+import { PendingBytes } from './pending-bytes.ts';
 import type { Reason } from './refusals.ts';
 import { refusalText } from './refusals.ts';
 
@@ -54,8 +55,7 @@ export class DownstreamConnection implements Client {
   #decoder: BodyDecoder | undefined;
   #head: HttpRequestHead | undefined;
   /** Bytes behind the current request, unparsed. */
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  readonly #pending: PendingBytes;
   #skippedBytes = 0;
   #bodyActiveMs = 0;
   #lingerLeftMs = 0;
@@ -76,6 +76,7 @@ export class DownstreamConnection implements Client {
     this.#remoteAddress = options.remoteAddress;
     this.#servicePort = options.servicePort;
     this.#closed = options.closed;
+    this.#pending = new PendingBytes(engine.counts);
     this.#acceptedMs = engine.clock.nowMs();
     this.#parser = new RequestHeadParser({
       limits: engine.headLimits,
@@ -132,12 +133,15 @@ export class DownstreamConnection implements Client {
     this.#isBodyPaused = false;
     this.#bodyActiveMs = this.#engine.clock.nowMs();
     this.#updateFlow();
+    if (!this.isReading) this.#advance();
   }
 
   startTunnel(): readonly Buffer[] {
     this.#mode = 'tunnel';
     this.#waitForNothing();
-    return this.#takePending();
+    const early = this.#pending.takeAll();
+    this.#updateFlow();
+    return early;
   }
 
   endTunnel(): void {
@@ -168,7 +172,7 @@ export class DownstreamConnection implements Client {
   closeIfIdle(): void {
     if (this.#isNew && this.#engine.clock.nowMs() < this.#acceptedMs + firstRequestMs) return;
     const isIdle = this.#mode === 'requests' && this.#exchange === undefined
-      && this.#decoder === undefined && !this.#parser.hasPartialHead && this.#pendingBytes === 0;
+      && this.#decoder === undefined && !this.#parser.hasPartialHead && this.#pending.bytes === 0;
     if (isIdle) this.#closeAfterAnswer();
   }
 
@@ -189,10 +193,11 @@ export class DownstreamConnection implements Client {
     if (this.#mode === 'tunnel') {
       this.#exchange?.tunnelFromClient(chunk);
     } else if (this.#mode === 'requests') {
-      const mustWait = this.#pendingBytes > 0
+      const mustWait = this.#pending.bytes > 0
         || (this.#exchange !== undefined && this.#decoder === undefined);
-      if (mustWait) this.#keepPending(chunk);
+      if (mustWait) this.#pending.push(chunk);
       else this.#consume(chunk);
+      this.#updateFlow();
       this.#settle();
     }
   }
@@ -209,11 +214,8 @@ export class DownstreamConnection implements Client {
   #step(chunk: Buffer, at: number): number {
     if (this.#decoder !== undefined) return this.#stepBody(this.#decoder, chunk, at);
     if (at === chunk.length) return -1;
-    if (this.#exchange === undefined && this.unsentBytes <= unsentBytesMax) {
-      return this.#stepHead(chunk, at);
-    }
-    this.#pending.unshift(chunk.subarray(at));
-    this.#countPending(chunk.length - at);
+    if (this.#mayConsume()) return this.#stepHead(chunk, at);
+    this.#pending.putBack(chunk.subarray(at));
     return -1;
   }
 
@@ -313,49 +315,36 @@ export class DownstreamConnection implements Client {
 
   // ---- waiting requests, flow -----------------------------------------------------------------
 
-  /** Goes on with what waited behind the exchange that has ended. */
+  /** Goes on with what waited: the rest of a body, or the requests behind one that has ended. */
   #advance(): void {
-    while (this.#mode === 'requests' && this.#exchange === undefined) {
-      if (this.unsentBytes > unsentBytesMax) break;
-      const chunk = this.#pending.shift();
+    while (this.#mayConsume()) {
+      const chunk = this.#pending.take();
       if (chunk === undefined) break;
-      this.#countPending(-chunk.length);
       this.#consume(chunk);
     }
+    this.#updateFlow();
     this.#settle();
+  }
+
+  #mayConsume(): boolean {
+    if (this.#mode !== 'requests') return false;
+    if (this.#decoder !== undefined) return !this.#isBodyPaused;
+    return this.#exchange === undefined && this.unsentBytes <= unsentBytesMax;
   }
 
   /** Chooses what the connection waits for, once everything that came has been looked at. */
   #settle(): void {
     if (this.#mode !== 'requests' || this.#exchange !== undefined) return;
-    if (this.#decoder !== undefined || this.#pendingBytes > 0) return;
+    if (this.#decoder !== undefined || this.#pending.bytes > 0) return;
     const { headTimeoutMs, keepAliveTimeoutMs } = this.#engine.limits;
     if (this.hasEnded) this.#closeAfterAnswer();
     else if (!this.#parser.hasPartialHead) this.#wait('keep-alive', keepAliveTimeoutMs);
     else if (this.#phase !== 'head') this.#wait('head', headTimeoutMs);
   }
 
-  #keepPending(chunk: Buffer): void {
-    this.#pending.push(chunk);
-    this.#countPending(chunk.length);
-  }
-
-  #takePending(): readonly Buffer[] {
-    const taken = this.#pending;
-    this.#pending = [];
-    this.#countPending(-this.#pendingBytes);
-    return taken;
-  }
-
-  #countPending(bytes: number): void {
-    this.#pendingBytes += bytes;
-    this.#engine.counts.bufferedBytes += bytes;
-    this.#updateFlow();
-  }
-
   #updateFlow(): void {
     const pendingMax = this.#engine.limits.pipelinedMax * pipelinedRequestBytes;
-    const mustPause = this.#isBodyPaused || this.#pendingBytes > pendingMax;
+    const mustPause = this.#isBodyPaused || this.#pending.bytes > pendingMax;
     if (mustPause === this.#isPaused) return;
     this.#isPaused = mustPause;
     if (mustPause) this.#socket.pause();
@@ -391,7 +380,7 @@ export class DownstreamConnection implements Client {
     this.#mode = 'closing';
     counts.lingering += 1;
     this.#decoder = undefined;
-    this.#takePending();
+    this.#pending.takeAll();
     this.#isBodyPaused = false;
     this.#updateFlow();
     this.flush();
@@ -417,7 +406,7 @@ export class DownstreamConnection implements Client {
     if (this.#mode === 'closing') this.#engine.counts.lingering -= 1;
     this.#mode = 'closed';
     this.#waitForNothing();
-    this.#takePending();
+    this.#pending.takeAll();
     this.#decoder = undefined;
     this.#exchange?.clientGone();
     this.#closed(this);

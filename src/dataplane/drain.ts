@@ -17,8 +17,8 @@ export type DrainSteps = {
 
 /** How often a drain looks whether nothing is in flight any more. */
 const lookMs = 25;
-/** Share of the time between delay and timeout in which connections are still accepted. */
-const acceptingShare = 0.5;
+/** Before the timeout of a drain that never gets quiet: time for the last requests to end. */
+const lastCallMs = 1_000;
 
 /** Resolves when it is over; the caller closes what is left. */
 export function drain(
@@ -28,7 +28,7 @@ export function drain(
 ): Promise<void> {
   const startedMs = deadlines.nowMs();
   const timeoutMs = Math.max(options.delayMs, options.timeoutMs);
-  const acceptingMs = options.delayMs + acceptingShare * (timeoutMs - options.delayMs);
+  const acceptingMs = Math.max(options.delayMs, timeoutMs - lastCallMs);
   return new Promise((resolve) => {
     const look = new Deadline(() => {
       const elapsedMs = deadlines.nowMs() - startedMs;

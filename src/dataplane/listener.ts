@@ -1,6 +1,7 @@
-// The listeners of a worker follow the table: they open when a port appears and stop accepting when
-// it goes, without a restart. One port may be opened on several addresses; it counts as open when
-// all of them are. Accepted connections outlive their listener.
+// The listeners of a worker follow the table: they open when a port appears and stop accepting
+// when it goes, without a restart. One port may be opened on several addresses; it counts as
+// open when it is on all of them, but for those of a family that the host does not have.
+// Accepted connections outlive their listener.
 import type { Network, NetworkListener, NetworkSocket } from '../lib/network.ts';
 import type { ListenerSpec } from '../snapshot/index.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -67,6 +68,8 @@ type Opening = {
   readonly retry: Deadline;
   listener: NetworkListener | undefined;
   isOpen: boolean;
+  /** The host does not know this family of addresses. */
+  isAbsent: boolean;
   failure: string | undefined;
 };
 
@@ -92,7 +95,9 @@ class Listener {
       servicePort: this.servicePort,
       targetPort: this.#targetPort,
       openPort: this.#openings[0]?.listener?.port(),
-      isOpen: this.#openings.every((opening) => opening.isOpen),
+      isOpen:
+        this.#openings.some((opening) => opening.isOpen) &&
+        this.#openings.every((opening) => opening.isOpen || opening.isAbsent),
       failure: failed?.failure,
     };
   }
@@ -111,6 +116,7 @@ class Listener {
       retry: new Deadline(() => this.#open(opening)),
       listener: undefined,
       isOpen: false,
+      isAbsent: false,
       failure: undefined,
     };
     return opening;
@@ -133,11 +139,17 @@ class Listener {
   #failed(opening: Opening, error: Error): void {
     if (this.#isClosed) return;
     // Accepting that fails for want of descriptors goes on by itself when some are free again.
-    if (opening.isOpen && listenFault(error) === 'exhausted') return;
+    const fault = listenFault(error);
+    if (opening.isOpen && fault === 'exhausted') return;
+    if (fault === 'no-family') {
+      opening.isAbsent = true;
+      this.#options.changed();
+      return;
+    }
     opening.isOpen = false;
     opening.failure =
       `listen on ${opening.address} port ${this.#targetPort} failed: ` +
-      `${errorCode(error) ?? 'unknown'} (hint: ${listenHints[listenFault(error)]})`;
+      `${errorCode(error) ?? 'unknown'} (hint: ${listenHints[fault]})`;
     opening.listener?.close();
     this.#options.deadlines.arm(opening.retry, reopenMs);
     this.#options.changed();
@@ -146,6 +158,7 @@ class Listener {
 
 const listenHints = {
   'in-use': 'another process uses the port, or the address is not of this host',
+  'no-family': 'the host does not have this family of addresses',
   denied: 'the process may not open this port',
   exhausted: 'the process is out of file descriptors or memory',
   other: 'see the system log of the node',

@@ -2,11 +2,13 @@
 // which reason, status and log level are derived.
 
 /** What an error of a listening socket means: nothing to do about it now, or come back later. */
-export type ListenFault = 'in-use' | 'denied' | 'exhausted' | 'other';
+export type ListenFault = 'in-use' | 'no-family' | 'denied' | 'exhausted' | 'other';
 
 const listenFaults: ReadonlyMap<string, ListenFault> = new Map([
   ['EADDRINUSE', 'in-use'],
   ['EADDRNOTAVAIL', 'in-use'],
+  // The host has no IPv6 (or no IPv4): nobody can connect that way either.
+  ['EAFNOSUPPORT', 'no-family'],
   ['EACCES', 'denied'],
   ['EPERM', 'denied'],
   // Out of descriptors or buffers: accepting pauses and goes on by itself.

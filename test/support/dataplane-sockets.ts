@@ -133,6 +133,9 @@ export class RawUpstream {
   /** Called with each complete head (no body) when set: for upstreams that just answer. */
   answer: ((peer: Peer, head: string, nthOnUpstream: number) => void) | undefined;
 
+  /** Called with whatever arrives when set: for upstreams that read bodies. */
+  received: ((peer: Peer, text: string) => void) | undefined;
+
   private constructor(server: net.Server) {
     this.#server = server;
     let requests = 0;
@@ -142,6 +145,7 @@ export class RawUpstream {
       this.#waiting.shift()?.(peer);
       let rest = '';
       socket.on('data', (data) => {
+        this.received?.(peer, data.toString('latin1'));
         if (this.answer === undefined) return;
         rest += data.toString('latin1');
         for (let end = rest.indexOf('\r\n\r\n'); end >= 0; end = rest.indexOf('\r\n\r\n')) {
