@@ -2,7 +2,7 @@
 // k8s.io/kube-openapi and apiextensions, taken from a real API server's answers, because people
 // search for them and programs match on them. Prune and default before: like the API server, this
 // takes the object as it would be stored.
-import { asList, asObject, entriesOf, hasKey, type JsonObject } from './json.ts';
+import { asList, asObject, entriesOf, hasKey, valueAt, type JsonObject } from './json.ts';
 import type { SchemaRange, StructuralSchema } from './schema.ts';
 import { joinPath, wholeObjectFields } from './schema-prune.ts';
 import { parseTimestamp } from './timestamp.ts';
@@ -27,15 +27,25 @@ export type SchemaFault = {
 const faultsMax = 100;
 const shownMax = 1024;
 
-type Context = { readonly path: string; readonly faults: SchemaFault[] };
+/** Where the walk is. `previous`: the value that stands there now, `undefined` where none does. */
+type Context = {
+  readonly path: string;
+  readonly faults: SchemaFault[];
+  readonly previous: unknown;
+};
 
-/** All that is wrong with an object by its schema; empty when it is valid. */
+/**
+ * All that is wrong with an object by its schema; empty when it is valid. With the object that it
+ * replaces, values that are as they were are not judged again (ratcheting, KEP-4008): an object
+ * that this version's schema would refuse can still be labelled through it.
+ */
 export function validateStructural(
   schema: StructuralSchema,
   object: JsonObject,
+  previous?: JsonObject,
 ): readonly SchemaFault[] {
   const faults: SchemaFault[] = [];
-  checkObject(schema, object, { path: '', faults });
+  checkObject(schema, object, { path: '', faults, previous });
   return faults;
 }
 
@@ -47,6 +57,7 @@ function add(context: Context, reason: SchemaFault['reason'], message: string): 
 function checkValue(schema: StructuralSchema, value: unknown, context: Context): void {
   if (context.faults.length >= faultsMax) return;
   if (value === null && schema.isNullable) return;
+  if (context.previous !== undefined && sameJson(context.previous, value)) return;
   const isTyped = checkType(schema, value, context);
   checkEnumeration(schema, value, context);
   if (!isTyped) return;
@@ -132,10 +143,22 @@ function checkList(schema: StructuralSchema, list: readonly unknown[], context: 
   checkCount(size, list.length, 'items', context);
   if (items !== undefined) {
     list.forEach((item, index) => {
-      checkValue(items, item, { ...context, path: `${context.path}[${index}]` });
+      const previous = correlated(listKeys ?? [], item, context.previous);
+      checkValue(items, item, { ...context, path: `${context.path}[${index}]`, previous });
     });
   }
   if (listKeys !== undefined) checkDuplicates(listKeys, list, context);
+}
+
+/** The item of the former list with the same keys; items of other lists have no former self. */
+function correlated(keys: readonly string[], item: unknown, previous: unknown): unknown {
+  const object = asObject(item);
+  if (keys.length === 0 || object === undefined) return undefined;
+  const wanted = canonical(keyOf(object, keys));
+  return asList(previous)?.find((other) => {
+    const former = asObject(other);
+    return former !== undefined && canonical(keyOf(former, keys)) === wanted;
+  });
 }
 
 /** Items of a set, and keys of the items of a map, occur once. */
@@ -175,7 +198,8 @@ function checkObject(schema: StructuralSchema, object: JsonObject, context: Cont
     if (context.path === '' && wholeObjectFields.has(key)) continue;
     const field = schema.properties.get(key) ?? schema.additional;
     if (field === undefined || field === 'any') continue;
-    checkValue(field, value, { ...context, path: joinPath(context.path, key) });
+    const previous = valueAt(asObject(context.previous), key);
+    checkValue(field, value, { ...context, path: joinPath(context.path, key), previous });
   }
 }
 

@@ -307,3 +307,27 @@ test('a thousand faults are told as a hundred', () => {
   const object = { spec: { a: 'ab', l: new Array(1000).fill(7) } };
   expect(validateStructural(schema, object).length).toBe(100);
 });
+
+describe('ratcheting: what is as it was is not judged again', () => {
+  const former = { spec: { a: 'TOO LONG', l: [1], lm: [{ type: 'a' }, {}], o: { p: 7 } } };
+  const fields = (now: object): readonly string[] =>
+    validateStructural(schema, now as Record<string, unknown>, former).map((fault) => fault.field);
+
+  test('an object that was wrong already can be labelled', () => {
+    expect(validateStructural(schema, former).length).toBeGreaterThan(3);
+    expect(fields({ ...former, metadata: { labels: { x: 'y' } } })).toEqual([]);
+  });
+
+  test('a changed field is judged, its neighbours are not', () => {
+    expect(fields({ spec: { ...former.spec, o: { p: 8 } } })).toEqual(['spec.o.p']);
+    expect(fields({ spec: { ...former.spec, num: 9 } })).toEqual(['spec.num']);
+  });
+
+  test('items of a plain list are judged anew when the list changes', () => {
+    expect(fields({ spec: { ...former.spec, l: [1, 2] } })).toEqual(['spec.l[0]', 'spec.l[1]']);
+  });
+
+  test('what is required and was missing already is missing when its object changes', () => {
+    expect(validateStructural(schema, { x: 1 }, {}).map((fault) => fault.field)).toEqual(['spec']);
+  });
+});

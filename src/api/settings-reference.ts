@@ -4,9 +4,9 @@ import { environmentName, flagTable, type FlagSpec } from './flags.ts';
 
 const head = `# Settings
 
-Flags of \`weft proxy\` and \`weft controller\`. A flag beats its environment variable; a list there is
-separated by commas. An unknown flag or a bad value ends the program with exit code 2 and one line
-that says what to do. Generated from \`src/api/flags.ts\`; do not edit.
+Flags of \`weft proxy\` and \`weft controller\`. A flag beats its environment variable; a list
+there is separated by commas. An unknown flag or a bad value ends the program with exit code 2 and
+one line that says what to do. Generated from \`src/api/flags.ts\`; do not edit.
 
 | flag | takes | default | processes | environment | meaning |
 |---|---|---|---|---|---|

@@ -56,9 +56,9 @@ export function readNames(
 }
 
 /**
- * Whether somebody wrote this object through v1alpha1 or v1alpha2. `managedFields` say so; where they
- * are missing, as in a manifest, the object's own version does – of a stored object that is only the
- * version that it happens to be read through.
+ * Whether somebody wrote this object through v1alpha1 or v1alpha2. `managedFields` say so; where
+ * they are missing, as in a manifest, the object's own version does – of a stored object that is
+ * only the version that it happens to be read through.
  */
 export function isWrittenInOldVersion(draft: Draft): boolean {
   const metadata = asObject(valueAt(draft.root, 'metadata'));

@@ -14,10 +14,12 @@ describe('timestamps', () => {
   });
 
   test('every day of 40 years', () => {
+    const wrong: string[] = [];
     for (let day = 0; day < 40 * 366; day += 1) {
       const text = new Date(day * 86_400_000).toISOString();
-      expect(parseTimestamp(text)).toBe(day * 86_400_000);
+      if (parseTimestamp(text) !== day * 86_400_000) wrong.push(text);
     }
+    expect(wrong).toEqual([]);
   });
 
   const refused = [

@@ -1,5 +1,5 @@
-// smi/crds on a real kube-apiserver: accepted, every version served, round trips, refusals. The suite
-// is test/support/crd-suite.ts; the embedded API server is held to it as well.
+// smi/crds on a real kube-apiserver: accepted, every version served, round trips, refusals. The
+// suite is test/support/crd-suite.ts; the embedded API server is held to it as well.
 import { describe } from 'vitest';
 import { crdSuite } from '../support/crd-suite.ts';
 import { startControlPlane } from './support/control-plane.ts';

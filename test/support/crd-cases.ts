@@ -335,7 +335,8 @@ export const refusedCases: readonly RefusedCase[] = [
     body: splitOf(-1, '-5'),
     why: [
       `spec.backends[0].weight: Invalid value: -1: spec.backends[0].weight ${atLeastOne} 0`,
-      'spec.backends[1].weight: Invalid value: "-5": spec.backends[1].weight in body should match ' +
+      'spec.backends[1].weight: Invalid value: "-5": spec.backends[1].weight in body should ' +
+        'match ' +
         String.raw`'^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)` +
         String.raw`([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$'`,
     ],
@@ -348,8 +349,8 @@ export const refusedCases: readonly RefusedCase[] = [
     why: [
       'spec.backends[0].weight: Invalid value: "number": spec.backends[0].weight in body must be ' +
         'of type integer,string: "number"',
-      'spec.backends[1].weight: Invalid value: "boolean": spec.backends[1].weight in body must be ' +
-        'of type integer,string: "boolean"',
+      'spec.backends[1].weight: Invalid value: "boolean": spec.backends[1].weight in body must ' +
+        'be of type integer,string: "boolean"',
     ],
   },
   {

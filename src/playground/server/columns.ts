@@ -1,6 +1,6 @@
 // Printer columns of custom kinds, from `additionalPrinterColumns`.
 // Ages are worded as kubectl words them (apimachinery, duration.HumanDuration).
-import { textAt, numberAt, type Json } from './json.ts';
+import { isObject, numberAt, textAt, type Json } from './json.ts';
 import type { Column } from './kinds.ts';
 import { pathReader } from './json-path.ts';
 
@@ -34,17 +34,22 @@ function customColumn(given: Json): Column {
       const found = read(object);
       if (found.length === 0) return null;
       if (type === 'date') return ageText(String(found[0]), nowMs);
-      return found.length === 1 ? scalarCell(found[0] ?? null) : found.map(cellText).join(',');
+      // Of several values the API server prints the first.
+      return scalarCell(found[0] ?? null);
     },
   };
 }
 
+/** Objects and lists as Go prints them: JSON with the keys in order. */
 function scalarCell(value: Json): string | number | boolean | null {
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : value;
+  if (typeof value !== 'object' || value === null) return value;
+  return JSON.stringify(value, (_key, field: Json) =>
+    isObject(field) ? Object.fromEntries(Object.entries(field).sort(byKey)) : field,
+  );
 }
 
-function cellText(value: Json): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+function byKey([left]: readonly [string, Json], [right]: readonly [string, Json]): number {
+  return left < right ? -1 : 1;
 }
 
 export const ageColumn: Column = {

@@ -1,5 +1,6 @@
-// The JSONPath of printer columns: `.spec.a`, `[*]`, `[0]`, `['a.b']`, `[?(@.type=="x")]`. Nothing
-// else of kubectl's language. An expression that it cannot read selects nothing.
+// The JSONPath of printer columns: `.spec.a`, `..a`, `[*]`, `[0]`, `['a.b']`, `['a','b']` and
+// `[?(@.type=="x")]`. Nothing else of kubectl's language. An expression that it cannot read selects
+// nothing.
 import { at, isObject, type Json } from './json.ts';
 
 type Step = (values: readonly Json[]) => readonly Json[];
@@ -9,7 +10,7 @@ const stepShape = new RegExp(
     String.raw`^(?:\.([A-Za-z0-9_$/-]+(?:\\\.[A-Za-z0-9_/-]+)*)`,
     String.raw`\[\*\]`,
     String.raw`\[(\d+)\]`,
-    String.raw`\['([^']*)'\]`,
+    String.raw`\['([^']*(?:',\s*'[^']*)*)'\]`,
     String.raw`\[\?\(@\.([\w.]+)\s*==\s*["']([^"']*)["']\)\])`,
   ].join('|'),
 );
@@ -38,10 +39,25 @@ function filtered(path: string, wanted: string): Step {
     each(values).filter((value) => String(at(value, ...path.split('.')) ?? '') === wanted);
 }
 
+function union(steps: readonly Step[]): Step {
+  return (values) => steps.flatMap((step) => step(values));
+}
+
+/** Values and everything inside them, outside first; JSON that was parsed is not endless. */
+const descend: Step = (values) => {
+  const found: Json[] = [];
+  let level = values;
+  while (level.length > 0) {
+    found.push(...level);
+    level = each(level);
+  }
+  return found;
+};
+
 function stepOf(parts: RegExpExecArray): Step {
   if (parts[1] !== undefined) return field(parts[1].replaceAll('\\.', '.'));
   if (parts[2] !== undefined) return element(Number(parts[2]));
-  if (parts[3] !== undefined) return field(parts[3]);
+  if (parts[3] !== undefined) return union(parts[3].split(/',\s*'/).map(field));
   if (parts[4] !== undefined) return filtered(parts[4], parts[5] ?? '');
   return each;
 }
@@ -54,6 +70,10 @@ export function pathReader(path: string): (root: Json) => readonly Json[] {
     .replace(/^\{|\}$/g, '')
     .replace(/^\$/, '');
   while (rest !== '') {
+    if (rest.startsWith('..')) {
+      steps.push(descend);
+      rest = rest.startsWith('..[') ? rest.slice(2) : rest.slice(1);
+    }
     const parts = stepShape.exec(rest);
     if (parts === null) return () => [];
     steps.push(stepOf(parts));

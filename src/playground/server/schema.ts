@@ -104,9 +104,13 @@ function defaulted(shape: Shape, value: Json): Json {
 }
 
 /** What is wrong with a custom object by its schema; built-in kinds have rules instead. */
-export function schemaCauses(kind: ResourceKind, object: JsonObject): readonly Cause[] {
+export function schemaCauses(
+  kind: ResourceKind,
+  object: JsonObject,
+  previous?: JsonObject,
+): readonly Cause[] {
   const structural = structuralOf(kind);
-  return structural === undefined ? [] : validateStructural(structural, object);
+  return structural === undefined ? [] : validateStructural(structural, object, previous);
 }
 
 /**

@@ -125,7 +125,7 @@ function allCauses(api: ApiContext, kind: ResourceKind, object: JsonObject, prev
   const rules = api.rules.get(collectionOf(kind));
   return [
     ...metadataCauses(kind, object),
-    ...schemaCauses(kind, object),
+    ...schemaCauses(kind, object, previous),
     ...(rules?.validate?.(object, previous) ?? []),
   ];
 }
