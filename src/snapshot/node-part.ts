@@ -13,8 +13,12 @@ export type Workload = {
 };
 
 export type AddressBinding =
+  /**
+   * `isLocal`: good for a source – a pod of this node, and the address has not just changed hands.
+   * As a destination the pod is known either way, since the API server says where it is.
+   */
   | { readonly kind: 'workload'; readonly isLocal: boolean; readonly workload: Workload }
-  /** Two live claims, or between an old and a new pod: nobody's. */
+  /** Two live claims, or none right after an old pod: nobody's. */
   | { readonly kind: 'disputed' }
   /** A node's address (also of hostNetwork pods): never a workload, never external. */
   | { readonly kind: 'infrastructure' };

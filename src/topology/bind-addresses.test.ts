@@ -67,38 +67,48 @@ describe('an address that changes hands', () => {
   const old = pod('old');
   const young = pod('young');
 
-  test('is nobody’s for two seconds after the old pod lost it', () => {
+  const isSource = ({ part }: AddressBook): boolean => {
+    const binding = part.bindings.get(address);
+    return binding?.kind === 'workload' && binding.isLocal;
+  };
+
+  test('is nobody’s source for two seconds after the old pod lost it', () => {
     const first = book([old]);
     const changed = book([young], first, 1_000);
-    expect(kindOf(changed)).toBe('disputed');
+    expect([isSource(first), isSource(changed)]).toEqual([true, false]);
     expect(changed.nextChangeMs).toBe(3_000);
-    expect(kindOf(book([young], changed, 2_999))).toBe('disputed');
+    expect(isSource(book([young], changed, 2_999))).toBe(false);
     const settled = book([young], changed, 3_000);
     expect(settled.part.bindings.get(address)).toMatchObject({ workload: { podName: 'young' } });
-    expect(settled.nextChangeMs).toBeUndefined();
+    expect([isSource(settled), settled.nextChangeMs]).toEqual([true, undefined]);
+  });
+
+  test('leads to the new pod at once, since where a pod is the API server says', () => {
+    const { part } = book([young], book([old]), 1_000);
+    expect(part.bindings.get(address)).toMatchObject({ workload: { serviceAccount: 'young' } });
   });
 
   test('is quarantined between the two pods as well', () => {
     const gone = book([], book([old]), 1_000);
     expect(kindOf(gone)).toBe('disputed');
-    expect(kindOf(book([young], gone, 1_500))).toBe('disputed');
+    expect(isSource(book([young], gone, 1_500))).toBe(false);
     expect(kindOf(book([], gone, 3_000))).toBeUndefined();
-    expect(kindOf(book([young], gone, 9_000))).toBe('workload');
+    expect(isSource(book([young], gone, 9_000))).toBe(true);
   });
 
   test('is quarantined when one of two rivals leaves, whichever stays', () => {
     const rivals = book([old, young]);
-    expect(kindOf(book([young], rivals, 100))).toBe('disputed');
-    expect(kindOf(book([old], rivals, 100))).toBe('disputed');
+    expect(isSource(book([young], rivals, 100))).toBe(false);
+    expect(isSource(book([old], rivals, 100))).toBe(false);
   });
 
   test('is quarantined for a pod of the same name and another uid', () => {
     const reborn = { ...old, meta: metaOf('shop/old', { uid: 'another' }) };
-    expect(kindOf(book([reborn], book([old]), 10))).toBe('disputed');
+    expect(isSource(book([reborn], book([old]), 10))).toBe(false);
   });
 
   test('is not quarantined by a second look at the same pods', () => {
-    expect(kindOf(book([old], book([old]), 10))).toBe('workload');
+    expect(isSource(book([old], book([old]), 10))).toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
 // Whose is an address: pods and nodes → the node part. An address says who somebody is, so every
 // doubt ends in nobody: two live claims, a node's address, or an address that has just changed
-// hands are never a workload (architecture §4). Pure: time is an argument, and what has to be
+// hands are never a source (architecture §4). Pure: time is an argument, and what has to be
 // remembered between two calls (who had an address, until when it is quarantined) is in the result.
 import type { Node, Pod, Problem } from '../api/index.ts';
 import {
@@ -12,7 +12,7 @@ import {
 import { byText, problemOf, sortedProblems } from './problems.ts';
 
 /**
- * How long an address is nobody's after a pod lost it. The kubelet frees an address before the Pod
+ * How long an address is nobody's source after a pod lost it. The kubelet frees an address before the Pod
  * object goes, and the next pod's object may lag behind its first packet; watches are milliseconds
  * behind, seconds when they reconnect.
  */
@@ -56,15 +56,17 @@ export function bindAddresses(
     if (!infrastructure.has(address)) bindings.set(address, { kind: 'disputed' });
   }
   for (const [address, claiming] of claimants) {
-    if (bindings.has(address)) continue;
-    const binding = bindingOf(claiming, input.nodeName);
+    if (infrastructure.has(address)) continue;
+    const binding = bindingOf(claiming, quarantine.has(address) ? undefined : input.nodeName);
     const before = previous?.part.bindings.get(address);
     bindings.set(
       address,
       before !== undefined && isSameBinding(before, binding) ? before : binding,
     );
   }
-  const nextChangeMs = quarantine.size > 0 ? Math.min(...quarantine.values()) : undefined;
+  let nextChangeMs: number | undefined;
+  for (const untilMs of quarantine.values())
+    nextChangeMs = Math.min(untilMs, nextChangeMs ?? untilMs);
   const problems = disputes(claimants, infrastructure);
   return {
     part: { nodeName: input.nodeName, bindings },
@@ -105,7 +107,8 @@ function isLive(pod: Pod): boolean {
   return !pod.isDeleting || pod.hasRunningContainer;
 }
 
-function bindingOf(pods: readonly Pod[], nodeName: string): AddressBinding {
+/** `nodeName`: whose pods may be sources; `undefined` while the address is quarantined. */
+function bindingOf(pods: readonly Pod[], nodeName: string | undefined): AddressBinding {
   const [pod, other] = pods;
   if (pod === undefined || other !== undefined) return { kind: 'disputed' };
   return { kind: 'workload', isLocal: pod.nodeName === nodeName, workload: workloadOf(pod) };

@@ -43,7 +43,10 @@ export function randomObjects(random: Random): readonly AnyObject[] {
   const objects: AnyObject[] = [nodeOf('node-1', ['192.168.0.1'])];
   for (const [index, namespace] of namespaces.entries()) {
     const policy = oneOf(['off', 'audit', 'enforce', 'enforce'], random);
-    objects.push(namespaceOf(namespace, { 'weft.dev/policy': policy }));
+    const timeout = oneOf(['1s', '2s'], random);
+    objects.push(
+      namespaceOf(namespace, { 'weft.dev/policy': policy, 'weft.dev/timeout': timeout }),
+    );
     for (const [at, name] of services.entries()) {
       if (random() < 0.8)
         objects.push(...randomService(`${namespace}/${name}`, `10.${index}.${at}`, random));
