@@ -12,7 +12,12 @@ export type PatternAnchor = 'start' | 'search';
 export type Pattern = {
   readonly source: string;
   readonly matches: (text: string) => boolean;
+  /** Tells most other texts without a call; `undefined` where nothing is so certain. */
+  readonly probe: PatternProbe | undefined;
 };
+
+/** Every text that matches has the character of `code` at index `at`. */
+export type PatternProbe = { readonly at: number; readonly code: number };
 
 export type PatternProblem = { readonly problem: string };
 
@@ -34,8 +39,10 @@ export function compilePattern(source: string, anchor: PatternAnchor): Pattern |
   if (utf8Length(source) > patternBytesMax) {
     return { problem: `pattern is longer than ${patternBytesMax} bytes` };
   }
-  const plain = plainMatcher(source, anchor);
-  if (plain !== undefined) return { source, matches: plain };
+  const shape = plainShape(source, anchor);
+  if (shape !== undefined) {
+    return { source, matches: plainMatcher(shape), probe: probeOf(shape) };
+  }
   if (expandedSize(source) > programSizeMax * 4) return tooLarge();
   return compileProgram(source, anchor);
 }
@@ -50,7 +57,7 @@ function compileProgram(source: string, anchor: PatternAnchor): Pattern | Patter
     const { dfa } = engine.re2();
     dfa.stateBudget = automatonBytesMax;
     dfa.memBudget = automatonBytesMax;
-    return { source, matches: (text) => engine.test(text) };
+    return { source, matches: (text) => engine.test(text), probe: undefined };
   } catch (error) {
     // re2js reports every syntax error by throwing; its message names what it did not understand.
     const detail = error instanceof Error ? error.message : 'unknown error';
@@ -75,22 +82,18 @@ type PlainShape = {
   readonly isEndFixed: boolean;
 };
 
-function plainMatcher(source: string, anchor: PatternAnchor): Pattern['matches'] | undefined {
-  const shape = plainShape(source, anchor);
-  if (shape === undefined) return undefined;
-  const { literal, isStartFixed, isEndFixed } = shape;
+function plainMatcher({ literal, isStartFixed, isEndFixed }: PlainShape): Pattern['matches'] {
   if (isStartFixed && isEndFixed) return (text) => text === literal;
-  if (isStartFixed) return prefixMatcher(literal);
+  if (isStartFixed) return (text) => text.startsWith(literal);
   if (isEndFixed) return (text) => text.endsWith(literal);
   return (text) => text.includes(literal);
 }
 
-/** Paths of one service begin alike, so the last character of the prefix is looked at first. */
-function prefixMatcher(prefix: string): Pattern['matches'] {
-  const last = prefix.length - 1;
-  if (last < 0) return () => true;
-  const lastCode = prefix.charCodeAt(last);
-  return (text) => text.charCodeAt(last) === lastCode && text.startsWith(prefix);
+/** Paths of one service begin alike and end in slashes: the last other character tells most. */
+function probeOf({ literal, isStartFixed }: PlainShape): PatternProbe | undefined {
+  let at = literal.length - 1;
+  while (at > 0 && literal.charAt(at) === '/') at -= 1;
+  return isStartFixed && at >= 0 ? { at, code: literal.charCodeAt(at) } : undefined;
 }
 
 function plainShape(source: string, anchor: PatternAnchor): PlainShape | undefined {
@@ -105,13 +108,13 @@ function plainShape(source: string, anchor: PatternAnchor): PlainShape | undefin
     isStartFixed = false;
     from += 2;
   }
-  // `\$` is a literal; what stands before the dollar decides, so a backslash goes to RE2.
+  // Of `\$` and `\.*` a lone backslash is left over, which is no literal: RE2 decides.
   let isEndFixed = false;
-  if (to > from && source.endsWith('$') && source[to - 2] !== '\\') {
+  if (to > from && source.endsWith('$')) {
     isEndFixed = true;
     to -= 1;
   }
-  if (to - 2 >= from && source.endsWith('.*', to) && source[to - 3] !== '\\') {
+  if (to - 2 >= from && source.endsWith('.*', to)) {
     isEndFixed = false;
     to -= 2;
   }

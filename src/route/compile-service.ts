@@ -10,8 +10,9 @@ import { compileMatches, type PatternSource } from './match.ts';
 import { compileOrder } from './split-order.ts';
 import type {
   BackendRef,
-  CompiledRoute,
+  CompiledRoutes,
   EndpointsPiece,
+  HttpMatch,
   RouteShape,
   ServicePiece,
   ServiceShape,
@@ -65,18 +66,31 @@ type Endpoints = ReadonlyMap<SectionId, EndpointsPiece>;
 
 /** The piece of `shape` with its backends as they are now. */
 export function linkService(shape: ServiceShape, endpoints: Endpoints): ServicePiece {
-  const ports = new Map<number, readonly CompiledRoute[]>();
-  for (const { port, routes } of shape.ports) {
-    const compiled = routes.map((route): CompiledRoute => {
-      const backends = route.backends.map((ref) => {
-        const found = endpoints.get(ref.section)?.backends.get(ref.port);
-        return { backend: found ?? emptyBackend(ref), weight: ref.weight };
-      });
-      return { matches: route.matches, decision: decisionOf(shape.host, route, backends) };
-    });
-    ports.set(port, compiled);
-  }
+  const ports = new Map<number, CompiledRoutes>();
+  for (const { port, routes } of shape.ports) ports.set(port, linkRoutes(shape, routes, endpoints));
   return { shape, ports };
+}
+
+function linkRoutes(
+  { host }: ServiceShape,
+  routes: readonly RouteShape[],
+  endpoints: Endpoints,
+): CompiledRoutes {
+  const probeAt: number[] = [];
+  const probeCode: number[] = [];
+  const matches: (HttpMatch | undefined)[] = [];
+  const decisions: Decision[] = [];
+  for (const route of routes) {
+    const decision = decisionOf(host, route, endpoints);
+    for (const match of route.matches ?? [undefined]) {
+      const probe = match?.path?.probe;
+      probeAt.push(probe?.at ?? -1);
+      probeCode.push(probe?.code ?? 0);
+      matches.push(match);
+      decisions.push(decision);
+    }
+  }
+  return { probeAt, probeCode, matches, decisions };
 }
 
 /** A backend of which no slice speaks keeps its share and answers NoEndpoints (R-37). */
@@ -84,14 +98,14 @@ function emptyBackend({ id, namespace, service, port }: BackendRef): Backend {
   return { id, namespace, service, port, scheme: 'http', endpoints: [] };
 }
 
-function decisionOf(
-  host: VirtualHost,
-  route: RouteShape,
-  backends: readonly { readonly backend: Backend; readonly weight: number }[],
-): Decision {
+function decisionOf(host: VirtualHost, route: RouteShape, endpoints: Endpoints): Decision {
   if (host.rules.isStopped) return { kind: 'refuse', reason: 'Stopped', host };
   // R-35: never the root service instead.
   if (route.order.period === 0) return { kind: 'refuse', reason: 'NoBackendWeight', host };
+  const backends = route.backends.map((ref) => {
+    const found = endpoints.get(ref.section)?.backends.get(ref.port);
+    return { backend: found ?? emptyBackend(ref), weight: ref.weight };
+  });
   const { splitKey: key, totalWeight, order } = route;
   return { kind: 'split', host, split: { key, totalWeight, backends, order } };
 }

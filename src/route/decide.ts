@@ -11,11 +11,13 @@ export function decide(table: RouteTable, head: RequestHead): Decision {
   const id = table.hosts.get(head.hostname);
   const routes = id && table.services.get(id)?.ports.get(head.servicePort);
   if (routes === undefined) return unknownService;
-  for (const { matches, decision } of routes) {
-    if (matches === undefined) return decision;
-    for (const match of matches) {
-      if (matchesHead(match, head)) return decision;
-    }
+  const { probeAt, probeCode, matches, decisions } = routes;
+  const { path } = head;
+  for (let route = 0; route < matches.length; route += 1) {
+    const at = probeAt[route] ?? -1;
+    if (at >= 0 && path.charCodeAt(at) !== probeCode[route]) continue;
+    const match = matches[route];
+    if (match === undefined || matchesHead(match, head)) return decisions[route] ?? unknownService;
   }
   return unknownService;
 }

@@ -83,13 +83,21 @@ export type BackendRef = {
 export type ServicePiece = {
   readonly shape: ServiceShape;
   /** By HTTP port of the Service. */
-  readonly ports: ReadonlyMap<number, readonly CompiledRoute[]>;
+  readonly ports: ReadonlyMap<number, CompiledRoutes>;
 };
 
-/** The decision is made when the table is; a request only finds it. */
-export type CompiledRoute = {
-  readonly matches: readonly HttpMatch[] | undefined;
-  readonly decision: Decision;
+/**
+ * The routes of one port, match by match in their order, as parallel lists: most matches are told
+ * apart by one character of the path, and what is read for that lies together in memory (a thousand
+ * hosts do not fit into a cache). Decisions are made when the table is; a request only finds one.
+ */
+export type CompiledRoutes = {
+  /** Index into the path, or -1: no probe. */
+  readonly probeAt: readonly number[];
+  readonly probeCode: readonly number[];
+  /** `undefined` takes every request. */
+  readonly matches: readonly (HttpMatch | undefined)[];
+  readonly decisions: readonly Decision[];
 };
 
 export type EndpointsPiece = {

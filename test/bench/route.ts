@@ -55,8 +55,11 @@ function meshOf(services: number, pathOf: (at: number) => string): RouteTable {
   }
   const bindings = new Map<string, AddressBinding>();
   for (let at = 0; at < services; at += 1) {
-    const binding = { kind: 'workload', isLocal: true, workload: workload(`shop/web-${at}`) } as const;
-    for (const text of addressesOf(at, 10)) bindings.set(text.slice(0, text.indexOf(':')), binding);
+    const pod = workload(`shop/web-${at}`);
+    for (const text of addressesOf(at, 10)) {
+      const address = text.slice(0, text.indexOf(':'));
+      bindings.set(address, { kind: 'workload', isLocal: true, workload: pod });
+    }
   }
   return compileTable(recordsOf(...sections), nodePart(bindings));
 }
@@ -90,8 +93,10 @@ function headsOf(services: number, path: (at: number) => string) {
   );
 }
 
-function decideLine(label: string, pathOf: (at: number) => string, sent: (at: number) => string): string {
-  const table = meshOf(1000, pathOf);
+type Paths = { readonly matched: (at: number) => string; readonly sent: (at: number) => string };
+
+function decideLine(label: string, { matched, sent }: Paths): string {
+  const table = meshOf(1000, matched);
   const heads = headsOf(1000, sent);
   const taken = nanosecondsOf(100_000, (at) => {
     const head = heads[at % 1000];
@@ -149,10 +154,19 @@ function tableLines(services: number, endpointsEach: number): string[] {
 // A pure measurement; async because every bench is.
 export function benchRoute(): Promise<string[]> {
   const lines = [
-    decideLine('literal', (at) => `/api/v${at}/items$`, (at) => `/api/v${at % 19}/items`),
-    decideLine('prefix', (at) => `/api/v${at}/.*`, (at) => `/api/v${at % 19}/x`),
-    decideLine('none matches', (at) => `/api/v${at}/`, () => '/other'),
-    decideLine('regex', (at) => `/api/v${at}/[a-z]+/x`, (at) => `/api/v${at % 19}/a/x`),
+    decideLine('literal', {
+      matched: (at) => `/api/v${at}/items$`,
+      sent: (at) => `/api/v${at % 19}/items`,
+    }),
+    decideLine('prefix', {
+      matched: (at) => `/api/v${at}/.*`,
+      sent: (at) => `/api/v${at % 19}/x`,
+    }),
+    decideLine('none matches', { matched: (at) => `/api/v${at}/`, sent: () => '/other' }),
+    decideLine('regex', {
+      matched: (at) => `/api/v${at}/[a-z]+/x`,
+      sent: (at) => `/api/v${at % 19}/a/x`,
+    }),
     ...requestLines(),
     ...tableLines(1000, 10),
     ...tableLines(10_000, 10),

@@ -61,7 +61,7 @@ function randomService(name: string, random: Random): Section {
 /** What a table holds, whatever the order in which its maps were filled. */
 function contentOf(table: RouteTable): string {
   return JSON.stringify(table, (_, value: unknown) => {
-    if (value instanceof Set) return [...value].sort();
+    if (value instanceof Set) return [...value].map(String).sort();
     if (!(value instanceof Map)) return value;
     return [...value].sort(([left], [right]) => (String(left) < String(right) ? -1 : 1));
   });
