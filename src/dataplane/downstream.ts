@@ -7,10 +7,10 @@ import type { RouteTable } from '../route/index.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
+import { DepartureProbe } from './departure-probe.ts';
 import { Exchange } from './exchange.ts';
 import type { BodyDecoder } from './http1/body-decoder.ts';
 import { createBodyDecoder } from './http1/body-decoder.ts';
-import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import { RequestHeadParser } from './http1/request-head.ts';
 import { renderSimpleResponse } from './http1/serialise.ts';
@@ -62,6 +62,7 @@ export class DownstreamConnection implements Client {
   #lingerUnsent = 0;
   #isBodyPaused = false;
   #isPaused = false;
+  #probe: DepartureProbe | undefined;
   #isCorked = false;
   /** No request has come yet. */
   #isNew = true;
@@ -106,6 +107,7 @@ export class DownstreamConnection implements Client {
   }
 
   write(data: Uint8Array | string): boolean {
+    this.#stopProbe();
     return typeof data === 'string'
       ? this.#socket.write(data, 'latin1')
       : this.#socket.write(data);
@@ -225,7 +227,7 @@ export class DownstreamConnection implements Client {
       case 'incomplete':
         return -1;
       case 'reject':
-        this.#reject(result);
+        this.#refuse(result.reason, result.status, result.detail);
         return -1;
       case 'head':
         this.#begin(result.head);
@@ -293,10 +295,6 @@ export class DownstreamConnection implements Client {
   }
 
   /** Answers bytes that are no request, and ends the connection: a reject is final. */
-  #reject(reject: Reject): void {
-    this.#refuse(reject.reason, reject.status, reject.detail);
-  }
-
   #refuse(reason: Reason, status: number, detail: string): void {
     const { observer } = this.#engine;
     observer.requestRejected({
@@ -370,7 +368,21 @@ export class DownstreamConnection implements Client {
       this.destroy();
     } else {
       this.#settle();
+      this.#probeDeparture();
     }
+  }
+
+  /** The request is complete and its answer has not begun: does anybody still wait for it? */
+  #probeDeparture(): void {
+    if (this.#exchange === undefined || this.#exchange.status !== 0) return;
+    if (this.#head?.version !== 11 || this.#mode !== 'requests') return;
+    this.#probe = new DepartureProbe(this.#socket, this.#engine.deadlines);
+    this.#probe.start();
+  }
+
+  #stopProbe(): void {
+    this.#probe?.stop();
+    this.#probe = undefined;
   }
 
   /** FIN, then a while in which the client may read: unread bytes would turn the FIN into RST. */
@@ -405,6 +417,7 @@ export class DownstreamConnection implements Client {
     if (this.#mode === 'closed') return;
     if (this.#mode === 'closing') this.#engine.counts.lingering -= 1;
     this.#mode = 'closed';
+    this.#stopProbe();
     this.#waitForNothing();
     this.#pending.takeAll();
     this.#decoder = undefined;

@@ -36,6 +36,13 @@ describe('by default', () => {
 });
 
 describe('with a list', () => {
+  test('what may have had effects is not repeated, whatever the list says', () => {
+    const rules = { retryAttempts: 3, retryOn: ['reset', '5xx'] } as const;
+    expect(mayRetry(rules, false, none, reset)).toBe(false);
+    expect(mayRetry(rules, true, none, reset)).toBe(true);
+    expect(mayRetry(rules, false, none, { ...reset, isUnsent: true })).toBe(true);
+  });
+
   test.each(['refused-stream', 'unavailable'] as const)('%s says nothing of HTTP/1.1', (word) => {
     expect(mayRetry({ retryAttempts: 3, retryOn: [word] }, true, none, reset)).toBe(false);
   });

@@ -83,7 +83,7 @@ function render({ id, method }: Sent, random: Random): string {
 
 /** Checks what came against what was sent; an own answer of the proxy stands for any. */
 function checkAnswers(text: string, sent: readonly Sent[]): void {
-  let rest = text.replaceAll(/HTTP\/1\.1 103 [^]*?\r\n\r\n/g, '');
+  let rest = text.replaceAll(/HTTP\/1\.1 10[03] [^]*?\r\n\r\n/g, '');
   for (const { id, method } of sent) {
     const headEnd = rest.indexOf('\r\n\r\n');
     if (headEnd < 0) return;
