@@ -84,7 +84,7 @@ export async function applyAll(
     const now = objects.filter((object) => stage(object) === due);
     await Promise.all(
       now.map((object) =>
-        connection.apply(objectPath(object), object, { force: true, fieldManager: fieldOwner }),
+        connection.apply(objectPath(object), object, { force: true, owner: fieldOwner }),
       ),
     );
   }
