@@ -64,7 +64,8 @@ describe('known field names', () => {
     const letters = [...'abcdefghijklmnopqrstuvwxyz-'];
     const known = new Set(Array.from({ length: knownFieldCount }, (_, at) => lowerNameOf(at)));
     for (const name of known) {
-      const longer = letters.flatMap((first) => letters.map((last) => name + first + last));
+      const endings = ['', ...letters].flatMap((first) => letters.map((last) => first + last));
+      const longer = endings.map((ending) => name + ending);
       const found = longer.filter((other) => find(other) !== 0 && !known.has(other));
       expect(found, name).toEqual([]);
     }
