@@ -196,7 +196,6 @@ export const builtInColumns: ReadonlyMap<string, readonly Column[]> = new Map([
     [column('Type', textCell('type')), column('Data', keysCount('data'), 'integer'), ageColumn],
   ],
   ['/events', eventColumns()],
-  ['events.k8s.io/events', eventColumns()],
   ['apps/deployments', workloadColumns],
   [
     'apps/replicasets',
@@ -241,5 +240,6 @@ function eventColumns(): readonly Column[] {
     column('Reason', textCell('reason')),
     column('Object', eventSubject),
     column('Message', textCell('message')),
+    wide('Name', textCell('metadata', 'name')),
   ];
 }

@@ -69,7 +69,9 @@ export type WriteContext = {
   readonly isDryRun: boolean;
 };
 
+/** Where objects of a kind are kept; the two spellings of events are one collection. */
 export function collectionOf(kind: Pick<ResourceKind, 'group' | 'plural'>): string {
+  if (kind.group === 'events.k8s.io') return `/${kind.plural}`;
   return `${kind.group}/${kind.plural}`;
 }
 

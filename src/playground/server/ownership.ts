@@ -62,7 +62,7 @@ export function ownable(kind: ResourceKind, object: JsonObject, subresource: str
     return content.status === undefined ? {} : { status: content.status };
   }
   if (hasStatus) delete content.status;
-  return { ...content, metadata: kept };
+  return Object.keys(kept).length === 0 ? content : { ...content, metadata: kept };
 }
 
 /** The owners that the object names; entries that cannot be read are left out. */

@@ -9,7 +9,7 @@ import {
   type Json,
   type JsonObject,
 } from './json.ts';
-import { badRequest, refusal } from './status.ts';
+import { badRequest, refusal, StatusFailure, statusObject } from './status.ts';
 
 /** Operations of one JSON patch; the real server's limit. */
 const operationsMax = 10_000;
@@ -34,19 +34,17 @@ function pointerSteps(pointer: string): readonly string[] {
     .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-function unapplicable(why: string): Error {
-  return refusal(
-    422,
-    'Invalid',
-    `the server rejected our request due to an error in our request: ${why}`,
-  );
+/** The real server tells no more; what did not fit is for its log. */
+function unapplicable(): Error {
+  const message = 'the server rejected our request due to an error in our request';
+  return new StatusFailure({ ...statusObject(422, 'Invalid', message), details: {} }, 422);
 }
 
 function listIndex(list: readonly Json[], step: string, isInsert: boolean): number {
   if (isInsert && step === '-') return list.length;
   const index = /^(0|[1-9]\d*)$/.test(step) ? Number(step) : Number.NaN;
   const last = isInsert ? list.length : list.length - 1;
-  if (!(index <= last)) throw unapplicable(`no element ${step} in the list`);
+  if (!(index <= last)) throw unapplicable();
   return index;
 }
 
@@ -56,7 +54,7 @@ function childOf(parent: Json, step: string): Json {
     : isObject(parent) && Object.hasOwn(parent, step)
       ? parent[step]
       : undefined;
-  if (child === undefined) throw unapplicable(`path element ${step} does not exist`);
+  if (child === undefined) throw unapplicable();
   return child;
 }
 
@@ -73,10 +71,9 @@ function placed(root: Json, pointer: string, value: Json, isInsert: boolean): Js
   if (Array.isArray(parent)) {
     parent.splice(listIndex(parent, last, isInsert), isInsert ? 0 : 1, value);
   } else if (isObject(parent)) {
-    if (!isInsert) childOf(parent, last);
     parent[last] = value;
   } else {
-    throw unapplicable(`${pointer} is not inside an object or a list`);
+    throw unapplicable();
   }
   return root;
 }
@@ -84,7 +81,7 @@ function placed(root: Json, pointer: string, value: Json, isInsert: boolean): Js
 function removed(root: Json, pointer: string): Json {
   const steps = pointerSteps(pointer);
   const last = steps.at(-1);
-  if (last === undefined) throw unapplicable('the whole document cannot be removed');
+  if (last === undefined) throw unapplicable();
   const parent = steps.slice(0, -1).reduce(childOf, root);
   childOf(parent, last);
   if (Array.isArray(parent)) parent.splice(listIndex(parent, last, false), 1);
@@ -112,9 +109,9 @@ function applyOperation(root: Json, operation: Json): Json {
     }
     case 'test':
       if (sameJson(valueAt(root, path), value)) return root;
-      throw unapplicable(`testing path ${path} failed`);
+      throw unapplicable();
     default:
-      throw unapplicable(`unexpected operation ${kind}`);
+      throw unapplicable();
   }
 }
 

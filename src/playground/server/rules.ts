@@ -250,7 +250,21 @@ const replicatedRules: KindRules = {
   },
 };
 
+const dataKey = /^[-._a-zA-Z0-9]+$/;
+const dataKeyText =
+  "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. " +
+  "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+function dataKeyCauses(object: JsonObject): readonly Cause[] {
+  return Object.keys(objectAt(object, 'data'))
+    .filter((key) => !dataKey.test(key))
+    .map((key) => invalidValue(`data[${key}]`, key, dataKeyText));
+}
+
+const configMapRules: KindRules = { validate: dataKeyCauses };
+
 const secretRules: KindRules = {
+  validate: dataKeyCauses,
   prepareCreate: (object) => {
     object.type ??= 'Opaque';
     const written = objectAt(object, 'stringData');
@@ -278,6 +292,7 @@ export function builtInRules(storage: Storage): ReadonlyMap<string, KindRules> {
     ['/services', serviceRules(storage)],
     ['/pods', podRules],
     ['/secrets', secretRules],
+    ['/configmaps', configMapRules],
     ['discovery.k8s.io/endpointslices', sliceRules],
     ['certificates.k8s.io/certificatesigningrequests', requestRules],
     ['apps/deployments', replicatedRules],

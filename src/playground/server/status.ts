@@ -26,7 +26,8 @@ export class StatusFailure extends Failure<'ApiStatus'> {
 
 export function statusObject(code: number, reason: string, message: string): JsonObject {
   const status = code < 400 ? 'Success' : 'Failure';
-  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status, message, reason, code };
+  const told: JsonObject = { kind: 'Status', apiVersion: 'v1', metadata: {}, status, message };
+  return reason === '' ? { ...told, code } : { ...told, reason, code };
 }
 
 export function refusal(code: number, reason: string, message: string): StatusFailure {

@@ -14,7 +14,8 @@ export function rowContent(query: URLSearchParams): RowContent {
 
 function columnsOf(kind: ResourceKind): readonly Column[] {
   const own = kind.columns.length > 0 ? kind.columns : [ageColumn];
-  return [nameColumn, ...own];
+  const isNamed = own.some((column) => column.name === 'Name');
+  return isNamed ? own : [nameColumn, ...own];
 }
 
 function definitions(kind: ResourceKind): Json[] {

@@ -154,7 +154,8 @@ export function createObject(
 ): Written {
   const { object: decoded, warnings } = decodeBody(target, body, options);
   if ((textAt(decoded, 'metadata', 'resourceVersion') ?? '') !== '') {
-    throw badRequest('resourceVersion should not be set on objects to be created');
+    // The real server answers 500 here, with this text and no reason.
+    throw refusal(500, '', 'resourceVersion should not be set on objects to be created');
   }
   return { object: insertObject(api, target, decoded, options), warnings };
 }
@@ -220,7 +221,8 @@ function checkPreconditions(target: Target, object: JsonObject, stored: JsonObje
   const subject = subjectOf(target.kind, target.name);
   const wanted = textAt(object, 'metadata', 'resourceVersion') ?? '';
   if (wanted === '' && target.kind.needsVersion) {
-    throw invalid(subject, target.kind.kind, [
+    // Refused by the store, which knows the kind by its plural.
+    throw invalid(subject, target.kind.plural, [
       invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
     ]);
   }
@@ -288,6 +290,26 @@ function contentOf(object: JsonObject, hasStatus: boolean): JsonObject {
   return content;
 }
 
+type Ownership = { readonly options: WriteOptions; readonly given: Json | undefined };
+
+/** The object with its owners: from an apply, cleared by the client (`[{}]`), or tracked. */
+function ownedUpdate(
+  api: ApiContext,
+  target: Target,
+  update: Update,
+  ownership: Ownership,
+): JsonObject {
+  const { object, stored, managedFields } = update;
+  const { options, given } = ownership;
+  const path = ['metadata', 'managedFields'];
+  if (managedFields !== undefined) return withAt(object, path, [...managedFields]);
+  const entries = Array.isArray(given) ? given : [];
+  if (entries.length === 1 && sameJson(entries[0], {})) return withAt(object, path, undefined);
+  const previous = entries.length === 0 ? stored : withAt(stored, path, entries);
+  const { kind, subresource } = target;
+  return trackUpdate({ api, kind, object, previous, subresource, options });
+}
+
 /** Everything behind the decoding of an update; shared by PUT, the patches and apply. */
 export function storeUpdate(
   api: ApiContext,
@@ -309,11 +331,15 @@ export function storeUpdate(
     const generation = (numberAt(stored, 'metadata', 'generation') ?? 0) + 1;
     object = withAt(object, ['metadata', 'generation'], generation);
   }
-  const { subresource } = target;
-  object =
-    update.managedFields === undefined
-      ? trackUpdate({ api, kind, object, previous: stored, subresource, options })
-      : withAt(object, ['metadata', 'managedFields'], [...update.managedFields]);
+  object = ownedUpdate(
+    api,
+    target,
+    { ...update, object },
+    {
+      options,
+      given: objectAt(update.object, 'metadata').managedFields,
+    },
+  );
   if (options.isDryRun || sameButTimes(object, stored)) return options.isDryRun ? object : stored;
   if (isFinished(object)) return finish(api, target, object);
   return api.storage.put(collection, object);
