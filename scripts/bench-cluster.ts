@@ -4,7 +4,11 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { startLoad } from '../test/kube/support/load.ts';
-import { startMeshCluster, type MeshCluster, type SimulatedPod } from '../test/kube/support/mesh-cluster.ts';
+import {
+  startMeshCluster,
+  type MeshCluster,
+  type SimulatedPod,
+} from '../test/kube/support/mesh-cluster.ts';
 import { until } from '../test/kube/support/until.ts';
 import { resourcePath } from '../src/kube/index.ts';
 
@@ -65,7 +69,9 @@ async function measureChanges(mesh: MeshCluster, front: readonly SimulatedPod[])
     const writtenMs = performance.now();
     const written = mesh.apply(splitPath, trafficSplit(winner));
     await Promise.all(
-      front.map((from) => until(`${from.name} says ${winner}`, () => says(mesh, from, winner), 10_000)),
+      front.map((from) =>
+        until(`${from.name} says ${winner}`, () => says(mesh, from, winner), 10_000),
+      ),
     );
     fromWrite.push(performance.now() - writtenMs);
     await written;

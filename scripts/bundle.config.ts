@@ -1,6 +1,6 @@
 // What is bundled: the product (dist/) and every script (build/), each into one file that needs no
-// node_modules. The worker bundle is apart so that its import closure can be checked: it may hold no
-// Kubernetes client, no SMI and no YAML (invariant A7).
+// node_modules. The worker bundle is apart so that its import closure can be checked: it may hold
+// no Kubernetes client, no SMI and no YAML (invariant A7).
 import { readdirSync } from 'node:fs';
 import { defineConfig } from 'rolldown';
 

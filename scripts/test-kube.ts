@@ -1,6 +1,6 @@
 // `npm run test:kube`: tests against a real kube-apiserver and etcd, found through
-// KUBEBUILDER_ASSETS (the envtest convention). Set and unusable is a failure, never a skip. The tests
-// run in a network namespace of their own (test/support/pod-network.ts).
+// KUBEBUILDER_ASSETS (the envtest convention). Set and unusable is a failure, never a skip. The
+// tests run in a network namespace of their own (test/support/pod-network.ts).
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { enterPodNetwork } from '../test/support/pod-network.ts';

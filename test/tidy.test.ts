@@ -21,7 +21,15 @@ const table: ReadonlyMap<string, ModuleRule> = new Map(
     dataplane: { imports: ['route', 'snapshot', 'identity', 'telemetry'], isPure: false },
     proxy: {
       imports: [
-        'kube', 'topology', 'dataplane', 'dns', 'route', 'snapshot', 'identity', 'api', 'telemetry',
+        'kube',
+        'topology',
+        'dataplane',
+        'dns',
+        'route',
+        'snapshot',
+        'identity',
+        'api',
+        'telemetry',
       ],
       isPure: false,
     },
@@ -32,8 +40,17 @@ const table: ReadonlyMap<string, ModuleRule> = new Map(
     playground: { imports: ['api', 'identity', 'kube'], isPure: false },
     cli: {
       imports: [
-        'api', 'identity', 'snapshot', 'topology', 'route', 'dns', 'telemetry', 'kube', 'proxy',
-        'controller', 'playground',
+        'api',
+        'identity',
+        'snapshot',
+        'topology',
+        'route',
+        'dns',
+        'telemetry',
+        'kube',
+        'proxy',
+        'controller',
+        'playground',
       ],
       isPure: false,
     },
@@ -109,7 +126,8 @@ describe('import table', () => {
         const isDoor =
           edge.target === `src/${to}/index.ts` ||
           edge.target === `src/${to}/${secondDoors.get(to) ?? 'index.ts'}`;
-        if (!isDoor) broken.push(`${file.path} imports ${edge.target}; the door is src/${to}/index.ts`);
+        if (!isDoor)
+          broken.push(`${file.path} imports ${edge.target}; the door is src/${to}/index.ts`);
       }
     }
     expect(broken).toEqual([]);
@@ -125,7 +143,13 @@ describe('import table', () => {
   });
 
   test('what a worker loads is what the data plane may import (A7)', () => {
-    const allowed = new Set(['lib', 'main', 'proxy', 'dataplane', ...(table.get('dataplane')?.imports ?? [])]);
+    const allowed = new Set([
+      'lib',
+      'main',
+      'proxy',
+      'dataplane',
+      ...(table.get('dataplane')?.imports ?? []),
+    ]);
     const packages = new Set(['re2js']);
     const broken: string[] = [];
     for (const path of closureOf('src/main/worker.ts')) {
@@ -195,8 +219,11 @@ describe('types', () => {
 describe('sizes', () => {
   test('files stay under their limit', () => {
     const broken = sources.flatMap((file) => {
-      const limit = oversizeFiles.get(file.path) ?? (file.path.startsWith('test/') || isTest(file) ? 800 : 500);
-      return file.lines.length - 1 > limit ? [`${file.path}: ${file.lines.length - 1} > ${limit}`] : [];
+      const limit =
+        oversizeFiles.get(file.path) ?? (file.path.startsWith('test/') || isTest(file) ? 800 : 500);
+      return file.lines.length - 1 > limit
+        ? [`${file.path}: ${file.lines.length - 1} > ${limit}`]
+        : [];
     });
     expect(broken).toEqual([]);
   });
@@ -219,7 +246,9 @@ describe('sizes', () => {
   test('lines stay under 100 columns', () => {
     const broken = sources.flatMap((file) =>
       file.lines.flatMap((line, index) =>
-        line.length > 100 && !/https?:\/\//.test(line) ? [`${file.path}:${index + 1} (${line.length})`] : [],
+        line.length > 100 && !/https?:\/\//.test(line)
+          ? [`${file.path}:${index + 1} (${line.length})`]
+          : [],
       ),
     );
     expect(broken).toEqual([]);
@@ -247,7 +276,11 @@ describe('words', () => {
   test('names are of the vocabulary', () => {
     const broken: string[] = [];
     for (const file of product) {
-      const base = file.path.split('/').at(-1)?.replace(/(\.test)?\.ts$/, '') ?? '';
+      const base =
+        file.path
+          .split('/')
+          .at(-1)
+          ?.replace(/(\.test)?\.ts$/, '') ?? '';
       for (const name of [base, ...file.declared]) {
         for (const [word, instead] of bannedWords) {
           if (word.test(name)) broken.push(`${file.path}: ${name} – say ${instead}`);

@@ -75,7 +75,8 @@ function optionsOf(owner: FlagProcess): Option[] {
     .filter((spec) => spec.processes.includes(owner))
     .map((spec) => {
       const initial = spec.initial === undefined ? '' : ` (default ${spec.initial})`;
-      const argument = spec.kind === 'switch' ? '' : ` <${spec.kind === 'texts' ? 'text' : spec.kind}>`;
+      const argument =
+        spec.kind === 'switch' ? '' : ` <${spec.kind === 'texts' ? 'text' : spec.kind}>`;
       return new Option(
         `--${spec.name}${argument}`,
         `${spec.doc}${initial} [env ${environmentName(spec.name)}]`,
@@ -88,7 +89,8 @@ function versionCommand(wiring: CliWiring): Command {
     .description('the version of this program')
     .option('-o, --output <format>', 'table or json', 'table')
     .action((options: { output: string }) => {
-      const text = options.output === 'json' ? JSON.stringify({ version: wiring.version }) : wiring.version;
+      const text =
+        options.output === 'json' ? JSON.stringify({ version: wiring.version }) : wiring.version;
       wiring.writeOut(`${text}\n`);
     });
 }

@@ -1,6 +1,6 @@
-// Facts about the machine that settings depend on: CPUs and memory as the cgroup grants them (v1 and
-// v2), because a CPU limit is a quota that os.availableParallelism() does not see, and whether this
-// Node can share a port among workers.
+// Facts about the machine that settings depend on: CPUs and memory as the cgroup grants them (v1
+// and v2), because a CPU limit is a quota that os.availableParallelism() does not see, and whether
+// this Node can share a port among workers.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { MachineFacts } from '../proxy/index.ts';

@@ -1,5 +1,5 @@
-// The real clock, timers and chance (A12): the only implementations outside tests. Timers never keep
-// the process alive; what must live keeps a socket or a server open.
+// The real clock, timers and chance (A12): the only implementations outside tests. Timers never
+// keep the process alive; what must live keeps a socket or a server open.
 import { performance } from 'node:perf_hooks';
 import type { Runtime } from '../lib/clock.ts';
 

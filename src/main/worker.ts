@@ -5,7 +5,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { nodeNetwork, startWorker, type ToWorker, type WorkerStart } from '../proxy/worker.ts';
 import { realRuntime } from './runtime.ts';
 
-if (parentPort === null) throw new Error('BUG: worker.js runs as a worker thread of weft proxy only');
+if (parentPort === null)
+  throw new Error('BUG: worker.js runs as a worker thread of weft proxy only');
 const port = parentPort;
 // The control thread is the only one that makes workers, with exactly this type.
 const start = workerData as WorkerStart;

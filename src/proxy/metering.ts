@@ -71,8 +71,13 @@ function serviceOf(facts: ExchangeFacts) {
 
 function sourceOf(source: Source) {
   return source.kind === 'workload'
-    ? { source_namespace: source.namespace, source_workload: source.workload }
+    ? { source_namespace: source.namespace, source_workload: controllerName(source.workload) }
     : { source_namespace: '', source_workload: unauthenticated };
+}
+
+/** `Deployment/web` → `web`: the queries of canary tools ask for the bare name. */
+function controllerName(workload: string): string {
+  return workload.slice(workload.indexOf('/') + 1);
 }
 
 /**
@@ -82,7 +87,7 @@ function sourceOf(source: Source) {
 function destinationOf(facts: ExchangeFacts, destination: Destination | undefined) {
   return {
     destination_namespace: destination?.namespace ?? facts.host?.namespace ?? '',
-    destination_workload: destination?.workload ?? '',
+    destination_workload: controllerName(destination?.workload ?? ''),
     destination_service: facts.host?.service ?? '',
   };
 }

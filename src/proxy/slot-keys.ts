@@ -1,6 +1,6 @@
 // Which live numbers a snapshot needs: one key per split (its turn), per endpoint (requests in
-// flight) and per service (retry budget). Counted per section, so that a change of one EndpointSlice
-// costs its own keys and not those of the whole mesh.
+// flight) and per service (retry budget). Counted per section, so that a change of one
+// EndpointSlice costs its own keys and not those of the whole mesh.
 import {
   endpointId,
   splitKey,

@@ -79,7 +79,7 @@ class Control implements Proxy {
       version: options.version,
       nodeVersion: options.nodeVersion,
     });
-    this.#slots = new SlotAllocator(this.#slotMemory);
+    this.#slots = new SlotAllocator(this.#slotMemory, runtime.random);
     this.#publisher = new Publisher({
       settings: settings.mesh,
       nodeName: settings.nodeName,

@@ -1,6 +1,6 @@
 // The workers' half of a proxy, and all that a worker loads (second door): takes updates from the
-// control thread, compiles the table, hands it to the data plane, and sends back what it counted. An
-// update that does not decode leaves the last good table in force (A6).
+// control thread, compiles the table, hands it to the data plane, and sends back what it counted.
+// An update that does not decode leaves the last good table in force (A6).
 import {
   startDataplane,
   type Dataplane,

@@ -7,7 +7,7 @@ const capacity = { split: 4, endpoint: 4, service: 4 };
 
 function fixture() {
   const memory = createSlotMemory(capacity);
-  const allocator = new SlotAllocator(memory);
+  const allocator = new SlotAllocator(memory, () => 0.5);
   const view = new SlotView(memory, { index: 1, count: 2 });
   let held: readonly string[] = [];
   const assign = (...keys: string[]) => {
@@ -71,6 +71,16 @@ describe('SlotAllocator', () => {
     expect(view.inFlight(offset)).toBe(3);
     allocator.forgetWorker(1);
     expect(view.inFlight(offset)).toBe(1);
+  });
+
+  test('the turns of a split start anywhere, and not again when it stays', () => {
+    const { allocator, view } = fixture();
+    view.apply(allocator.change([['split', 'a']], []));
+    const turn = (): number => view.cells.split[view.offset('split', 'a')] ?? 0;
+    expect(turn()).toBe(2 ** 29);
+    Atomics.add(view.cells.split, view.offset('split', 'a'), 1);
+    view.apply(allocator.change([['split', 'a']], []));
+    expect(turn()).toBe(2 ** 29 + 1);
   });
 
   test('when slots run out a resting one is used before keys have to share', () => {

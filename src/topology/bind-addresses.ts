@@ -12,9 +12,9 @@ import {
 import { byText, problemOf, sortedProblems } from './problems.ts';
 
 /**
- * How long an address is nobody's source after a pod lost it. The kubelet frees an address before the Pod
- * object goes, and the next pod's object may lag behind its first packet; watches are milliseconds
- * behind, seconds when they reconnect.
+ * How long an address is nobody's source after a pod lost it. The kubelet frees an address before
+ * the Pod object goes, and the next pod's object may lag behind its first packet; watches are
+ * milliseconds behind, seconds when they reconnect.
  */
 const quarantineMs = 2_000;
 

@@ -1,6 +1,6 @@
 // Hostile bytes on a listener and from a pod, through the running data plane: whatever arrives, the
-// worker lives on, has no bug to report, leaks nothing, and the well-behaved client beside it gets its
-// answers. `WEFT_FUZZ_SECONDS` lengthens it, `WEFT_FUZZ_SEED` repeats a run.
+// worker lives on, has no bug to report, leaks nothing, and the well-behaved client beside it gets
+// its answers. `WEFT_FUZZ_SECONDS` lengthens it, `WEFT_FUZZ_SEED` repeats a run.
 import net from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { seededRandom } from '../../src/lib/random.ts';
@@ -69,38 +69,46 @@ async function allClosed(connections: () => number): Promise<void> {
   }
 }
 
-test(`hostile bytes for ${seconds} s harm nobody (seed ${seed})`, async () => {
-  const random = seededRandom(seed);
-  const pod = await hostilePod(random);
-  const mesh = await startHarness({ endpoints: [pod], limits: { idleTimeoutMs: 500 } });
-  const seeds = seedsOf('request').map((text) => text.replaceAll('echo.test', 'h1.t.mesh'));
-  const deadline = Date.now() + seconds * 1_000;
-  let attacks = 0;
-  const lane = async (): Promise<void> => {
-    while (Date.now() < deadline) {
-      attacks += 1;
-      await attack(mesh.port, mutate(pick(seeds, random), random), random);
-    }
-  };
-  const innocent = async (): Promise<number> => {
-    let answered = 0;
-    while (Date.now() < deadline) {
-      const peer = await connectTo(mesh.port);
-      peer.send('GET /well HTTP/1.1\r\nHost: h1.t.mesh\r\nConnection: close\r\n\r\n');
-      const text = await peer.closed();
-      // Connections to the pod are shared with attackers' exchanges only after whole answers.
-      expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*well$/);
-      peer.socket.destroy();
-      answered += 1;
-    }
-    return answered;
-  };
-  const [answered] = await Promise.all([innocent(), ...Array.from({ length: lanes }, lane)]);
-  expect(answered).toBeGreaterThan(10);
-  expect(attacks).toBeGreaterThan(100);
-  expect(mesh.bugs).toEqual([]);
-  mesh.dataplane.close();
-  await allClosed(() => mesh.dataplane.state().connections);
-  expect(mesh.dataplane.state()).toMatchObject({ connections: 0, exchanges: 0, bufferedBytes: 0 });
-  expect(mesh.inFlight()).toBe(0);
-}, (seconds + 60) * 1_000);
+test(
+  `hostile bytes for ${seconds} s harm nobody (seed ${seed})`,
+  async () => {
+    const random = seededRandom(seed);
+    const pod = await hostilePod(random);
+    const mesh = await startHarness({ endpoints: [pod], limits: { idleTimeoutMs: 500 } });
+    const seeds = seedsOf('request').map((text) => text.replaceAll('echo.test', 'h1.t.mesh'));
+    const deadline = Date.now() + seconds * 1_000;
+    let attacks = 0;
+    const lane = async (): Promise<void> => {
+      while (Date.now() < deadline) {
+        attacks += 1;
+        await attack(mesh.port, mutate(pick(seeds, random), random), random);
+      }
+    };
+    const innocent = async (): Promise<number> => {
+      let answered = 0;
+      while (Date.now() < deadline) {
+        const peer = await connectTo(mesh.port);
+        peer.send('GET /well HTTP/1.1\r\nHost: h1.t.mesh\r\nConnection: close\r\n\r\n');
+        const text = await peer.closed();
+        // Connections to the pod are shared with attackers' exchanges only after whole answers.
+        expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*well$/);
+        peer.socket.destroy();
+        answered += 1;
+      }
+      return answered;
+    };
+    const [answered] = await Promise.all([innocent(), ...Array.from({ length: lanes }, lane)]);
+    expect(answered).toBeGreaterThan(10);
+    expect(attacks).toBeGreaterThan(100);
+    expect(mesh.bugs).toEqual([]);
+    mesh.dataplane.close();
+    await allClosed(() => mesh.dataplane.state().connections);
+    expect(mesh.dataplane.state()).toMatchObject({
+      connections: 0,
+      exchanges: 0,
+      bufferedBytes: 0,
+    });
+    expect(mesh.inFlight()).toBe(0);
+  },
+  (seconds + 60) * 1_000,
+);

@@ -63,12 +63,16 @@ beforeAll(async () => {
   let last: unknown;
   const isRouting = async (): Promise<boolean> => {
     const answers = await Promise.all(
-      front.flatMap((from) => ['reviews.shop.mesh', 'secrets.vault.mesh'].map((host) =>
-        mesh.call({ from, host }).catch((error: unknown) => String(error)))),
+      front.flatMap((from) =>
+        ['reviews.shop.mesh', 'secrets.vault.mesh'].map((host) =>
+          mesh.call({ from, host }).catch((error: unknown) => String(error)),
+        ),
+      ),
     );
     last = answers;
-    return answers.every((answer) =>
-      typeof answer === 'object' && (answer.status === 200 || answer.status === 403));
+    return answers.every(
+      (answer) => typeof answer === 'object' && (answer.status === 200 || answer.status === 403),
+    );
   };
   await until('every node routes', isRouting).catch((error: unknown) => {
     throw new Error(`${String(error)}: ${JSON.stringify(last)}\n${mesh.logs()}`);
@@ -114,7 +118,8 @@ describe('the mesh on a real API server', () => {
     await until('the split is in force', async () => (await bodiesOf(1, 20)).size === 2);
     for (const pod of [...blue, ...green]) pod.received.length = 0;
     const calls = Array.from({ length: 200 }, () =>
-      mesh.call({ from: caller(0), host: 'reviews.shop.mesh' }));
+      mesh.call({ from: caller(0), host: 'reviews.shop.mesh' }),
+    );
     const answers = await Promise.all(calls);
     const share = answers.filter((answer) => answer.body.startsWith('green')).length;
     expect(share).toBe(20);
@@ -126,22 +131,28 @@ describe('the mesh on a real API server', () => {
   test('under enforce a call needs a TrafficTarget, and only what it names is open', async () => {
     const denied = await mesh.call({ from: caller(0), host: 'secrets.vault.mesh' });
     expect(denied).toMatchObject({ status: 403, reason: 'SourceNotAllowed' });
-    await mesh.apply({ ...group, namespace: 'vault', name: 'reads' }, {
-      apiVersion: 'specs.smi-spec.io/v1alpha4',
-      kind: 'HTTPRouteGroup',
-      metadata: { namespace: 'vault', name: 'reads' },
-      spec: { matches: [{ name: 'public', pathRegex: '/public/.*', methods: ['GET'] }] },
-    });
-    await mesh.apply({ ...target, namespace: 'vault', name: 'front-reads' }, {
-      apiVersion: 'access.smi-spec.io/v1alpha3',
-      kind: 'TrafficTarget',
-      metadata: { namespace: 'vault', name: 'front-reads' },
-      spec: {
-        destination: { kind: 'ServiceAccount', name: 'secrets', namespace: 'vault' },
-        sources: [{ kind: 'ServiceAccount', name: 'front', namespace: 'shop' }],
-        rules: [{ kind: 'HTTPRouteGroup', name: 'reads', matches: ['public'] }],
+    await mesh.apply(
+      { ...group, namespace: 'vault', name: 'reads' },
+      {
+        apiVersion: 'specs.smi-spec.io/v1alpha4',
+        kind: 'HTTPRouteGroup',
+        metadata: { namespace: 'vault', name: 'reads' },
+        spec: { matches: [{ name: 'public', pathRegex: '/public/.*', methods: ['GET'] }] },
       },
-    });
+    );
+    await mesh.apply(
+      { ...target, namespace: 'vault', name: 'front-reads' },
+      {
+        apiVersion: 'access.smi-spec.io/v1alpha3',
+        kind: 'TrafficTarget',
+        metadata: { namespace: 'vault', name: 'front-reads' },
+        spec: {
+          destination: { kind: 'ServiceAccount', name: 'secrets', namespace: 'vault' },
+          sources: [{ kind: 'ServiceAccount', name: 'front', namespace: 'shop' }],
+          rules: [{ kind: 'HTTPRouteGroup', name: 'reads', matches: ['public'] }],
+        },
+      },
+    );
     const host = 'secrets.vault.mesh';
     const path = '/public/key';
     await until('every node allows it', async () => {
@@ -181,12 +192,22 @@ describe('changes under load', () => {
       const wanted = change % 2 === 0 ? 'green' : 'blue';
       await mesh.apply(splitPath, wanted === 'blue' ? trafficSplit(1, 0) : trafficSplit(0, 1));
       if (change % 10 === 0) await moveEndpoints(change);
-      await Promise.all(nodes.map((node) =>
-        until(`node ${node} says ${wanted}`, async () => (await bodiesOf(node, 1)).has(wanted), 5_000)));
+      await Promise.all(
+        nodes.map((node) =>
+          until(
+            `node ${node} says ${wanted}`,
+            async () => (await bodiesOf(node, 1)).has(wanted),
+            5_000,
+          ),
+        ),
+      );
       expected = wanted;
     }
     const result = await load.stop();
-    console.log('changes under load:', JSON.stringify({ ...result, failures: result.failures.slice(0, 3) }));
+    console.log(
+      'changes under load:',
+      JSON.stringify({ ...result, failures: result.failures.slice(0, 3) }),
+    );
     expect(result.failures).toEqual([]);
     expect(result.posts).toBeGreaterThan(100);
     expect(await bodiesOf(1, 3)).toEqual(new Set([expected]));
@@ -199,10 +220,16 @@ describe('changes under load', () => {
     await until('the outage has lasted', () => load.elapsedMs() > seconds * 1_000, 120_000);
     await mesh.plane.start();
     await mesh.apply(splitPath, trafficSplit(1, 0));
-    await Promise.all(nodes.map((node) =>
-      until(`node ${node} has caught up`, async () => (await bodiesOf(node, 1)).has('blue'))));
+    await Promise.all(
+      nodes.map((node) =>
+        until(`node ${node} has caught up`, async () => (await bodiesOf(node, 1)).has('blue')),
+      ),
+    );
     const result = await load.stop();
-    console.log('API server away:', JSON.stringify({ seconds, ...result, failures: result.failures.slice(0, 3) }));
+    console.log(
+      'API server away:',
+      JSON.stringify({ seconds, ...result, failures: result.failures.slice(0, 3) }),
+    );
     expect(result.failures).toEqual([]);
   }, 180_000);
 
@@ -210,8 +237,11 @@ describe('changes under load', () => {
     const load = startLoad(mesh, front);
     await mesh.controller.kill();
     await mesh.apply(splitPath, trafficSplit(0, 1));
-    await Promise.all(nodes.map((node) =>
-      until(`node ${node} says green`, async () => (await bodiesOf(node, 1)).has('green'))));
+    await Promise.all(
+      nodes.map((node) =>
+        until(`node ${node} says green`, async () => (await bodiesOf(node, 1)).has('green')),
+      ),
+    );
     mesh.controller.start();
     const result = await load.stop();
     expect(result.failures).toEqual([]);
@@ -227,16 +257,22 @@ describe('changes under load', () => {
     await new Promise<void>((resolve, reject) => {
       const path = '/debug/workers/0/kill';
       const options = { host: proxyAddress(1), port: 15_020, path, method: 'POST' };
-      http.request(options, (response) => response.resume().on('end', resolve))
+      http
+        .request(options, (response) => response.resume().on('end', resolve))
         .on('error', reject)
         .end();
     });
     await until('the worker was replaced', async () => (await restarts()) > before);
-    await until('it serves again', async () => {
-      const answer = await mesh.call({ from: caller(0), host: 'reviews.shop.mesh' })
-        .catch(() => undefined);
-      return answer?.status === 200;
-    }, 2_000);
+    await until(
+      'it serves again',
+      async () => {
+        const answer = await mesh
+          .call({ from: caller(0), host: 'reviews.shop.mesh' })
+          .catch(() => undefined);
+        return answer?.status === 200;
+      },
+      2_000,
+    );
     expect((await mesh.call({ from: caller(1), host: 'reviews.shop.mesh' })).status).toBe(200);
   });
 });
@@ -244,8 +280,12 @@ describe('changes under load', () => {
 /** Endpoints come and go while they are in use: the pods live on, as terminating ones do. */
 async function moveEndpoints(change: number): Promise<void> {
   const slices = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' };
-  const some = (pods: readonly SimulatedPod[]) => pods.filter((_, index) => index !== (change / 10) % 3);
-  for (const [name, pods] of [['reviews-blue', some(blue)], ['reviews-green', some(green)]] as const) {
+  const some = (pods: readonly SimulatedPod[]) =>
+    pods.filter((_, index) => index !== (change / 10) % 3);
+  for (const [name, pods] of [
+    ['reviews-blue', some(blue)],
+    ['reviews-green', some(green)],
+  ] as const) {
     const path = { ...slices, namespace: 'shop', name: `${name}-1` };
     await mesh.apply(path, endpointSlice('shop', name, pods));
   }

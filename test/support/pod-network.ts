@@ -1,5 +1,5 @@
-// A network namespace of its own in which 10.0.0.0/8 is local, so that tests have real pod addresses:
-// an API server refuses loopback ones in EndpointSlices. Linux only.
+// A network namespace of its own in which 10.0.0.0/8 is local, so that tests have real pod
+// addresses: an API server refuses loopback ones in EndpointSlices. Linux only.
 import { spawnSync } from 'node:child_process';
 
 const setUp = 'ip link set lo up && ip route add local 10.0.0.0/8 dev lo && exec "$@"';

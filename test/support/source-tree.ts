@@ -55,7 +55,8 @@ function readSource(path: string): SourceFacts {
   const functions: FunctionFacts[] = [];
   const declared: string[] = [];
   const marks: { what: string; line: number }[] = [];
-  const lineOf = (node: ts.Node) => file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
+  const lineOf = (node: ts.Node) =>
+    file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
   const visit = (node: ts.Node): void => {
     const facts = functionFacts(node, file, lineOf);
     if (facts !== undefined) functions.push(facts);

@@ -47,7 +47,8 @@ export function startLoad(
         const answer = isPost
           ? await mesh.call({ from, host, agent, method: 'POST', body: 'order' })
           : await mesh.call({ from, host, agent });
-        if (answer.status !== 200) failures.push(`${answer.status} ${answer.reason} ${answer.body}`);
+        if (answer.status !== 200)
+          failures.push(`${answer.status} ${answer.reason} ${answer.body}`);
       } catch (error) {
         failures.push(`${isPost ? 'POST' : 'GET'} ${isNew ? 'new' : 'kept'}: ${String(error)}`);
       }

@@ -1,8 +1,8 @@
 // A mesh on a real API server without kubelets: this process plays the pods (HTTP servers on
 // addresses of the pod network) and the controllers that write Pods and EndpointSlices; `weft
 // controller` and one `weft proxy` per node are the product, unmodified, as children. It needs a
-// network namespace in which 10.0.0.0/8 is local (scripts/test-kube.ts makes one), because a real API
-// server refuses loopback addresses in EndpointSlices.
+// network namespace in which 10.0.0.0/8 is local (scripts/test-kube.ts makes one), because a real
+// API server refuses loopback addresses in EndpointSlices.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import http from 'node:http';
@@ -200,12 +200,15 @@ class RunningCluster implements MeshCluster {
     pods: readonly SimulatedPod[],
     annotations: Readonly<Record<string, string>> = {},
   ): Promise<void> {
-    await this.create({ group: '', version: 'v1', plural: 'services', namespace }, {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { namespace, name, annotations },
-      spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: podPort }] },
-    });
+    await this.create(
+      { group: '', version: 'v1', plural: 'services', namespace },
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { namespace, name, annotations },
+        spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: podPort }] },
+      },
+    );
     const path = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespace };
     await this.create(path, endpointSlice(namespace, name, pods));
   }
@@ -235,7 +238,12 @@ class RunningCluster implements MeshCluster {
     },
     start: (): void => {
       this.#controller = this.#spawn('controller', [
-        '--admin-port', '15021', '--bind-address', '10.201.0.9', '--pod-name', 'controller-1',
+        '--admin-port',
+        '15021',
+        '--bind-address',
+        '10.201.0.9',
+        '--pod-name',
+        'controller-1',
       ]);
     },
   };
@@ -256,7 +264,9 @@ class RunningCluster implements MeshCluster {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#children, this.#controller].map((child) => ended(child, 'SIGKILL')));
+    await Promise.all(
+      [...this.#children, this.#controller].map((child) => ended(child, 'SIGKILL')),
+    );
     await Promise.all(this.#pods.map((pod) => pod.close()));
     await this.connection.close();
     await this.plane.stop();
@@ -287,9 +297,12 @@ class RunningCluster implements MeshCluster {
 
   #startProxy(node: number): void {
     this.#children[node - 1] = this.#spawn('proxy', [
-      '--node-name', `node-${node}`,
-      '--bind-address', proxyAddress(node),
-      '--debug-from', 'any',
+      '--node-name',
+      `node-${node}`,
+      '--bind-address',
+      proxyAddress(node),
+      '--debug-from',
+      'any',
       '--test-hooks',
       ...(this.#options.proxyFlags ?? []),
     ]);
