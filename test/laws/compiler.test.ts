@@ -93,15 +93,20 @@ describe('A3: the same objects in any order, with repeats', () => {
   });
 });
 
-/** Removes an object, or puts one of another cluster in its place. */
+/** Removes an object, or puts one of another cluster in its place; each kind as often. */
 function changedOnce(
   objects: readonly AnyObject[],
   others: readonly AnyObject[],
   random: () => number,
 ): AnyObject[] {
-  const at = Math.floor(random() * objects.length);
-  const kept = objects.filter((_, index) => index !== at || random() < 0.5);
-  return random() < 0.7 ? [...kept, oneOf(others, random)] : kept;
+  const kind = oneOf([...new Set(others.map((object) => object.kind))], random);
+  const next = oneOf(
+    others.filter((object) => object.kind === kind),
+    random,
+  );
+  const old = objects.find((object) => object.kind === kind);
+  const kept = objects.filter((object) => object !== old || random() < 0.8);
+  return random() < 0.9 ? [...kept, next] : kept;
 }
 
 /** Maps of kinds that did not change keep their identity, as in the store. */
