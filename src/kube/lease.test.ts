@@ -81,6 +81,32 @@ describe('a campaign', () => {
     expect(leaders(one, two)).toBe(1);
   });
 
+  test('goes on leading when one renewal hangs', async () => {
+    const { fake, server, one } = await pair();
+    server.hang('one');
+    await fake.advance(2_500);
+    server.reconnect();
+    await fake.advance(60_000);
+    expect(one.events).toEqual(['lead 0']);
+    expect(one.campaign.isLeading()).toBe(true);
+  });
+
+  test('does not lead by an answer that comes too late', async () => {
+    const fake = new FakeRuntime(5);
+    const server = new LeaseServer();
+    let sleepMs = 20_000;
+    server.onWrite = () => {
+      fake.sleep(sleepMs);
+      sleepMs = 0;
+    };
+    const one = join(server, fake, 'one');
+    await fake.advance(0);
+    expect(one.events).toEqual([]);
+    await fake.advance(5_000);
+    expect(one.campaign.isLeading()).toBe(true);
+    await one.campaign.stop();
+  });
+
   test('does not lead when it wakes after a long sleep', async () => {
     const { fake, one } = await pair();
     fake.sleep(20_000);

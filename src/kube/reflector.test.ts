@@ -126,10 +126,10 @@ describe('a watch', () => {
     await mirror.reflector.stop();
   });
 
-  test('resumes at the last bookmark without a list when it ends as asked', async () => {
+  test('resumes at the last event without a list when it ends as asked', async () => {
     const { fake, server, mirror } = await mirrored();
     await fake.advance(30_000);
-    server.bookmark();
+    server.put('a', 'green');
     await fake.advance(10_000);
     server.closeWatches('end');
     await fake.advance(0);
@@ -243,6 +243,17 @@ describe('a watch', () => {
     }
     expect(mirror.held).toEqual(expectedOf(server));
     expect(mirror.reflector.status().relists).toBeGreaterThan(0);
+    await mirror.reflector.stop();
+  });
+
+  test('lives as long as bookmarks come', async () => {
+    const { fake, server, mirror } = await mirrored();
+    for (let minute = 0; minute < 30; minute += 1) {
+      await fake.advance(60_000);
+      server.bookmark();
+    }
+    expect(server.requests).toHaveLength(1);
+    expect(mirror.reflector.status().lastEventAgeMs).toBeLessThanOrEqual(60_000);
     await mirror.reflector.stop();
   });
 

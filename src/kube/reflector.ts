@@ -88,7 +88,8 @@ class RunningReflector<T> {
   #position: string | undefined;
   /** Served version of the kind; `undefined` = ask. */
   #version: string | undefined;
-  #streamsLists = true;
+  /** `paged`: the server has said that it does not stream lists; `paged-once`: it was silent. */
+  #listWay: 'streamed' | 'paged-once' | 'paged' = 'streamed';
   /** The stream broke: make sure that the server's history still contains `#position`. */
   #isDoubtful = false;
   #barrenRounds = 0;
@@ -144,7 +145,9 @@ class RunningReflector<T> {
     try {
       const path = await this.#path();
       if (path === undefined) return this.#absent();
-      if (this.#position === undefined && !this.#streamsLists) await this.#listPages(path);
+      if (this.#position === undefined && this.#listWay !== 'streamed') {
+        await this.#listPages(path);
+      }
       if (this.#isDoubtful) await this.#confirmPosition(path);
       await this.#watch(path);
       return this.#afterClose(position);
@@ -178,6 +181,7 @@ class RunningReflector<T> {
       },
     });
     this.#commit(replacement, position);
+    if (this.#listWay === 'paged-once') this.#listWay = 'streamed';
   }
 
   #commit(replacement: Replacement<T>, position: string): void {
@@ -328,8 +332,8 @@ class RunningReflector<T> {
       return { kind: 'failed', livedMs, failure };
     }
     if (error.reason === 'NotFound') return this.#absent();
-    if (this.#streamsLists && wasInitial && refusesStreaming(error)) {
-      this.#streamsLists = false;
+    if (this.#listWay === 'streamed' && wasInitial && refusesStreaming(error)) {
+      this.#listWay = error.reason === 'Invalid' ? 'paged' : 'paged-once';
       return { kind: 'unsupported' };
     }
     if (error.reason === 'Gone' || (error.reason === 'Invalid' && !wasInitial)) {
@@ -384,7 +388,7 @@ function positionOf(event: WatchEvent): string {
   return event.kind === 'bookmark' ? event.resourceVersion : event.facts.resourceVersion;
 }
 
-/** 422 or 400 by servers without the feature gate; silence by those that ignore the parameter. */
+/** 422 or 400 by servers without the feature gate; silence by those that are overloaded or odd. */
 function refusesStreaming(failure: KubeFailure): boolean {
   return failure.reason === 'Invalid' || failure.reason === 'Timeout';
 }

@@ -82,6 +82,8 @@ describe('a cluster watch', () => {
     const { fake, server, states, watch } = watched({ kind: 'cluster' }, 'pods');
     await fake.advance(100);
     server.send('namespaces', 'ADDED', namespace('shop'));
+    // A bookmark, but not the one that ends the list.
+    server.send('pods', 'BOOKMARK', { metadata: { resourceVersion: '5' } });
     await fake.advance(5_000);
     expect(watch.isSynced()).toBe(false);
     expect(states).toEqual([]);

@@ -40,7 +40,7 @@ export class FakeRuntime {
       next.callback();
       await settle();
     }
-    this.#nowMs = untilMs;
+    this.#nowMs = Math.max(this.#nowMs, untilMs);
   }
 
   /** Time passes and no timer runs: the machine slept. */

@@ -12,6 +12,8 @@ type Spec = {
 type Lease = { readonly metadata: { readonly resourceVersion?: string }; readonly spec: Spec };
 
 export class LeaseServer {
+  /** Called between a write and its answer. */
+  onWrite: () => void = () => undefined;
   #lease: Lease | undefined;
   #version = 0;
   readonly #cutOff = new Set<string>();
@@ -75,6 +77,7 @@ export class LeaseServer {
     if (isStale) return said(409);
     this.#version += 1;
     this.#lease = { ...lease, metadata: { resourceVersion: String(this.#version) } };
+    this.onWrite();
     return said(200, this.#lease);
   }
 }
