@@ -14,6 +14,9 @@ import {
 import type { Kind, ObjectMeta, Parsed, Problem, ProblemReason } from './object.ts';
 import { parseTimestamp } from './timestamp.ts';
 
+/** Problems that are told of one object: who has mended twenty sees the next. */
+export const problemsMax = 20;
+
 export type Draft = {
   readonly kind: Kind;
   readonly root: JsonObject;
@@ -42,7 +45,7 @@ export function parseObject<T>(
   const name = asText(valueAt(metadata, 'name')) ?? '';
   const namespace = clusterScoped.has(kind) ? '' : (asText(valueAt(metadata, 'namespace')) ?? '');
   const report = (reason: ProblemReason, message: string): void => {
-    problems.push({ reason, kind, namespace, name, message });
+    if (problems.length < problemsMax) problems.push({ reason, kind, namespace, name, message });
   };
   const refusal = refuse(kind, root, { name, namespace });
   if (refusal !== undefined || root === undefined || metadata === undefined) {

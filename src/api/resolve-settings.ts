@@ -4,6 +4,7 @@
 // Service.
 import type { Namespace, Service } from './core.ts';
 import { meshLabel, retryOnDefaults, settingTable, type Setting } from './defaults.ts';
+import { problemsMax } from './draft.ts';
 import { describeValue } from './json.ts';
 import type { Problem, ProblemReason } from './object.ts';
 import type { MeshSettings, MtlsMode, PolicyMode, Resolved, ServiceSettings } from './settings.ts';
@@ -162,6 +163,7 @@ export function reporter(object: Annotated, problems: Problem[]): Report {
   const { kind, meta } = object;
   return (message, reason = 'InvalidSetting') => {
     const { namespace, name } = meta;
+    if (problems.length >= problemsMax) return;
     problems.push({ reason, kind, namespace, name, message });
   };
 }

@@ -43,7 +43,7 @@ function pruneValue(
   const list = asList(value);
   if (list !== undefined) {
     const items = schema?.items;
-    if (items === undefined && schema?.keepsUnknown === true) return list;
+    if (items === undefined && (schema === undefined || schema.keepsUnknown)) return list;
     return list.map((item, index) => pruneValue(items, item, `${path}[${index}]`, unknown));
   }
   const object = asObject(value);

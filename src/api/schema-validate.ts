@@ -26,6 +26,7 @@ export type SchemaFault = {
 /** Nobody reads more; the walk ends there. */
 const faultsMax = 100;
 const shownMax = 1024;
+const depthMax = 100;
 
 /** Where the walk is. `previous`: the value that stands there now, `undefined` where none does. */
 type Context = {
@@ -224,7 +225,7 @@ function invalid(context: Context, value: string, should: string): void {
 }
 
 function shown(value: unknown): string {
-  const text = JSON.stringify(value);
+  const text = canonical(value);
   return text.length <= shownMax ? text : `${text.slice(0, shownMax)}…`;
 }
 
@@ -239,13 +240,19 @@ function sameJson(left: unknown, right: unknown): boolean {
   return left === right || canonical(left) === canonical(right);
 }
 
-/** One text for one value, whatever the order of its keys. */
-function canonical(value: unknown): string {
+/**
+ * One text for one value, whatever the order of its keys. Schemas end long before the depth limit;
+ * what lies deeper is in fields that are preserved unseen, and all alike here.
+ */
+function canonical(value: unknown, depth = 0): string {
+  if (depth > depthMax) return '…';
   const list = asList(value);
-  if (list !== undefined) return `[${list.map(canonical).join(',')}]`;
+  if (list !== undefined) return `[${list.map((item) => canonical(item, depth + 1)).join(',')}]`;
   const object = asObject(value);
   if (object === undefined) return JSON.stringify(value) ?? 'null';
   const fields = [...entriesOf(object)].sort(([left], [right]) => (left < right ? -1 : 1));
-  const texts = fields.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`);
+  const texts = fields.map(([key, field]) => {
+    return `${JSON.stringify(key)}:${canonical(field, depth + 1)}`;
+  });
   return `{${texts.join(',')}}`;
 }

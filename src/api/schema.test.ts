@@ -303,6 +303,17 @@ describe('schemas that are none', () => {
   });
 });
 
+test('a document of fifty thousand brackets ends nothing', () => {
+  const deep: unknown = JSON.parse(`${'['.repeat(50_000)}${']'.repeat(50_000)}`);
+  for (const field of ['a', 'e', 'h', 'l', 'm', 'lm', 'ls', 'o']) {
+    const object = { spec: { a: 'ab', [field]: deep } };
+    const pruned = pruneStructural(schema, object);
+    const filled = defaultStructural(schema, pruned.value);
+    expect(validateStructural(schema, filled, filled)).toEqual([]);
+    expect(validateStructural(schema, filled).length > 0).toBe(field !== 'h');
+  }
+});
+
 test('a thousand faults are told as a hundred', () => {
   const object = { spec: { a: 'ab', l: new Array(1000).fill(7) } };
   expect(validateStructural(schema, object).length).toBe(100);
