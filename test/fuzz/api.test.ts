@@ -20,7 +20,8 @@ import { seededRandom } from '../../src/lib/random.ts';
 
 const keys = [
   'metadata', 'name', 'namespace', 'uid', 'labels', 'annotations', 'spec', 'status', 'kind',
-  'ports', 'port', 'protocol', 'targetPort', 'clusterIPs', 'selector', 'type', 'endpoints', 'addresses',
+  'ports', 'port', 'protocol', 'targetPort', 'clusterIPs', 'selector', 'type', 'endpoints',
+  'addresses',
   'conditions', 'ready', 'targetRef', 'addressType', 'destination', 'sources', 'rules', 'specs',
   'matches', 'pathRegex', 'methods', 'headers', 'service', 'backends', 'weight', 'podIPs', 'ip',
   'ownerReferences', 'controller', 'containerStatuses', 'state', 'managedFields', 'apiVersion',
