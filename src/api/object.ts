@@ -36,7 +36,6 @@ export type ProblemReason =
   | 'UnresolvedRoute'
   | 'UnresolvedService'
   | 'Conflict'
-  | 'MatchesDropped'
   | 'BackendMissing'
   | 'BackendPortMissing'
   | 'NoBackendWeight'
