@@ -87,7 +87,7 @@ async function measureChanges(mesh: MeshCluster, front: readonly SimulatedPod[])
   );
   const { requests, posts, newConnections, failures } = result;
   console.log(
-    `requests meanwhile: ${requests}, of them POST ${posts}, on new connections ${newConnections}; ` +
+    `requests meanwhile: ${requests}, POST ${posts}, new connections ${newConnections}; ` +
       `failed ${failures.length} ${failures.slice(0, 3).join(' | ')}`,
   );
   if (failures.length > 0) process.exitCode = 1;
@@ -155,7 +155,8 @@ async function measureCrowd(mesh: MeshCluster): Promise<void> {
   const memory = memoryOf(pid);
   console.log(
     `idle CPU ${(((cpuMs(pid) - before) / 20_000) * 100).toFixed(2)} % (budget 1), ` +
-      `RSS ${memory.nowMb.toFixed(0)} MB (budget 160), peak ${memory.peakMb.toFixed(0)} MB (budget 200), ` +
+      `RSS ${memory.nowMb.toFixed(0)} MB (budget 160), ` +
+      `peak ${memory.peakMb.toFixed(0)} MB (budget 200), ` +
       'one worker',
   );
 }

@@ -5,7 +5,8 @@ import { readdirSync } from 'node:fs';
 import { defineConfig } from 'rolldown';
 
 const banner =
-  "import { createRequire as __weftRequire } from 'node:module'; const require = __weftRequire(import.meta.url);";
+  "import { createRequire as __weftRequire } from 'node:module'; " +
+  'const require = __weftRequire(import.meta.url);';
 
 function bundle(input: string, file: string, executable: boolean) {
   return {

@@ -26,7 +26,7 @@ describe('reasons', () => {
   const problems = namesIn('src/api/object.ts', 'export type ProblemReason =', /'([A-Z]\w+)'/g);
   const refusals = namesIn('src/dataplane/refusals.ts', 'const table =', /^ {2}([A-Z]\w+): \{/gm);
 
-  test('every reason of a problem and of an answer is explained in docs/reference/reasons.md', () => {
+  test('every reason of a problem and of an answer is explained in reasons.md', () => {
     expect(problems.length).toBeGreaterThan(15);
     expect(refusals.length).toBeGreaterThan(15);
     expect([...problems, ...refusals].filter((reason) => !explained.has(reason))).toEqual([]);

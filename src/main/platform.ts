@@ -1,4 +1,5 @@
-// The one implementation of what long-running commands are given: streams, signals, time (A12).
+// The one implementation of what long-running commands are given: streams, signals and time
+// (A12).
 import type { EndSignal, LaunchPlatform } from '../lib/launch.ts';
 import { realRuntime } from './runtime.ts';
 import { buildVersion } from './version.ts';

@@ -53,7 +53,7 @@ export function proxySettingsOf(
   if (nodeName === undefined) {
     return {
       complaint:
-        'weft proxy serves one node: give --node-name, or set NODE_NAME (downward API spec.nodeName)',
+        'a proxy serves one node: give --node-name, or set NODE_NAME (from spec.nodeName)',
     };
   }
   const accessLog = flags.text('access-log') ?? 'errors';

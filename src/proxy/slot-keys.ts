@@ -45,7 +45,8 @@ export class SlotKeys {
         if (this.#count(kind, key, -1) === 0) left.push([kind, key]);
       }
     }
-    const isUsed = ([kind, key]: readonly [SlotKind, string]): boolean => this.#uses.has(kind + key);
+    const isUsed = ([kind, key]: readonly [SlotKind, string]): boolean =>
+      this.#uses.has(kind + key);
     return this.#allocator.change(
       taken.filter(isUsed),
       left.filter((one) => !isUsed(one)),

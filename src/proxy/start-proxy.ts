@@ -113,7 +113,11 @@ class Control implements Proxy {
       runtime,
       zone: () => this.#publisher.zone,
       onFailed: (transport, error) =>
-        log.error('mesh DNS cannot listen', { transport, port: settings.dnsPort, error: error.message }),
+        log.error('mesh DNS cannot listen', {
+          transport,
+          port: settings.dnsPort,
+          error: error.message,
+        }),
     });
     const routes = adminRoutes({
       version: this.#options.version,

@@ -14,7 +14,7 @@ export function enterPodNetwork(): readonly [string, ...string[]] {
     if (spawnSync('unshare', [...args, 'true']).status === 0) return ['unshare', ...args];
   }
   throw new Error(
-    'cannot make a network namespace (needs unshare and ip of util-linux and iproute2, as root or ' +
+    'cannot make a network namespace (needs unshare and ip (util-linux, iproute2), as root or ' +
       'with user namespaces allowed)',
   );
 }

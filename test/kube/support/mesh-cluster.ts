@@ -65,7 +65,7 @@ export type MeshCluster = {
   readonly apply: (path: ResourcePath, object: unknown) => Promise<void>;
   readonly remove: (path: ResourcePath) => Promise<void>;
   readonly startPod: (wish: PodWish) => Promise<SimulatedPod>;
-  /** A Service on port 80 and one slice with these pods, as the EndpointSlice controller makes it. */
+  /** A Service on port 80 and one slice with these pods, as its controller makes it. */
   readonly serve: (
     namespace: string,
     name: string,
@@ -272,7 +272,7 @@ class RunningCluster implements MeshCluster {
     await this.plane.stop();
   }
 
-  /** What kube-proxy would do: port 80 of the mesh Service → the port that the proxies listen on. */
+  /** What kube-proxy would do: port 80 of the mesh Service → the port of the proxies. */
   async #listenerPort(): Promise<number> {
     if (this.#port !== undefined) return this.#port;
     const path = { group: '', version: 'v1', plural: 'services', namespace: meshNamespace };
