@@ -8,6 +8,7 @@ import { kindCases } from './kinds.ts';
 import { listCases } from './lists.ts';
 import { objectCases } from './objects.ts';
 import { patchCases } from './patches.ts';
+import { requestCases } from './requests.ts';
 import type { CaseGroup } from './suite.ts';
 import { watchCases } from './watches.ts';
 
@@ -20,5 +21,6 @@ export const allCases: readonly CaseGroup[] = [
   { subject: 'server-side apply', cases: applyCases },
   { subject: 'definitions and custom objects', cases: definitionCases },
   { subject: 'single kinds', cases: kindCases },
+  { subject: 'certificate requests', cases: requestCases },
   { subject: 'deviations of the embedded server', cases: deviationCases },
 ];
