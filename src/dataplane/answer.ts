@@ -1,5 +1,7 @@
 // The way of an answer to the client: head, body, trailers, re-framed for the client's version and
-// under back-pressure. It knows nothing of attempts; once `hasBegun`, nothing may be retried.
+// under back-pressure. It knows nothing of attempts; once `hasBegun`, nothing may be retried. What
+// is small is joined into one text and leaves in one write when `flush` says so; a long piece is
+// written as it is, uncopied.
 import type { Client } from './client.ts';
 import type { Counts, Engine } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
@@ -22,6 +24,9 @@ export type OwnAnswer = {
   readonly closes: boolean;
 };
 
+/** Up to here copying a piece into a text is cheaper than handing the kernel another buffer. */
+const joinBytesMax = 16_000;
+
 export class AnswerWriter {
   readonly #client: Client;
   readonly #counts: Counts;
@@ -29,6 +34,8 @@ export class AnswerWriter {
   readonly #request: HttpRequestHead;
   #isChunked = false;
   #waitingBytes = 0;
+  /** Rendered, not written yet; latin1. */
+  #text = '';
   /** 0 until an answer begins. */
   status = 0;
   bytes = 0;
@@ -59,22 +66,31 @@ export class AnswerWriter {
     this.#writeHead(head, this.closes ? 'close' : 'keep-alive');
   }
 
-  /** False: the client has to take what it got before more is read from upstream. */
-  data(piece: Buffer): boolean {
+  data(piece: Buffer): void {
     this.bytes += piece.length;
-    const client = this.#client;
-    client.cork();
-    if (this.#isChunked) client.write(renderChunkPrefix(piece.length));
-    let isFlowing = client.write(piece);
-    if (this.#isChunked) isFlowing = client.write(chunkEnd);
-    if (!isFlowing) this.#countWaiting(client.unsentBytes);
-    return isFlowing;
+    if (this.#isChunked) this.#text += renderChunkPrefix(piece.length);
+    if (piece.length <= joinBytesMax) {
+      this.#text += piece.toString('latin1');
+    } else {
+      this.#client.cork();
+      this.#writeText();
+      this.#client.write(piece);
+    }
+    if (this.#isChunked) this.#text += chunkEnd;
+    if (this.#text.length > joinBytesMax) this.#writeText();
   }
 
   end(trailers: Fields | undefined): void {
-    if (!this.#isChunked) return;
-    this.#client.cork();
-    this.#client.write(renderLastChunk(trailers));
+    if (this.#isChunked) this.#text += renderLastChunk(trailers);
+  }
+
+  /** False: the client has to take what it got before more is read from upstream. */
+  flush(): boolean {
+    this.#writeText();
+    this.#client.flush();
+    const isFlowing = !this.#client.isFull;
+    if (!isFlowing) this.#countWaiting(this.#client.unsentBytes);
+    return isFlowing;
   }
 
   /** A whole answer of our own. */
@@ -91,12 +107,19 @@ export class AnswerWriter {
       date: this.#httpDate(),
     });
     this.bytes += answer.text.length;
-    this.#client.write(text);
+    this.#text += text;
+    this.flush();
   }
 
   /** What waited for the client has gone, or nobody waits any more. Idempotent. */
   clearWaiting(): void {
     this.#countWaiting(0);
+  }
+
+  #writeText(): void {
+    if (this.#text === '') return;
+    this.#client.write(this.#text);
+    this.#text = '';
   }
 
   #countWaiting(bytes: number): void {
@@ -107,9 +130,8 @@ export class AnswerWriter {
   #writeHead(head: HttpResponseHead, connection: 'keep-alive' | 'close'): void {
     const clientVersion = this.#request.version;
     const framing = downstreamFraming(head, clientVersion);
-    this.#client.cork();
     const date = this.#httpDate();
     const rendering = { head, framing, connection, clientVersion, date };
-    this.#client.write(renderResponseHead(rendering));
+    this.#text += renderResponseHead(rendering);
   }
 }

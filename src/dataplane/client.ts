@@ -13,13 +13,15 @@ export type ConnectionFate =
 export type Client = {
   /** Bytes that the kernel has not taken yet. */
   readonly unsentBytes: number;
+  /** More than that should not be written now: `Exchange.clientDrained` tells when. */
+  readonly isFull: boolean;
   /** The rest of the request's body is short enough to be read and dropped. */
   readonly canSkipBody: boolean;
   /** The client has sent its FIN; it may still read. */
   readonly hasEnded: boolean;
   /** A read is being parsed; `Exchange.clientReadEnded` follows. */
   readonly isReading: boolean;
-  /** False: `Exchange.clientDrained` tells when there is room again. */
+  /** False: full. */
   write(data: Uint8Array | string): boolean;
   /** Collects writes until `flush`. */
   cork(): void;

@@ -22,6 +22,7 @@ import {
   pipelinedRequestBytes,
   unsentBytesMax,
 } from './limits.ts';
+import { Linger } from './linger.ts';
 import { PendingBytes } from './pending-bytes.ts';
 import type { Reason } from './refusals.ts';
 import { refusalText } from './refusals.ts';
@@ -58,8 +59,7 @@ export class DownstreamConnection implements Client {
   readonly #pending: PendingBytes;
   #skippedBytes = 0;
   #bodyActiveMs = 0;
-  #lingerLeftMs = 0;
-  #lingerUnsent = 0;
+  #linger: Linger | undefined;
   #isBodyPaused = false;
   #isPaused = false;
   #probe: DepartureProbe | undefined;
@@ -96,6 +96,10 @@ export class DownstreamConnection implements Client {
 
   get unsentBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  get isFull(): boolean {
+    return this.#socket.writableNeedDrain;
   }
 
   /** A client that waits for 100 may or may not send the body after a refusal: nobody can tell. */
@@ -385,7 +389,7 @@ export class DownstreamConnection implements Client {
     this.#probe = undefined;
   }
 
-  /** FIN, then a while in which the client may read: unread bytes would turn the FIN into RST. */
+  /** FIN, then a while in which the client may read (linger.ts). */
   #closeAfterAnswer(): void {
     if (this.#mode === 'closing' || this.#mode === 'closed') return;
     const { counts, limits } = this.#engine;
@@ -397,19 +401,8 @@ export class DownstreamConnection implements Client {
     this.#updateFlow();
     this.flush();
     this.#socket.end();
-    this.#lingerUnsent = this.unsentBytes;
-    this.#lingerLeftMs = limits.keepAliveTimeoutMs;
+    this.#linger = new Linger(this.unsentBytes, limits.keepAliveTimeoutMs);
     if (counts.lingering > lingeringMax) this.destroy();
-    else this.#wait('linger', lingerMs);
-  }
-
-  /** A slow reader may take its time for the last answer, as long as it takes something. */
-  #lingered(): void {
-    const unsent = this.unsentBytes;
-    if (unsent < this.#lingerUnsent) this.#lingerLeftMs = this.#engine.limits.keepAliveTimeoutMs;
-    else this.#lingerLeftMs -= lingerMs;
-    this.#lingerUnsent = unsent;
-    if (unsent === 0 || this.#lingerLeftMs <= 0) this.destroy();
     else this.#wait('linger', lingerMs);
   }
 
@@ -443,7 +436,8 @@ export class DownstreamConnection implements Client {
         this.#bodyTimedOut();
         return;
       case 'linger':
-        this.#lingered();
+        if (this.#linger?.isOver(this.unsentBytes) === false) this.#wait('linger', lingerMs);
+        else this.destroy();
         return;
       case 'none':
         return;

@@ -302,13 +302,14 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   answerData(buffer: Buffer, start: number, end: number): void {
     this.#touch();
-    if (!this.#answer.data(buffer.subarray(start, end))) this.#attempt?.connection.pause();
+    this.#answer.data(buffer.subarray(start, end));
   }
 
   answerEnded(trailers: Fields | undefined): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#answer.end(trailers);
+    this.#answer.flush();
     this.#attempt = undefined;
     attempt.end({ status: this.#answer.status, reason: undefined, isCancelled: false });
     attempt.connection.release(this.#body.isComplete);
@@ -316,7 +317,8 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   }
 
   upstreamReadEnded(): void {
-    this.#client.flush();
+    if (this.#isFinished || this.#tunnel !== undefined) this.#client.flush();
+    else if (!this.#answer.flush()) this.#attempt?.connection.pause();
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
@@ -335,6 +337,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     if (attempt === undefined) return;
     this.#disarm();
     this.#answer.begin(head, true);
+    this.#answer.flush();
     const tunnel = new Tunnel(this.#client, attempt.connection, () => this.#tunnelEnded());
     this.#tunnel = tunnel;
     for (const waiting of this.#client.startTunnel()) tunnel.fromClient(waiting);

@@ -36,7 +36,7 @@ export const pipelinedRequestBytes = 512;
 /** Own entries in Via at which a request is taken for a loop (contract §4). */
 export const viaEntriesMax = 8;
 
-/** After the last answer on a connection that is to close: time for the client to read it. */
+/** How often a connection that is to close is asked whether its client has read the last answer. */
 export const lingerMs = 2_000;
 
 /** Connections that linger at the same time; more are cut. */

@@ -12,7 +12,8 @@ export type NetworkSocket = {
   readonly errored: Error | null;
   /** Bytes that the kernel has not taken yet. */
   readonly writableLength: number;
-  readonly writableEnded: boolean;
+  /** A write has answered false, and `drain` has not come yet. */
+  readonly writableNeedDrain: boolean;
   /** False: wait for `drain` before writing more. */
   write(data: Uint8Array | string, encoding?: 'latin1'): boolean;
   /** Sends FIN after what was written; reading goes on. */

@@ -1,6 +1,7 @@
 // What the data plane says itself, where it stops, how it drains: refusals with their reasons,
 // time- outs, bounded memory under slow peers, connection and memory limits, listeners that
 // follow the table.
+import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RejectFacts } from '../../src/dataplane/index.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
@@ -169,6 +170,25 @@ describe('time-outs', () => {
     expect(text).toMatch(/^HTTP\/1\.1 504 /);
     expect(text).toContain(`weft-reason: ${reason}\r\n`);
     await u.closed();
+  });
+
+  test('a pod whose address swallows everything: three connects, then 504', async () => {
+    const dialled: string[] = [];
+    await start({
+      endpoints: [upstream.endpoint],
+      limits: { connectTimeoutMs: 60 },
+      network: {
+        connect: ({ address, port }) => {
+          dialled.push(`${address}:${port}`);
+          return new net.Socket();
+        },
+      },
+    });
+    const text = await ask(request('POST /', 'Content-Length: 0'));
+    expect(text).toMatch(/^HTTP\/1\.1 504 [^]*weft-reason: TimeoutConnect\r\n/);
+    const { address, port } = upstream.endpoint;
+    expect(dialled).toEqual(new Array(3).fill(`${address}:${port}`));
+    expect(harness.dataplane.state().upstreamOpen).toBe(0);
   });
 
   test('a pod that stops in the middle of its answer is cut off', async () => {

@@ -9,6 +9,7 @@ import type {
   ExchangeObserver,
 } from '../../src/dataplane/index.ts';
 import type { Runtime } from '../../src/lib/clock.ts';
+import type { Network } from '../../src/lib/network.ts';
 import { seededRandom } from '../../src/lib/random.ts';
 import { compileTable } from '../../src/route/index.ts';
 import type { RouteTable, SectionRecords } from '../../src/route/index.ts';
@@ -192,6 +193,7 @@ export type HarnessOptions = MeshOptions & {
   readonly limits?: Partial<DataplaneLimits>;
   readonly observer?: Partial<ExchangeObserver>;
   readonly trustedSources?: readonly string[];
+  readonly network?: Partial<Network>;
 };
 
 /** Slot 0 is nobody's own. */
@@ -224,7 +226,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   });
   const dataplane = startDataplane({
     runtime: testRuntime,
-    network: nodeNetwork(),
+    network: { ...nodeNetwork(), ...options.network },
     ids: {
       requestId: () => `request-${(count += 1)}`,
       traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
