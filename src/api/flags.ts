@@ -3,6 +3,7 @@
 // Resolution is pure: values in, typed values or one line of complaint out.
 import { parseDuration } from './duration.ts';
 import { parseSize } from './quantity.ts';
+import { complaintAboutText, type TextForm } from './text-forms.ts';
 
 /** Which processes take the flag. */
 export type FlagProcess = 'proxy' | 'controller';
@@ -18,6 +19,8 @@ export type FlagSpec = {
   /** As a user would write it; `undefined` = unset. */
   readonly initial: string | undefined;
   readonly choices?: readonly string[];
+  /** Of a text; without it any but the empty one will do. */
+  readonly form?: TextForm;
   /** Environment names besides the twin, tried after it (the downward API's). */
   readonly env?: string;
   /** One sentence for --help and the reference. */
@@ -45,6 +48,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'mesh-namespace',
     kind: 'text',
+    form: 'namespace',
     processes: both,
     initial: 'weft-system',
     doc: 'namespace of the mesh itself',
@@ -52,6 +56,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'mesh-domain',
     kind: 'texts',
+    form: 'hostname',
     processes: both,
     initial: 'mesh',
     doc: 'suffix of mesh names; repeatable, the first is canonical, further ones are aliases',
@@ -59,6 +64,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'cluster-domain',
     kind: 'text',
+    form: 'hostname',
     processes: both,
     initial: 'cluster.local',
     doc: 'DNS domain of the cluster',
@@ -82,6 +88,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'watch-namespace',
     kind: 'texts',
+    form: 'namespace',
     processes: both,
     initial: undefined,
     doc: 'only these namespaces are in the mesh; repeatable',
@@ -89,6 +96,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'ignore-namespace',
     kind: 'texts',
+    form: 'namespace',
     processes: both,
     initial: undefined,
     doc: 'never in the mesh, wins over --watch-namespace; repeatable (kube-system always is)',
@@ -127,6 +135,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'trust-domain',
     kind: 'text',
+    form: 'hostname',
     processes: both,
     initial: undefined,
     doc: 'trust domain of the SPIFFE ids; the cluster domain by default',
@@ -134,6 +143,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'bind-address',
     kind: 'texts',
+    form: 'address',
     processes: both,
     initial: undefined,
     doc:
@@ -189,6 +199,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'pod-ip',
     kind: 'text',
+    form: 'address',
     processes: proxyOnly,
     initial: undefined,
     env: 'POD_IP',
@@ -211,6 +222,7 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'trusted-sources',
     kind: 'texts',
+    form: 'trusted-source',
     processes: proxyOnly,
     initial: undefined,
     doc:
@@ -345,33 +357,46 @@ export function resolveFlags(
   const values = new Map<string, readonly string[]>();
   for (const spec of flagTable) {
     if (!spec.processes.includes(owner)) continue;
-    const found = valuesOf(spec, given, environment);
+    const found = settingOf(spec, given, environment);
     if (found === undefined) continue;
-    for (const value of found) {
+    for (const value of found.values) {
       const expected = complaintAbout(spec, value);
-      if (expected !== undefined) {
-        return { complaint: `--${spec.name} takes ${expected}, not ${JSON.stringify(value)}` };
-      }
+      if (expected === undefined) continue;
+      return { complaint: `${found.from} takes ${expected}, not ${quoted(value)}` };
     }
-    values.set(spec.name, found);
+    values.set(spec.name, found.values);
   }
   return values;
 }
 
-function valuesOf(
+/** A value from the outside, on one line of bearable length. */
+function quoted(value: string): string {
+  const charsMax = 80;
+  return JSON.stringify(value.length <= charsMax ? value : `${value.slice(0, charsMax)}…`);
+}
+
+type Setting = {
+  readonly values: readonly string[];
+  /** The flag or variable that says so, as its user wrote it. */
+  readonly from: string;
+};
+
+function settingOf(
   spec: FlagSpec,
   given: FlagValues,
   environment: Readonly<Record<string, string | undefined>>,
-): readonly string[] | undefined {
+): Setting | undefined {
+  const from = `--${spec.name}`;
   const flag = given.get(spec.name);
-  if (flag !== undefined) return flag;
+  if (flag !== undefined) return { values: spec.kind === 'texts' ? flag : flag.slice(-1), from };
   const names = [environmentName(spec.name), ...(spec.env === undefined ? [] : [spec.env])];
   for (const name of names) {
     const text = environment[name];
     if (text === undefined || text === '') continue;
-    return spec.kind === 'texts' ? text.split(',').map((part) => part.trim()) : [text];
+    const isList = spec.kind === 'texts';
+    return { values: isList ? text.split(',').map((part) => part.trim()) : [text], from: name };
   }
-  return spec.initial === undefined ? undefined : [spec.initial];
+  return spec.initial === undefined ? undefined : { values: [spec.initial], from };
 }
 
 /** What the flag takes, when `value` is not that. */
@@ -379,6 +404,7 @@ function complaintAbout(spec: FlagSpec, value: string): string | undefined {
   switch (spec.kind) {
     case 'text':
     case 'texts':
+      if (spec.form !== undefined) return complaintAboutText(spec.form, value);
       return value === '' ? 'a value' : undefined;
     case 'switch':
       return value === 'true' || value === 'false' ? undefined : 'true or false';
@@ -400,7 +426,8 @@ function complaintAbout(spec: FlagSpec, value: string): string | undefined {
 }
 
 function isWhole(value: string, min: number, max: number): boolean {
-  if (value === '' || value.length > 10) return false;
+  // Number() would take 0x10, 1e3 and blanks too.
+  if (!/^[0-9]{1,8}$/.test(value)) return false;
   const parsed = Number(value);
-  return Number.isInteger(parsed) && parsed >= min && parsed <= max;
+  return parsed >= min && parsed <= max;
 }
