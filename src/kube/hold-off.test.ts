@@ -68,4 +68,18 @@ describe('a hold-off', () => {
     expect(runs).toEqual([]);
     expect(fake.timerCount).toBe(0);
   });
+
+  test('tells when the first of the events came, each batch anew', async () => {
+    const fake = new FakeRuntime();
+    const firsts: number[] = [];
+    const holdOff = createHoldOff(fake.runtime, (firstMs) => firsts.push(firstMs));
+    await fake.advance(3);
+    holdOff.note(false);
+    await fake.advance(4);
+    holdOff.note(false);
+    await fake.advance(100);
+    holdOff.note(true);
+    await fake.advance(10);
+    expect(firsts).toEqual([3, 107]);
+  });
 });

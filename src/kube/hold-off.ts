@@ -12,21 +12,22 @@ export type HoldOff = {
 const settleMs = 10;
 const heldMaxMs = 50;
 
-export function createHoldOff(runtime: Runtime, run: () => void): HoldOff {
+/** `run` is told when the first of the events came that it is for (monotonic ms). */
+export function createHoldOff(runtime: Runtime, run: (firstMs: number) => void): HoldOff {
   const held = new HeldRun(runtime, run);
   return { note: (isUrgent) => held.note(isUrgent), cancel: () => held.cancel() };
 }
 
 class HeldRun {
   readonly #runtime: Runtime;
-  readonly #run: () => void;
+  readonly #run: (firstMs: number) => void;
   #timer: Timer | undefined;
   #firstMs: number | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
   #restUntilMs = 0;
   #isUrgent = false;
 
-  constructor(runtime: Runtime, run: () => void) {
+  constructor(runtime: Runtime, run: (firstMs: number) => void) {
     this.#runtime = runtime;
     this.#run = run;
   }
@@ -54,12 +55,13 @@ class HeldRun {
   }
 
   #fire(): void {
+    const startedMs = this.#runtime.clock.nowMs();
+    const firstMs = this.#firstMs ?? startedMs;
     this.#timer = undefined;
     this.#firstMs = undefined;
     this.#isUrgent = false;
-    const startedMs = this.#runtime.clock.nowMs();
     try {
-      this.#run();
+      this.#run(firstMs);
     } finally {
       const endedMs = this.#runtime.clock.nowMs();
       this.#restUntilMs = endedMs + Math.min(heldMaxMs, endedMs - startedMs);

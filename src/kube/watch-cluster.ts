@@ -24,8 +24,11 @@ export type WatchClusterOptions = {
   readonly runtime: Runtime;
   readonly log: Log;
   readonly podScope: PodScope;
-  /** Everything is listed, or something that we use has changed since. */
-  readonly onChange: (state: ClusterState) => void;
+  /**
+   * Everything is listed, or something that we use has changed since. `seenMs` (monotonic) is when
+   * the first of the events came that this call is for.
+   */
+  readonly onChange: (state: ClusterState, seenMs: number) => void;
 };
 
 export type KindStatus = ReflectorStatus & { readonly kind: Kind };
@@ -45,7 +48,9 @@ export function watchCluster(options: WatchClusterOptions): ClusterWatch {
   const isSynced = (): boolean =>
     reflectors.size === watchedKinds.length &&
     [...reflectors.values()].every((reflector) => reflector.status().isSynced);
-  const holdOff = createHoldOff(options.runtime, () => options.onChange(store.state()));
+  const holdOff = createHoldOff(options.runtime, (seenMs) =>
+    options.onChange(store.state(), seenMs),
+  );
   let wasSynced = false;
   const note = (isUrgent: boolean): void => {
     if (!wasSynced) {
