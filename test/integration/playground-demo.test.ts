@@ -45,6 +45,15 @@ test('the demo ends 0 when the pods received what the YAML asks for', async () =
   expect(before.has(directory)).toBe(false);
 }, 60_000);
 
+test('with one loopback address (macOS) the demo says what differs and runs', async () => {
+  const said: string[] = [];
+  const never = new AbortController().signal;
+  const code = await demo(['--for=3s', '--one-address'], never, (text) => said.push(text));
+  expect(said.join('')).toContain('one loopback address');
+  expect(said.join('')).toContain('the pods received what the YAML asks for');
+  expect(code).toBe(0);
+}, 60_000);
+
 test('Ctrl-C ends the demo at any time with 0', async () => {
   const stop = new AbortController();
   const code = await demo([], stop.signal, (text) => {

@@ -11,12 +11,12 @@ import { startApiServer, type ApiServer } from '../server/api-server.ts';
 import { listAt, numberAt, textAt, type JsonObject } from '../server/json.ts';
 import type { Child } from './child.ts';
 import { applyAll, readManifests } from './manifests.ts';
-import { findPlaces, type Places } from './places.ts';
+import { findPlaces, oneAddress, type Places } from './places.ts';
 import {
   meshNamespace,
   meshObjects,
   pause,
-  proxiesReady,
+  productionReady,
   startProduction,
   type ProductionOptions,
 } from './production.ts';
@@ -45,27 +45,51 @@ const statisticsMs = 1000;
 /** Not a terminal: a line now and then is enough. */
 const quietStatisticsEvery = 5;
 
-/** `--for` in milliseconds; absent: until Ctrl-C. A text says what is wrong. */
-export function demoDuration(argv: readonly string[]): number | undefined | string {
-  if (argv.length === 0) return undefined;
-  const [flag, value] =
-    argv[0]?.startsWith('--for=') === true ? ['--for', argv[0].slice('--for='.length)] : argv;
-  const parts = /^(\d{1,6})(ms|s|m)$/.exec(value ?? '');
-  const unitMs = parts?.[2] === 'm' ? 60_000 : parts?.[2] === 's' ? 1000 : 1;
-  if (flag === '--for' && parts !== null) return Number(parts[1]) * unitMs;
-  return `usage: npm run demo [-- --for 20s] (got: ${argv.join(' ')})`;
+type DemoWishes = {
+  /** Absent: until Ctrl-C. */
+  readonly durationMs: number | undefined;
+  /** As on a machine where only 127.0.0.1 can be bound. */
+  readonly isOneAddress: boolean;
+};
+
+const unitsMs: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+]);
+
+/** What the command line asks for; a text says what is wrong with it. */
+export function demoWishes(argv: readonly string[]): DemoWishes | string {
+  let durationMs: number | undefined;
+  let isOneAddress = false;
+  const words = argv.flatMap((word) => (word.startsWith('--for=') ? word.split('=') : word));
+  for (let index = 0; index < words.length; index += 1) {
+    if (words[index] === '--one-address') {
+      isOneAddress = true;
+      continue;
+    }
+    const parts =
+      words[index] === '--for' ? /^(\d{1,6})(ms|s|m)$/.exec(words[index + 1] ?? '') : null;
+    if (parts === null) {
+      return `usage: npm run demo [-- --for 20s] [--one-address] (got: ${argv.join(' ')})`;
+    }
+    durationMs = Number(parts[1]) * (unitsMs.get(parts[2] ?? '') ?? 1);
+    index += 1;
+  }
+  return { durationMs, isOneAddress };
 }
 
 /** Runs the demo to its end; resolves with the exit code. */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const durationMs = demoDuration(options.argv);
-  if (typeof durationMs === 'string') {
-    options.screen.write(`${durationMs}\n`);
+  const wishes = demoWishes(options.argv);
+  if (typeof wishes === 'string') {
+    options.screen.write(`${wishes}\n`);
     return 2;
   }
+  const { durationMs, isOneAddress } = wishes;
   const demo = new RunningDemo(options);
   try {
-    await demo.start();
+    await demo.start(isOneAddress);
     await demo.run(durationMs);
     return await demo.finish(durationMs !== undefined);
   } catch (error) {
@@ -100,9 +124,9 @@ class RunningDemo {
     this.#startedMs = options.runtime.clock.nowMs();
   }
 
-  async start(): Promise<void> {
+  async start(isOneAddress: boolean): Promise<void> {
     const { runtime, root, screen } = this.#options;
-    const places = await findPlaces();
+    const places = isOneAddress ? oneAddress : await findPlaces();
     screen.write(welcome(places));
     const server = await startApiServer({ runtime });
     this.#server = server;
@@ -122,7 +146,7 @@ class RunningDemo {
     const simulator = startSimulator({ connection, runtime, ...places });
     this.#simulator = simulator;
     await applyAll(connection, readManifests(join(root, 'smi/examples')));
-    await proxiesReady(production);
+    await productionReady(production);
     this.#say(`controller and ${places.nodes.length} proxies, processes ${this.#pids()}`);
     await simulator.settled();
     this.#say(`shop: ${simulator.pods().size} pods`);
@@ -154,7 +178,7 @@ class RunningDemo {
       const line = statistics(await this.#facts(traffic), traffic.sent - lastSent);
       lastSent = traffic.sent;
       if (screen.isTerminal) screen.write(`\r\u001b[K${line}`);
-      else if (tick % quietStatisticsEvery === 0) screen.write(`${line}\n`);
+      else if (tick % quietStatisticsEvery === quietStatisticsEvery - 1) screen.write(`${line}\n`);
     }
   }
 

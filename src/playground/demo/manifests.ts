@@ -8,6 +8,7 @@ import {
   isObject,
   nameOf,
   namespaceOf,
+  objectAt,
   textAt,
   type Json,
   type JsonObject,
@@ -70,6 +71,16 @@ export function objectPath(object: JsonObject): string {
   return resourcePath({ ...place, namespace: namespaceOf(object) });
 }
 
+/**
+ * As kubectl apply leaves it, so that the user's own `kubectl apply` knows what was applied before.
+ */
+function remembered(object: JsonObject): JsonObject {
+  const metadata = objectAt(object, 'metadata');
+  const annotations = objectAt(metadata, 'annotations');
+  const applied = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(object) };
+  return { ...object, metadata: { ...metadata, annotations: { ...annotations, ...applied } } };
+}
+
 function stage(object: JsonObject): number {
   const kind = textAt(object, 'kind') ?? '';
   return kind === 'CustomResourceDefinition' ? 0 : kind === 'Namespace' ? 1 : 2;
@@ -84,7 +95,10 @@ export async function applyAll(
     const now = objects.filter((object) => stage(object) === due);
     await Promise.all(
       now.map((object) =>
-        connection.apply(objectPath(object), object, { force: true, owner: fieldOwner }),
+        connection.apply(objectPath(object), remembered(object), {
+          force: true,
+          owner: fieldOwner,
+        }),
       ),
     );
   }

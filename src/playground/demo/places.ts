@@ -21,12 +21,16 @@ export const dnsPort = 15053;
 /** Demos at once on one machine. */
 const blocksMax = 50;
 
+/** The places of a machine that has only 127.0.0.1. */
+export const oneAddress: Places = {
+  nodes: [{ name: 'node-1', address: '127.0.0.1' }],
+  addressBlock: 1,
+  isAddressShared: true,
+};
+
 /** Addresses that nobody's proxy uses now. */
 export async function findPlaces(): Promise<Places> {
-  if (!(await canBind('127.0.0.2'))) {
-    const nodes = [{ name: 'node-1', address: '127.0.0.1' }];
-    return { nodes, addressBlock: 1, isAddressShared: true };
-  }
+  if (!(await canBind('127.0.0.2'))) return oneAddress;
   for (let block = 0; block < blocksMax; block += 1) {
     const nodes = [1, 2].map((number) => ({
       name: `node-${number}`,

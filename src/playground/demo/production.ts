@@ -25,6 +25,7 @@ export type ProductionOptions = {
   readonly environment: Readonly<Record<string, string | undefined>>;
 };
 
+const controllerName = 'weft-controller-demo';
 const readyTimeoutMs = 15_000;
 const pollMs = 20;
 const pods = { group: '', version: 'v1', plural: 'pods', namespace: meshNamespace };
@@ -72,7 +73,7 @@ function podObject(component: 'proxy' | 'controller', name: string, nodeName: st
     spec: {
       nodeName,
       serviceAccountName: `weft-${component}`,
-      containers: [{ name: component, image: 'weft' }],
+      containers: [{ name: 'weft', image: 'weft' }],
     },
   };
 }
@@ -87,7 +88,7 @@ export async function startProduction(options: ProductionOptions): Promise<reado
 }
 
 async function startController(options: ProductionOptions, nodeName: string): Promise<Child> {
-  const name = 'weft-controller-demo';
+  const name = controllerName;
   const pod = await createPod(options, podObject('controller', name, nodeName));
   const kubeconfig = writeKubeconfig(options, { name, uid: pod, nodeName }, 'weft-controller');
   return child(options, name, [
@@ -163,14 +164,19 @@ function child(options: ProductionOptions, name: string, parameters: readonly st
   });
 }
 
-/** Resolves when every proxy says that it is ready; its pod then says so too. */
-export async function proxiesReady(options: ProductionOptions): Promise<void> {
-  await Promise.all(
-    options.nodes.map(async (node) => {
+/** Resolves when every process says that it is ready; its pod then says so too. */
+export async function productionReady(options: ProductionOptions): Promise<void> {
+  const controllerPort = controllerAdminPort + portOffset(options);
+  await Promise.all([
+    ...options.nodes.map(async (node) => {
       await readyz(options.runtime, `http://${node.address}:${adminPort}/readyz`);
-      await reportReady(options.connection, node);
+      await reportReady(options, `weft-proxy-${node.name}`, node.address);
     }),
-  );
+    (async () => {
+      await readyz(options.runtime, `http://127.0.0.1:${controllerPort}/readyz`);
+      await reportReady(options, controllerName, '127.0.0.1');
+    })(),
+  ]);
 }
 
 async function readyz(runtime: Runtime, url: string): Promise<void> {
@@ -197,14 +203,20 @@ export function pause(runtime: Runtime, ms: number): Promise<void> {
   });
 }
 
-async function reportReady(connection: Connection, node: NodePlace): Promise<void> {
-  const path = resourcePath({ ...pods, name: `weft-proxy-${node.name}`, subresource: 'status' });
+async function reportReady(
+  options: ProductionOptions,
+  name: string,
+  address: string,
+): Promise<void> {
+  const path = resourcePath({ ...pods, name, subresource: 'status' });
+  const containerStatuses = [{ name: 'weft', ready: true, started: true, restartCount: 0 }];
   const status = {
     phase: 'Running',
-    podIP: node.address,
-    podIPs: [{ ip: node.address }],
-    hostIP: node.address,
+    podIP: address,
+    podIPs: [{ ip: address }],
+    hostIP: address,
     conditions: [{ type: 'Ready', status: 'True' }],
+    containerStatuses,
   };
-  await connection.patch(path, { kind: 'merge', body: { status } });
+  await options.connection.patch(path, { kind: 'merge', body: { status } });
 }

@@ -1,7 +1,6 @@
 // What the demo prints: progress while it starts, what to try, one live line of statistics. Texts
 // only; no colour, so that it reads the same in a log.
-import type { Places } from './places.ts';
-import { adminPort, dnsPort } from './places.ts';
+import { adminPort, dnsPort, type NodePlace, type Places } from './places.ts';
 import { shareOf, type DemoFacts } from './verdict.ts';
 
 export type Screen = {
@@ -34,6 +33,12 @@ export type ReadyFacts = {
   readonly meshPort: number;
 };
 
+function nodeLine(node: NodePlace): string {
+  const { name, address } = node;
+  const metrics = `http://${address}:${adminPort}/metrics`;
+  return `  ${name}       proxy ${address}, metrics ${metrics}, DNS ${dnsPort}`;
+}
+
 export function invitation(facts: ReadyFacts): string {
   const proxy = facts.places.nodes[0]?.address ?? '127.0.0.1';
   const from = facts.places.isAddressShared ? '' : `--interface ${facts.callerAddress} `;
@@ -42,10 +47,7 @@ export function invitation(facts: ReadyFacts): string {
     `ready in ${(facts.elapsedMs / 1000).toFixed(2)} s`,
     `  API server   ${facts.apiUrl}`,
     `  kubeconfig   ${facts.kubeconfig}`,
-    ...facts.places.nodes.map(
-      (node) =>
-        `  ${node.name}       proxy on ${node.address}, admin http://${node.address}:${adminPort}/metrics, DNS port ${dnsPort}`,
-    ),
+    ...facts.places.nodes.map(nodeLine),
     '',
     'five things to try in another terminal:',
     `  export KUBECONFIG=${facts.kubeconfig}`,

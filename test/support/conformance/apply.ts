@@ -1,4 +1,5 @@
 // Conformance: server-side apply and the ownership of fields.
+// The owner of a field is what `metadata.managedFields` says, which is compared on the wire form.
 import { expect } from 'vitest';
 import {
   applyType,

@@ -1,4 +1,5 @@
 // Conformance: discovery, version, health and OpenAPI, as far as clients read them.
+// Texts that people alone read are not compared.
 import { expect } from 'vitest';
 import type { JsonObject } from './api-client.ts';
 import { widgetGroup, type ApiCase } from './suite.ts';

@@ -1,4 +1,5 @@
 // Conformance: lists – selectors, pages, revisions – and tables.
+// What is compared is what a reflector and kubectl read.
 import { expect } from 'vitest';
 import { tableAccept, type JsonObject } from './api-client.ts';
 import {

@@ -1,4 +1,5 @@
 // Conformance: creating, reading, replacing and deleting objects, and the refusals on the way.
+// Texts are compared where clients or people match on them.
 import { expect } from 'vitest';
 import { mergeType } from './api-client.ts';
 import { configMap, service, widget, widgetGroup, type ApiCase } from './suite.ts';

@@ -1,4 +1,5 @@
 // Conformance: merge, JSON and strategic merge patches.
+// Server-side apply, the fourth kind of patch, is in apply.ts.
 import { expect } from 'vitest';
 import {
   jsonPatchType,

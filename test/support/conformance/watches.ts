@@ -1,4 +1,5 @@
 // Conformance: watches – resuming, selections, WatchList, bookmarks, timeouts, what is too old.
+// Every wait is for an event, with a bound; none is for a time.
 import { expect } from 'vitest';
 import { mergeType, type JsonObject, type WatchEvent } from './api-client.ts';
 import { configMap, widget, widgetGroup, type ApiCase } from './suite.ts';
