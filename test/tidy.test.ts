@@ -1,6 +1,7 @@
 // The structure and style of the source, as tests: the import table of ARCHITECTURE.md, doors,
 // purity, sizes as a ratchet, header comments, words. Each failure names the place and the way out.
 // The ratchet lists may only shrink.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readSources, type SourceFacts } from './support/source-tree.ts';
 
@@ -329,3 +330,28 @@ describe('exports', () => {
 function isUsedInside(file: SourceFacts, name: string): boolean {
   return file.text.split(new RegExp(`\\b${name}\\b`)).length > 2;
 }
+
+describe('lock file', () => {
+  type Locked = {
+    readonly resolved?: string;
+    readonly optionalDependencies?: Readonly<Record<string, string>>;
+  };
+  const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    readonly packages: Readonly<Record<string, Locked>>;
+  };
+  const packages = Object.entries(lock.packages);
+
+  test('holds no download addresses', () => {
+    expect(packages.filter(([, one]) => one.resolved !== undefined)).toEqual([]);
+  });
+
+  // A registry that lacks the binaries of a platform makes npm leave them out, and then `npm ci`
+  // fails everywhere ("Missing … from lock file"): such entries are added by hand, without a hash.
+  test('names the binaries of every platform', () => {
+    const wanted = packages.flatMap(([, one]) => Object.keys(one.optionalDependencies ?? {}));
+    const binaries = wanted.filter((name) => name.startsWith('@rolldown/binding-'));
+    expect(binaries.length).toBeGreaterThan(5);
+    const missing = wanted.filter((name) => lock.packages[`node_modules/${name}`] === undefined);
+    expect(missing).toEqual([]);
+  });
+});
