@@ -2,7 +2,7 @@
 // Texts that people alone read are not compared.
 import { expect } from 'vitest';
 import type { JsonObject } from './api-client.ts';
-import { widgetGroup, type ApiCase } from './suite.ts';
+import { widgetGroup, type ApiCase, anyText, textLike, listWith } from './suite.ts';
 
 const base = (title: string, run: ApiCase['run']): ApiCase => ({ title, run });
 
@@ -26,8 +26,8 @@ export const documentCases: readonly ApiCase[] = [
     expect((await api.get('/version')).body).toMatchObject({
       major: '1',
       minor: '34',
-      gitVersion: expect.stringMatching(/^v1\.34\./),
-      platform: expect.any(String),
+      gitVersion: textLike(/^v1\.34\./),
+      platform: anyText,
     });
   }),
   base('groups are listed with preferred versions', async ({ api }) => {
@@ -73,16 +73,7 @@ export const documentCases: readonly ApiCase[] = [
       shortNames: ['svc'],
     });
     expect(core.get('pods')?.verbs).toEqual(
-      expect.arrayContaining([
-        'get',
-        'list',
-        'watch',
-        'create',
-        'update',
-        'patch',
-        'delete',
-        'deletecollection',
-      ]),
+      listWith('get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection'),
     );
     expect(core.get('namespaces')).toMatchObject({ namespaced: false, shortNames: ['ns'] });
     expect(core.get('pods/status')).toMatchObject({ kind: 'Pod' });
@@ -96,7 +87,7 @@ export const documentCases: readonly ApiCase[] = [
     });
     expect(custom.get('widgets/status')).toMatchObject({
       kind: 'Widget',
-      verbs: expect.arrayContaining(['get', 'patch', 'update']),
+      verbs: listWith('get', 'patch', 'update'),
     });
     expect((await api.get('/apis/none.dev/v1')).code).toBe(404);
   }),

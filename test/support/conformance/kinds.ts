@@ -2,7 +2,7 @@
 // certificate requests, leases, events, reviews.
 import { expect } from 'vitest';
 import { mergeType, type JsonObject } from './api-client.ts';
-import { service, type ApiCase } from './suite.ts';
+import { service, type ApiCase, anyText, textLike } from './suite.ts';
 
 const base = (title: string, run: ApiCase['run']): ApiCase => ({ title, run });
 
@@ -25,7 +25,7 @@ export const kindCases: readonly ApiCase[] = [
       ipFamilies: ['IPv4'],
       ipFamilyPolicy: 'SingleStack',
       ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 80 }],
-      clusterIP: expect.stringMatching(/^10\.96\.\d+\.\d+$/),
+      clusterIP: textLike(/^10\.96\.\d+\.\d+$/),
     });
     expect(spec.clusterIPs).toEqual([spec.clusterIP]);
     expect(made.status).toEqual({ loadBalancer: {} });
@@ -162,7 +162,7 @@ export const kindCases: readonly ApiCase[] = [
     const marked = await api.ask('DELETE', `${core}/pods/one`);
     expect(marked.body).toMatchObject({
       kind: 'Pod',
-      metadata: { deletionTimestamp: expect.any(String), deletionGracePeriodSeconds: 30 },
+      metadata: { deletionTimestamp: anyText, deletionGracePeriodSeconds: 30 },
     });
     expect((await api.get(`${core}/pods/one`)).code).toBe(200);
     const now = await api.ask('DELETE', `${core}/pods/one`, {

@@ -9,6 +9,8 @@ import {
   widgetGroup,
   type ApiCase,
   type CaseContext,
+  anyText,
+  textLike,
 } from './suite.ts';
 
 const base = (title: string, run: ApiCase['run']): ApiCase => ({ title, run });
@@ -156,7 +158,7 @@ export const listCases: readonly ApiCase[] = [
         ['Age', 0],
       ]);
       const [row] = body.rows as { cells: unknown[]; object: JsonObject }[];
-      expect(row?.cells).toEqual(['one', 7, 'p', 'red', expect.stringMatching(/^\d+s$/)]);
+      expect(row?.cells).toEqual(['one', 7, 'p', 'red', textLike(/^\d+s$/)]);
       expect(row?.object).toMatchObject({
         kind: 'PartialObjectMetadata',
         metadata: { name: 'one' },
@@ -188,10 +190,10 @@ export const listCases: readonly ApiCase[] = [
     expect(row?.cells).toMatchObject([
       'one',
       'ClusterIP',
-      expect.stringMatching(/^10\.96\./),
+      textLike(/^10\.96\./),
       '<none>',
       '80/TCP,53/UDP',
-      expect.any(String),
+      anyText,
       'app=one',
     ]);
   }),

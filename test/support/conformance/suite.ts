@@ -1,7 +1,7 @@
 // Runs the conformance cases against one API server. Every case has a namespace of its own, and
 // what it claims was true of a real API server before it is asked of the embedded one. A case that
 // may differ says so in `deviations.ts`, nowhere else.
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ApiClient, type ApiTarget, type JsonObject } from './api-client.ts';
 
 export type CaseContext = {
@@ -169,4 +169,19 @@ export function service(name: string, spec: JsonObject = {}): JsonObject {
 
 export function configMap(name: string, data: JsonObject = {}): JsonObject {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data };
+}
+
+// Asymmetric matchers are typed `any`; these stand for what they match.
+
+/** Matches every text. */
+export const anyText = expect.any(String) as string;
+
+/** Matches texts of this shape. */
+export function textLike(pattern: RegExp): string {
+  return expect.stringMatching(pattern) as string;
+}
+
+/** Matches lists that hold at least these. */
+export function listWith(...items: readonly string[]): string[] {
+  return expect.arrayContaining([...items]) as string[];
 }
