@@ -8,9 +8,7 @@ import type { Section, SectionId, SectionRecord, Snapshot } from './sections.ts'
 
 /** The snapshot of `sections`; `previous` only saves work, it never changes the value. */
 export function buildSnapshot(sections: Iterable<Section>, previous?: Snapshot): Snapshot {
-  const records: SectionRecord[] = [];
-  for (const section of sections) records.push(recordOf(section, previous));
-  records.sort(byId);
+  const records = recordsOf(sections, previous).sort(byId);
   const byName = new Map<SectionId, SectionRecord>();
   for (const record of records) byName.set(record.id, record);
   assert(byName.size === records.length, 'two sections of one name');
@@ -30,6 +28,26 @@ export function byId(left: { readonly id: string }, right: { readonly id: string
   return left.id < right.id ? -1 : 1;
 }
 
+/**
+ * A record for each section. Sections mostly come in the order of their ids, as records stand in a
+ * snapshot: the next record is the one that is looked for, and no id has to be spelled to find it.
+ */
+function recordsOf(sections: Iterable<Section>, previous: Snapshot | undefined): SectionRecord[] {
+  const known = [...(previous?.sections.values() ?? [])];
+  const records: SectionRecord[] = [];
+  let next = 0;
+  for (const section of sections) {
+    let guess = known[next];
+    if (guess === undefined || !hasSameParts(guess.section, section)) {
+      guess = recordOf(section, previous);
+      while ((known[next]?.id ?? guess.id) < guess.id) next += 1;
+    }
+    if (known[next]?.id === guess.id) next += 1;
+    records.push(guess);
+  }
+  return records;
+}
+
 function recordOf(section: Section, previous: Snapshot | undefined): SectionRecord {
   const id = sectionId(section);
   const before = previous?.sections.get(id);
@@ -43,7 +61,8 @@ function recordOf(section: Section, previous: Snapshot | undefined): SectionReco
 function hasSameParts(left: Section, right: Section): boolean {
   if (left === right) return true;
   if (left.kind !== right.kind) return false;
-  // Reflect.get and not a loop over entries: with 40 000 sections the arrays would be garbage.
-  for (const key in left) if (Reflect.get(left, key) !== Reflect.get(right, key)) return false;
+  const [parts, others]: readonly Readonly<Record<string, unknown>>[] = [left, right];
+  // `for … in` and not a loop over entries: with 40 000 sections the arrays would be garbage.
+  for (const key in parts) if (parts[key] !== others?.[key]) return false;
   return true;
 }

@@ -12,34 +12,33 @@ export function compileSnapshot(
   settings: MeshSettings,
   previous?: Snapshot,
 ): Built<Snapshot> {
+  return { value: buildSnapshot(sectionsOf(topology, settings), previous), problems: [] };
+}
+
+/** In the order of their ids, which is the cheapest for `buildSnapshot`. */
+function sectionsOf(topology: Topology, settings: MeshSettings): readonly Section[] {
   const { meshDomains, clusterDomain } = settings;
-  const { listeners, addresses, policies } = topology;
-  const sections: Section[] = [
-    { kind: 'mesh', meshDomains, clusterDomain, listeners, addresses },
-    { kind: 'namespaces', defaultPolicy: settings.policy, namespaces: policies },
-  ];
-  addServices(topology, sections);
-  for (const { namespace, name, hostname, ports, rules } of topology.aliases) {
-    const aliases = [hostname];
-    sections.push({ kind: 'service', namespace, name, hostnames: [], aliases, ports, rules });
+  const { aliases, services, listeners, addresses, policies, permissions, splitPorts } = topology;
+  const sections: Section[] = [];
+  for (const { namespace, name, hostname, ports, rules } of aliases) {
+    const names = { hostnames: noNames, aliases: [hostname] };
+    sections.push({ kind: 'service', namespace, name, ...names, ports, rules });
   }
-  for (const { namespace, serviceAccount, permissions } of topology.permissions) {
-    sections.push({ kind: 'permissions', namespace, serviceAccount, permissions });
+  for (const { namespace, name: service, backends } of services.values()) {
+    if (backends.length === 0) continue;
+    sections.push({ kind: 'endpoints', namespace, service, backends });
   }
-  return { value: buildSnapshot(sections, previous), problems: [] };
+  sections.push({ kind: 'mesh', meshDomains, clusterDomain, listeners, addresses });
+  sections.push({ kind: 'namespaces', defaultPolicy: settings.policy, namespaces: policies });
+  for (const { namespace, serviceAccount, permissions: granted } of permissions) {
+    sections.push({ kind: 'permissions', namespace, serviceAccount, permissions: granted });
+  }
+  for (const [key, { namespace, name, isNamed, hostnames, rules, plainPorts }] of services) {
+    if (!isNamed) continue;
+    const ports = splitPorts.get(key) ?? plainPorts;
+    sections.push({ kind: 'service', namespace, name, hostnames, aliases: noNames, ports, rules });
+  }
+  return sections;
 }
 
-const noAliases: readonly string[] = [];
-
-function addServices({ services, splitPorts }: Topology, sections: Section[]): void {
-  for (const [key, { namespace, name, isNamed, hostnames, rules, ...rest }] of services) {
-    if (isNamed) {
-      const ports = splitPorts.get(key) ?? rest.plainPorts;
-      const aliases = noAliases;
-      sections.push({ kind: 'service', namespace, name, hostnames, aliases, ports, rules });
-    }
-    const { backends } = rest;
-    if (backends.length > 0)
-      sections.push({ kind: 'endpoints', namespace, service: name, backends });
-  }
-}
+const noNames: readonly string[] = [];

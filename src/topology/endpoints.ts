@@ -85,10 +85,13 @@ function endpointOf(
 
 /** An endpoint may stand in two slices for a moment; the one with a proof stays. */
 function withoutRepeats(sorted: readonly EndpointSpec[]): readonly EndpointSpec[] {
-  return sorted.filter((endpoint, index) => {
+  const isRepeat = (endpoint: EndpointSpec, index: number): boolean => {
     const before = sorted[index - 1];
-    return before?.address !== endpoint.address || before.port !== endpoint.port;
-  });
+    return before?.address === endpoint.address && before.port === endpoint.port;
+  };
+  return sorted.some(isRepeat)
+    ? sorted.filter((endpoint, index) => !isRepeat(endpoint, index))
+    : sorted;
 }
 
 /** A dual-stack pod is in a slice of each family: it is called by the Service's first family. */

@@ -58,7 +58,8 @@ function groupPart(object: HttpRouteGroup, faultOf: FaultOf): GroupPart {
       problems.push(problemOf(object, 'InvalidPattern', message));
     }
   }
-  return { object, matches, names: new Set(object.matches.map(({ name }) => name)), problems };
+  const names = new Set(object.matches.map(({ name }) => name));
+  return { object, matches, allMatches: [...matches.values()], names, problems };
 }
 
 function firstFault({ pathRegex, headers }: HttpMatch, faultOf: FaultOf): string | undefined {

@@ -13,6 +13,7 @@ import {
   type TrafficTarget,
 } from '../api/index.ts';
 import type { MatchSpec, PermissionSpec, PortSet } from '../snapshot/index.ts';
+import { matchesMax } from './limits.ts';
 import { byKey, byText, problemOf } from './problems.ts';
 import type { GroupPart, ServiceAccountPermissions } from './topology.ts';
 
@@ -94,19 +95,19 @@ function permissionOf(target: TrafficTarget, input: PermissionInput): Permission
 }
 
 function sourcesOf(target: TrafficTarget, { problems }: PermissionInput): readonly string[] {
-  const sources = new Set<string>();
+  const sources: string[] = [];
   for (const source of target.sources) {
     if (source.kind !== 'ServiceAccount') {
       const message =
-        `source kind ${source.kind} of ${source.name} is not known: it is left out, name ` +
-        'a ServiceAccount';
+        `source kind ${source.kind} of ${source.name} is not known: ` +
+        'it is left out, name a ServiceAccount';
       problems.push(problemOf(target, 'UnsupportedField', message));
       continue;
     }
     if (source.namespace === undefined) problems.push(defaultedSource(target, source));
-    sources.add(`${source.namespace ?? target.meta.namespace}/${source.name}`);
+    sources.push(`${source.namespace ?? target.meta.namespace}/${source.name}`);
   }
-  return [...sources].sort(byText);
+  return sources.length > 1 ? [...new Set(sources)].sort(byText) : sources;
 }
 
 function defaultedSource(target: TrafficTarget, source: Subject): Problem {
@@ -148,6 +149,12 @@ function matchesOf(
   input: PermissionInput,
 ): readonly MatchSpec[] | undefined {
   if (rules.length === 0) return undefined;
+  const [only, another] = rules;
+  if (only !== undefined && another === undefined && only.matches === undefined) {
+    // What nearly every target says: all matches of one group, which share one list.
+    const group = input.groups.get(`${target.meta.namespace}/${only.name}`);
+    if (group !== undefined) return group.allMatches;
+  }
   const found = new Map<string, MatchSpec>();
   for (const rule of rules) {
     const key = `${target.meta.namespace}/${rule.name}`;
@@ -163,8 +170,19 @@ function matchesOf(
         reportUnresolved(target, `match "${name}" of HTTPRouteGroup ${key}`, input);
       }
     }
+    if (found.size > matchesMax) return cutMatches(target, [...found.values()], input);
   }
   return [...found.values()];
+}
+
+function cutMatches(
+  target: TrafficTarget,
+  found: readonly MatchSpec[],
+  { problems }: PermissionInput,
+): readonly MatchSpec[] {
+  const message = `its groups have more than ${matchesMax} matches: the others allow nothing`;
+  problems.push(problemOf(target, 'UnsupportedField', `${message}, use more targets`));
+  return found.slice(0, matchesMax);
 }
 
 function reportUnresolved(

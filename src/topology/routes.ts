@@ -24,6 +24,7 @@ type RouteInput = RouteScope & { readonly port: MeshPort };
 
 /** `ports` with their routes. */
 export function portsOf(ports: readonly MeshPort[], scope: RouteScope): readonly ServicePortSpec[] {
+  reportMissingPorts(ports, scope);
   return ports.map((port) => ({
     port: port.port,
     protocol: port.protocol,
@@ -69,14 +70,8 @@ function backendsOf(split: PlannedSplit, input: RouteInput): readonly WeightedBa
   const backends: WeightedBackend[] = [];
   for (const { service: key, weight } of split.backends) {
     const service = services.get(key);
-    if (service === undefined) continue;
-    if (hasPort(service, port)) {
-      backends.push({ backend: backendId(service.namespace, service.name, port.port), weight });
-      continue;
-    }
-    const message =
-      `backend ${key} does not expose port ${port.port} and is left out for it: add the ` + 'port';
-    problems.push(splitProblem(split, 'BackendPortMissing', message));
+    if (service === undefined || !hasPort(service, port)) continue;
+    backends.push({ backend: backendId(service.namespace, service.name, port.port), weight });
   }
   if (backends.length === 0) return rootBackend(input);
   if (backends.every(({ weight }) => weight === 0)) {
@@ -85,6 +80,27 @@ function backendsOf(split: PlannedSplit, input: RouteInput): readonly WeightedBa
     problems.push(splitProblem(split, 'NoBackendWeight', message));
   }
   return backends;
+}
+
+/** One problem for each backend that lacks some of the ports. */
+function reportMissingPorts(ports: readonly MeshPort[], scope: RouteScope): void {
+  for (const split of scope.splits) {
+    for (const { service: key } of split.backends) {
+      const service = scope.services.get(key);
+      const missing = ports.filter((port) => service !== undefined && !hasPort(service, port));
+      if (missing.length === 0) continue;
+      const message =
+        `backend ${key} does not expose ${portsText(missing)} and takes no part there: ` +
+        'add what is missing';
+      scope.problems.push(splitProblem(split, 'BackendPortMissing', message));
+    }
+  }
+}
+
+function portsText(ports: readonly MeshPort[]): string {
+  const named = ports.slice(0, 8).map(({ port }) => port);
+  const more = ports.length > named.length ? ` and ${ports.length - named.length} more` : '';
+  return `${ports.length === 1 ? 'port' : 'ports'} ${named.join(', ')}${more}`;
 }
 
 function rootBackend({ root, services, port }: RouteInput): readonly WeightedBackend[] {

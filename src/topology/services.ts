@@ -11,15 +11,24 @@ import {
   type Namespace,
   type Problem,
   type Service,
+  type ServicePort,
 } from '../api/index.ts';
 import type { BackendSpec } from '../snapshot/index.ts';
 import { endpointsOf, isProven, type ExternalCheck } from './endpoints.ts';
 import { externalCheck } from './external-address.ts';
 import { hostnamesOf } from './hostnames.ts';
+import { portsMax } from './limits.ts';
 import { byText, problemOf } from './problems.ts';
 import { plainPortsOf } from './routes.ts';
 import { rulesOf } from './rules.ts';
-import type { Built, MeshPort, ServiceCore, ServicePart, TopologyMemo } from './topology.ts';
+import type {
+  Built,
+  MeshPort,
+  MeshService,
+  ServiceCore,
+  ServicePart,
+  TopologyMemo,
+} from './topology.ts';
 
 /** Parts of all services that the mesh may send requests to, sorted by key. */
 export function serviceParts(
@@ -29,6 +38,7 @@ export function serviceParts(
 ): ReadonlyMap<string, ServicePart> {
   const slices = slicesByService(state);
   const checkExternal = externalCheck(state, settings);
+  const resolve = sharedSettings();
   const known = memo?.settings === settings ? memo.services : undefined;
   const parts = new Map<string, ServicePart>();
   for (const key of [...state.services.keys()].sort(byText)) {
@@ -39,7 +49,10 @@ export function serviceParts(
     const inputs = { object, namespace, slices: slices.get(key) ?? [] };
     const before = known?.get(key);
     const isSame = before !== undefined && isReusable(before, inputs);
-    parts.set(key, isSame ? before : servicePart(inputs, { settings, checkExternal, before }));
+    parts.set(
+      key,
+      isSame ? before : servicePart(inputs, { settings, resolve, checkExternal, before }),
+    );
   }
   return parts;
 }
@@ -82,8 +95,25 @@ function slicesByService(state: ClusterState): ReadonlyMap<string, readonly Endp
   return grouped;
 }
 
+type SettingsSource = typeof resolveServiceSettings;
+
+/** Services that say nothing themselves share what their Namespace says: most do. */
+function sharedSettings(): SettingsSource {
+  const byNamespace = new Map<string, ReturnType<SettingsSource>>();
+  return (service, namespace) => {
+    const { meta } = service;
+    if (meta.annotations.size + meta.labels.size > 0) {
+      return resolveServiceSettings(service, namespace);
+    }
+    const known = byNamespace.get(meta.namespace) ?? resolveServiceSettings(service, namespace);
+    byNamespace.set(meta.namespace, known);
+    return known;
+  };
+}
+
 type PartContext = {
   readonly settings: MeshSettings;
+  readonly resolve: SettingsSource;
   readonly checkExternal: ExternalCheck;
   readonly before: ServicePart | undefined;
 };
@@ -92,27 +122,33 @@ function servicePart(inputs: PartInputs, context: PartContext): ServicePart {
   const { object, namespace, slices } = inputs;
   const { before } = context;
   const isSameCore = before?.object === object && before.namespace === namespace;
-  const core = isSameCore ? before.core : serviceCore(object, namespace, context.settings);
-  const joined = joinEndpoints(inputs, core.value.settings.scheme, context.checkExternal);
+  const core = isSameCore ? before.core : serviceCore(inputs, context);
+  const joined = joinEndpoints(inputs, core.value, context.checkExternal);
   return {
-    ...inputs,
+    object,
+    namespace,
+    slices,
     core,
-    service: { ...core.value, backends: joined.value },
-    problems: [...core.problems, ...joined.problems],
+    service: withBackends(core.value, joined.value),
+    problems: joined.problems.length > 0 ? [...core.problems, ...joined.problems] : core.problems,
     isReusable: slices.every((slice) => isProven(object, slice)),
   };
 }
 
+/** Field by field: spreading objects of this size costs more than all else that is done here. */
+function withBackends(core: ServiceCore, backends: readonly BackendSpec[]): MeshService {
+  const { namespace, name, isNamed, settings, hostnames, rules, ports, plainPorts } = core;
+  return { namespace, name, isNamed, settings, hostnames, rules, ports, plainPorts, backends };
+}
+
 /** All of a service that does not depend on its endpoints. */
-function serviceCore(
-  object: Service,
-  namespace: Namespace | undefined,
-  settings: MeshSettings,
-): Built<ServiceCore> {
+function serviceCore(inputs: PartInputs, { settings, resolve }: PartContext): Built<ServiceCore> {
+  const { object, namespace } = inputs;
   const problems: Problem[] = [];
-  const resolved = resolveServiceSettings(object, namespace);
+  const resolved = resolve(object, namespace);
   problems.push(...resolved.problems);
-  const ports = meshPorts(object, namespace, problems);
+  const served = servedPorts(object, problems);
+  const ports = served.map((port) => meshPort(port, inputs, problems));
   const value = {
     namespace: object.meta.namespace,
     name: object.meta.name,
@@ -120,6 +156,7 @@ function serviceCore(
     settings: resolved.value,
     hostnames: hostnamesOf(object.meta, settings),
     rules: rulesOf(object, resolved.value, settings),
+    served,
     ports,
     plainPorts: plainPortsOf(object.meta, ports),
   };
@@ -128,7 +165,7 @@ function serviceCore(
 
 function joinEndpoints(
   { object, slices }: PartInputs,
-  scheme: BackendSpec['scheme'],
+  { served, ...core }: ServiceCore,
   checkExternal: ExternalCheck,
 ): Built<readonly BackendSpec[]> {
   const problems: Problem[] = [];
@@ -138,33 +175,47 @@ function joinEndpoints(
       'controller does not manage may name addresses outside the cluster only';
     problems.push(problemOf(slice, 'InvalidObject', message));
   };
-  const backends: BackendSpec[] = [];
-  for (const port of object.ports) {
-    if (port.protocol !== 'TCP' || backends.some((other) => other.port === port.port)) continue;
-    const endpoints = endpointsOf(port, { service: object, slices, checkExternal, reportRefused });
-    backends.push({ endpoints, port: port.port, scheme });
-  }
-  return { value: backends.sort(byPort), problems };
+  const backends = served
+    .filter(({ protocol }) => protocol === 'TCP')
+    .map((port): BackendSpec => {
+      const endpoints = endpointsOf(port, {
+        service: object,
+        slices,
+        checkExternal,
+        reportRefused,
+      });
+      return { endpoints, port: port.port, scheme: core.settings.scheme };
+    });
+  return { value: backends, problems };
 }
 
-function meshPorts(
-  service: Service,
-  namespace: Namespace | undefined,
-  problems: Problem[],
-): readonly MeshPort[] {
-  const ports = new Map<string, MeshPort>();
+/** Sorted by number, each number once per transport; SCTP has no place in the mesh. */
+function servedPorts(service: Service, problems: Problem[]): readonly ServicePort[] {
+  const ports = new Map<string, ServicePort>();
   for (const port of service.ports) {
-    if (port.protocol === 'SCTP') continue;
-    const resolved = trafficTypeOf(service, port, namespace);
-    problems.push(...resolved.problems);
     const key = `${port.port}/${port.protocol}`;
-    if (!ports.has(key)) ports.set(key, { port: port.port, protocol: resolved.value });
+    if (port.protocol !== 'SCTP' && !ports.has(key)) ports.set(key, port);
   }
-  return [...ports.values()].sort(
-    (left, right) => left.port - right.port || byText(left.protocol, right.protocol),
-  );
+  const sorted = [...ports.values()].sort(byPort);
+  if (sorted.length > portsMax) {
+    const message =
+      `has ${sorted.length} ports, of which the mesh serves the lowest ${portsMax}: ` +
+      'spread them over several Services';
+    problems.push(problemOf(service, 'UnsupportedField', message));
+  }
+  return sorted.slice(0, portsMax);
 }
 
-function byPort(left: { readonly port: number }, right: { readonly port: number }): number {
-  return left.port - right.port;
+function meshPort(
+  port: ServicePort,
+  { object, namespace }: PartInputs,
+  problems: Problem[],
+): MeshPort {
+  const resolved = trafficTypeOf(object, port, namespace);
+  problems.push(...resolved.problems);
+  return { port: port.port, protocol: resolved.value };
+}
+
+function byPort(left: ServicePort, right: ServicePort): number {
+  return left.port - right.port || byText(left.protocol, right.protocol);
 }

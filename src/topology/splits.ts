@@ -9,6 +9,7 @@ import {
   type TrafficSplit,
 } from '../api/index.ts';
 import type { MatchSpec, ServicePortSpec } from '../snapshot/index.ts';
+import { matchesMax } from './limits.ts';
 import { byText, problemOf } from './problems.ts';
 import { rootNameOf } from './root-name.ts';
 import { portsOf } from './routes.ts';
@@ -151,8 +152,11 @@ function matchesOf(split: TrafficSplit, input: SplitInput): readonly MatchSpec[]
     const key = `${split.meta.namespace}/${name}`;
     const group = input.groups.get(key);
     if (group !== undefined) {
-      matches.push(...group.matches.values());
-      continue;
+      matches.push(...group.allMatches);
+      if (matches.length <= matchesMax) continue;
+      const message = `its groups have more than ${matchesMax} matches: the others take nothing`;
+      input.problems.push(problemOf(split, 'UnsupportedField', `${message}, use more splits`));
+      return matches.slice(0, matchesMax);
     }
     const message =
       `HTTPRouteGroup ${key} does not exist and matches nothing: create it, or correct ` +

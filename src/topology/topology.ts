@@ -9,6 +9,7 @@ import type {
   Namespace,
   Problem,
   Service,
+  ServicePort,
   ServiceSettings,
   TrafficType,
 } from '../api/index.ts';
@@ -111,7 +112,10 @@ export type Topology = {
 };
 
 /** What of a service does not depend on its endpoints. */
-export type ServiceCore = Omit<MeshService, 'backends'>;
+export type ServiceCore = Omit<MeshService, 'backends'> & {
+  /** The ports that the mesh serves, in the order of `ports`. */
+  readonly served: readonly ServicePort[];
+};
 
 export type ServicePart = {
   readonly object: Service;
@@ -128,6 +132,8 @@ export type GroupPart = {
   readonly object: HttpRouteGroup;
   /** Name of the match → compiled match; those with a bad pattern are not here (R-29). */
   readonly matches: ReadonlyMap<string, MatchSpec>;
+  /** The values of `matches`. */
+  readonly allMatches: readonly MatchSpec[];
   /** Names of all matches that the object has, the dropped ones too. */
   readonly names: ReadonlySet<string>;
   readonly problems: readonly Problem[];

@@ -1,6 +1,6 @@
-// smi/conformance.md as data: what the specification says, the rule that it became here, and – found
-// by the rule's number in their titles – the tests that hold us to it. The page is generated; a test
-// compares it with this.
+// smi/conformance.md as data: what the specification says, the rule that it became here, and –
+// found by the rule's number in their titles – the tests that hold us to it. The page is
+// generated; a test compares it with this.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
@@ -51,7 +51,7 @@ export const chapters: readonly Chapter[] = [
       {
         says: '',
         rule: 'R-8',
-        does: 'what a rule names and is not there is skipped alone, never widens: `UnresolvedRoute`',
+        does: 'what a rule names and is missing is skipped alone, never widens: `UnresolvedRoute`',
       },
       {
         says: 'A TCPRoute beside an HTTPRouteGroup narrows the port of the HTTP rule.',
@@ -96,7 +96,7 @@ export const chapters: readonly Chapter[] = [
       {
         says: 'Control is always enforced on the side of the destination.',
         rule: 'R-17',
-        does: 'callers are known by the pod behind their address on their own node; no header counts',
+        does: 'callers are known by the pod behind their address on their node; no header counts',
       },
       {
         says: '`destination.port` (v1alpha1, v1alpha2) limits a target to one port.',
@@ -126,7 +126,7 @@ export const chapters: readonly Chapter[] = [
       {
         says: 'The URI is matched.',
         rule: 'R-21',
-        does: 'the path without query, byte for byte; an encoded slash is opened by no path pattern',
+        does: 'the path without query, byte for byte; no path pattern opens an encoded slash',
       },
       {
         says: 'Header values are regular expressions.',
@@ -161,7 +161,7 @@ export const chapters: readonly Chapter[] = [
       {
         says: '`spec.service` is the name that applications call.',
         rule: 'R-31',
-        does: 'a Service of the split’s namespace in every spelling, else an alias for Host alone',
+        does: 'a Service of its namespace in every spelling, else an alias for Host alone',
       },
       {
         says: 'A split is not self-referential.',
@@ -247,7 +247,7 @@ function markOf(entry: { readonly name: string; readonly parentPath: string }): 
   return entry.name.endsWith('.md') ? entry.parentPath : entry.name;
 }
 
-/** Golden cases and laws whose title names `rule`; unit tests only where there are none of these. */
+/** Golden cases and laws whose title names `rule`; unit tests only where there are none. */
 export function testsOf(rule: string, tests: readonly TestTitle[]): readonly TestTitle[] {
   const found = tests.filter(({ title }) => new RegExp(`${rule}(?![0-9])`).test(title));
   const proving = found.filter(({ file }) => !file.startsWith('src/'));
