@@ -210,9 +210,19 @@ export function settingsOf(given: Partial<MeshSettings> = {}): MeshSettings {
   };
 }
 
+function refuseChange(): never {
+  throw new TypeError('derived state is replaced, never patched');
+}
+
 /** Freezes a value to its leaves: a test that freezes what it got proves that nobody patches it. */
 export function deepFrozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  if (value instanceof Map || value instanceof Set) {
+    // Freezing leaves the entries of a Map as open as they were.
+    for (const name of ['set', 'add', 'delete', 'clear']) {
+      Object.defineProperty(value, name, { value: refuseChange });
+    }
+  }
   Object.freeze(value);
   const inner: readonly unknown[] =
     value instanceof Map ? [...value.keys(), ...value.values()] : Object.values(value);
