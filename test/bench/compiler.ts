@@ -28,7 +28,7 @@ export async function benchCompiler(): Promise<readonly string[]> {
   const lines: string[] = [];
   const small = { services: 1_000, endpointsPerService: 10, splits: 500, targets: 2_000 };
   const large = { services: 10_000, endpointsPerService: 10, splits: 5_000, targets: 20_000 };
-  lines.push(...benchSize('1 000 services / 10 000 endpoints', small, 15));
+  lines.push(...benchSize('1 000 services / 10 000 endpoints', small, 40));
   await pause();
   lines.push(...benchSize('10 000 services / 100 000 endpoints', large, 5));
   await pause();
