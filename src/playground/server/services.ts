@@ -17,6 +17,9 @@ import type { Cause } from './status.ts';
 import type { Storage } from './storage.ts';
 
 const collection = '/services';
+/** 10.96.0.1 and .10 are the API server's and the cluster DNS's. */
+const firstAddress = 11;
+const lastAddress = 65_533;
 const nodePortMin = 30_000;
 const nodePortMax = 32_767;
 
@@ -24,31 +27,53 @@ function addressNumber(index: number): string {
   return `10.96.${Math.floor(index / 256)}.${index % 256}`;
 }
 
-function takenAddresses(storage: Storage): ReadonlySet<string> {
-  return new Set(
-    storage.list(collection).map((object) => textAt(object, 'spec', 'clusterIP') ?? ''),
-  );
-}
+/** Addresses and node ports in use, kept by the changes of the store: one look per allocation. */
+class Allocations {
+  readonly #addresses = new Map<string, number>();
+  readonly #nodePorts = new Map<number, number>();
+  #nextAddress = firstAddress;
 
-/** The lowest free address; 10.96.0.1 and .10 are the API server's and the cluster DNS's. */
-function freeAddress(storage: Storage): string {
-  const taken = takenAddresses(storage);
-  for (let index = 11; index < 65_534; index += 1) {
-    const address = addressNumber(index);
-    if (!taken.has(address)) return address;
+  constructor(storage: Storage) {
+    storage.subscribe((change) => {
+      if (change.collection !== collection) return;
+      if (change.previous !== undefined) this.#count(change.previous, -1);
+      if (change.type !== 'DELETED') this.#count(change.object, 1);
+    });
   }
-  return 'None';
+
+  /** The lowest free address that was not given before; then from the start again. */
+  address(): string {
+    for (let tries = 0; tries < lastAddress; tries += 1) {
+      const address = addressNumber(this.#nextAddress);
+      this.#nextAddress = this.#nextAddress >= lastAddress ? firstAddress : this.#nextAddress + 1;
+      if (!this.#addresses.has(address)) return address;
+    }
+    return 'None';
+  }
+
+  nodePort(own: readonly Json[]): number {
+    const mine = new Set(own.map((port) => numberAt(port, 'nodePort') ?? 0));
+    for (let port = nodePortMin; port <= nodePortMax; port += 1) {
+      if (!this.#nodePorts.has(port) && !mine.has(port)) return port;
+    }
+    return 0;
+  }
+
+  #count(service: JsonObject, step: number): void {
+    add(this.#addresses, textAt(service, 'spec', 'clusterIP') ?? '', step);
+    for (const port of listAt(service, 'spec', 'ports')) {
+      add(this.#nodePorts, numberAt(port, 'nodePort') ?? 0, step);
+    }
+  }
 }
 
-function freeNodePort(storage: Storage, own: readonly Json[]): number {
-  const taken = new Set<number>();
-  const listed = storage.list(collection).flatMap((object) => listAt(object, 'spec', 'ports'));
-  for (const port of [...listed, ...own]) taken.add(numberAt(port, 'nodePort') ?? 0);
-  for (let port = nodePortMin; port <= nodePortMax; port += 1) if (!taken.has(port)) return port;
-  return 0;
+function add<K>(counts: Map<K, number>, key: K, step: number): void {
+  const next = (counts.get(key) ?? 0) + step;
+  if (next > 0) counts.set(key, next);
+  else counts.delete(key);
 }
 
-function fillPorts(storage: Storage, spec: JsonObject): void {
+function fillPorts(allocations: Allocations, spec: JsonObject): void {
   const ports = listAt(spec, 'ports');
   const isExposed = spec.type === 'NodePort' || spec.type === 'LoadBalancer';
   for (const port of ports) {
@@ -56,18 +81,18 @@ function fillPorts(storage: Storage, spec: JsonObject): void {
     port.protocol ??= 'TCP';
     if (port.targetPort === undefined && port.port !== undefined) port.targetPort = port.port;
     if (isExposed && numberAt(port, 'nodePort') === undefined) {
-      port.nodePort = freeNodePort(storage, ports);
+      port.nodePort = allocations.nodePort(ports);
     }
   }
 }
 
-function fillSpec(storage: Storage, object: JsonObject): void {
+function fillSpec(allocations: Allocations, object: JsonObject): void {
   const spec = objectAt(object, 'spec');
   object.spec = spec;
   object.status ??= { loadBalancer: {} };
   spec.type ??= 'ClusterIP';
   spec.sessionAffinity ??= 'None';
-  fillPorts(storage, spec);
+  fillPorts(allocations, spec);
   if (spec.type === 'ExternalName') return;
   spec.internalTrafficPolicy ??= 'Cluster';
   if (spec.type !== 'ClusterIP') spec.externalTrafficPolicy ??= 'Cluster';
@@ -75,7 +100,7 @@ function fillSpec(storage: Storage, object: JsonObject): void {
   spec.ipFamilyPolicy ??= 'SingleStack';
   const address = textAt(spec, 'clusterIP') ?? '';
   const first = listAt(spec, 'clusterIPs')[0];
-  if (address === '') spec.clusterIP = typeof first === 'string' ? first : freeAddress(storage);
+  if (address === '') spec.clusterIP = typeof first === 'string' ? first : allocations.address();
   spec.clusterIPs = [textAt(spec, 'clusterIP') ?? ''];
 }
 
@@ -148,8 +173,9 @@ function serviceCauses(object: JsonObject, previous: JsonObject | undefined): re
 
 /** Rules of core/v1 Service. */
 export function serviceRules(storage: Storage): KindRules {
+  const allocations = new Allocations(storage);
   return {
-    prepareCreate: (object) => fillSpec(storage, object),
+    prepareCreate: (object) => fillSpec(allocations, object),
     prepareUpdate: (object, previous) => {
       const spec = objectAt(object, 'spec');
       const was = objectAt(previous, 'spec');
@@ -160,7 +186,7 @@ export function serviceRules(storage: Storage): KindRules {
         if (was.ipFamilies !== undefined) spec.ipFamilies ??= was.ipFamilies;
         if (was.ipFamilyPolicy !== undefined) spec.ipFamilyPolicy ??= was.ipFamilyPolicy;
       }
-      fillSpec(storage, object);
+      fillSpec(allocations, object);
     },
     validate: serviceCauses,
   };
