@@ -1,4 +1,5 @@
 // Flags and their environment twins: who wins, what lists are, what is refused and in which words.
+// Settings that need two flags to judge are in settings.test.ts of the commands.
 import { describe, expect, test } from 'vitest';
 import { flagTable, resolveFlags } from './flags.ts';
 import { meshSettingsOf, readFlags } from './mesh-settings.ts';

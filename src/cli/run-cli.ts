@@ -1,8 +1,16 @@
 // The command line: commands, flags and help come from the tables in `api`; it holds no rule of its
-// own. Exit codes: 0 well, 1 found something, 2 could not run (contract §6).
+// own. Exit codes: 0 well, 1 found something, 2 could not run (contract §6). A user's mistake is one
+// line on stderr that says what to do.
 import { Command, CommanderError, Option } from 'commander';
-import { flagTable, resolveFlags, type FlagProcess, type FlagValues } from '../api/index.ts';
-import { environmentName } from '../api/index.ts';
+import { stringify } from 'yaml';
+import {
+  environmentName,
+  flagTable,
+  resolveFlags,
+  type FlagProcess,
+  type FlagSpec,
+  type FlagValues,
+} from '../api/index.ts';
 
 /** What the process around the command line gives it. */
 export type CliWiring = {
@@ -18,79 +26,111 @@ const summaries: { readonly [P in FlagProcess]: string } = {
   proxy: 'the per-node proxy (DaemonSet): routes, splits and authorises the traffic of its node',
   controller: 'keeps the mesh Services (Deployment, 2 replicas, leader-elected writes)',
 };
+const couldNotRun = 2;
+
+type SetExitCode = (code: number) => void;
 
 /** Runs one command line; resolves with the exit code. Never throws for a user's mistake. */
 export async function runCli(args: readonly string[], wiring: CliWiring): Promise<number> {
   let exitCode = 0;
-  const program = new Command('weft')
-    .description('A service mesh for Kubernetes with one proxy per node')
-    .configureOutput({ writeOut: wiring.writeOut, writeErr: wiring.writeError })
-    .showHelpAfterError('(weft --help lists the commands)')
-    .exitOverride();
+  const program = new Command('weft').description(
+    'A service mesh for Kubernetes with one proxy per node',
+  );
+  told(program, wiring, 'weft --help lists the commands');
+  program.version(wiring.version, '-V, --version', 'the version of this program');
   for (const name of ['proxy', 'controller'] as const) {
-    const command = commandOf(name, wiring, (code) => {
+    const setExitCode: SetExitCode = (code) => {
       exitCode = code;
-    });
-    program.addCommand(command);
+    };
+    program.addCommand(commandOf(name, wiring, setExitCode));
   }
   program.addCommand(versionCommand(wiring));
   try {
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : couldNotRun;
     throw error;
   }
 }
 
-function commandOf(
-  owner: FlagProcess,
-  wiring: CliWiring,
-  setExitCode: (code: number) => void,
-): Command {
+/** Commander's complaints take two lines and more; contract §1 wants one that says what to do. */
+function told(command: Command, wiring: CliWiring, hint: string): void {
+  const path = command.name() === 'weft' ? 'weft' : `weft ${command.name()}`;
+  command.exitOverride().configureOutput({
+    writeOut: wiring.writeOut,
+    writeErr: wiring.writeError,
+    outputError: (text, write) => {
+      const complaint = text.trim().replace(/^error: /, '').replace(/\s+/g, ' ');
+      write(`${path}: ${complaint} (${hint})\n`);
+    },
+  });
+}
+
+function commandOf(owner: FlagProcess, wiring: CliWiring, setExitCode: SetExitCode): Command {
   const given = new Map<string, readonly string[]>();
-  const command = new Command(owner).description(summaries[owner]).exitOverride();
-  command.configureOutput({ writeOut: wiring.writeOut, writeErr: wiring.writeError });
-  command.showHelpAfterError(`(weft ${owner} --help lists the flags)`);
-  for (const option of optionsOf(owner)) {
-    command.addOption(option);
-    command.on(`option:${option.long?.slice(2) ?? ''}`, (value: string | null) => {
-      const name = option.long?.slice(2) ?? '';
-      given.set(name, [...(given.get(name) ?? []), value ?? 'true']);
+  const command = new Command(owner).description(summaries[owner]);
+  told(command, wiring, `weft ${owner} --help lists the flags`);
+  for (const spec of flagTable) {
+    if (!spec.processes.includes(owner)) continue;
+    command.addOption(optionOf(spec));
+    // Commander keeps the last value only; the event comes for each.
+    command.on(`option:${spec.name}`, (value: string | null) => {
+      given.set(spec.name, [...(given.get(spec.name) ?? []), value ?? 'true']);
     });
   }
   command.action(async () => {
     const values = resolveFlags(owner, given, wiring.environment);
     if ('complaint' in values) {
       wiring.writeError(`weft ${owner}: ${values.complaint} (weft ${owner} --help)\n`);
-      return setExitCode(2);
+      return setExitCode(couldNotRun);
     }
     setExitCode(await wiring.run[owner](values));
   });
   return command;
 }
 
-function optionsOf(owner: FlagProcess): Option[] {
-  return flagTable
-    .filter((spec) => spec.processes.includes(owner))
-    .map((spec) => {
-      const initial = spec.initial === undefined ? '' : ` (default ${spec.initial})`;
-      const argument =
-        spec.kind === 'switch' ? '' : ` <${spec.kind === 'texts' ? 'text' : spec.kind}>`;
-      return new Option(
-        `--${spec.name}${argument}`,
-        `${spec.doc}${initial} [env ${environmentName(spec.name)}]`,
-      );
-    });
+function optionOf(spec: FlagSpec): Option {
+  const initial = spec.initial === undefined ? '' : ` (default ${spec.initial})`;
+  const variables = [environmentName(spec.name), ...(spec.env === undefined ? [] : [spec.env])];
+  const meaning = `${spec.doc}${initial} [env ${variables.join(', ')}]`;
+  return new Option(`--${spec.name}${argumentOf(spec)}`, meaning);
 }
 
+function argumentOf(spec: FlagSpec): string {
+  switch (spec.kind) {
+    case 'switch':
+      return '';
+    case 'choice':
+      return ` <${(spec.choices ?? []).join('|')}>`;
+    case 'texts':
+      return ' <text>';
+    case 'text':
+    case 'count':
+    case 'port':
+    case 'duration':
+    case 'size':
+      return ` <${spec.kind}>`;
+  }
+}
+
+const formats = ['table', 'json', 'yaml'] as const;
+
 function versionCommand(wiring: CliWiring): Command {
-  return new Command('version')
-    .description('the version of this program')
-    .option('-o, --output <format>', 'table or json', 'table')
-    .action((options: { output: string }) => {
-      const text =
-        options.output === 'json' ? JSON.stringify({ version: wiring.version }) : wiring.version;
-      wiring.writeOut(`${text}\n`);
-    });
+  const command = new Command('version').description('the version of this program');
+  told(command, wiring, 'weft version --help lists the flags');
+  const output = new Option('-o, --output <format>', 'how it is printed');
+  command.addOption(output.choices(formats).default('table'));
+  command.action((options: { readonly output: (typeof formats)[number] }) => {
+    const facts = { version: wiring.version };
+    switch (options.output) {
+      case 'table':
+        return wiring.writeOut(`${facts.version}\n`);
+      case 'json':
+        return wiring.writeOut(`${JSON.stringify(facts)}\n`);
+      case 'yaml':
+        return wiring.writeOut(stringify(facts));
+    }
+  });
+  return command;
 }

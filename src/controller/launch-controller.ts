@@ -27,7 +27,8 @@ export async function launchController(
     controller = await startController({ ...platform, connection, settings, log });
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    platform.writeError(`weft controller: ${error.message}\n`);
+    // One line, whatever the message quotes.
+    platform.writeError(`weft controller: ${error.message.replace(/\s+/g, ' ')}\n`);
     return 2;
   }
   log.info('controller started', { version: platform.version, adminPort: controller.adminPort });

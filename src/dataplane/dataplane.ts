@@ -77,6 +77,8 @@ class RunningDataplane {
   readonly #engine: Engine;
   readonly #listeners: Listeners;
   readonly #connections = new Set<DownstreamConnection>();
+  /** Drained: the next table opens nothing again. */
+  #hasLeft = false;
 
   constructor(options: DataplaneOptions) {
     const { runtime, observer, limits } = options;
@@ -116,7 +118,7 @@ class RunningDataplane {
 
   publish(table: RouteTable): void {
     this.#engine.table = table;
-    this.#listeners.follow(listenersOf(table));
+    if (!this.#hasLeft) this.#listeners.follow(listenersOf(table));
     for (const connection of this.#connections) connection.recheck(table);
   }
 
@@ -127,7 +129,10 @@ class RunningDataplane {
       closeIdleConnections: () => {
         for (const connection of this.#connections) connection.closeIfIdle();
       },
-      stopAccepting: () => this.#listeners.close(),
+      stopAccepting: () => {
+        this.#hasLeft = true;
+        this.#listeners.close();
+      },
     });
   }
 

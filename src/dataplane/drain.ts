@@ -29,15 +29,24 @@ export function drain(
   const startedMs = deadlines.nowMs();
   const timeoutMs = Math.max(options.delayMs, options.timeoutMs);
   const acceptingMs = Math.max(options.delayMs, timeoutMs - lastCallMs);
+  let isAccepting = true;
+  const stopAccepting = (): void => {
+    if (isAccepting) steps.stopAccepting();
+    isAccepting = false;
+  };
   return new Promise((resolve) => {
     const look = new Deadline(() => {
       const elapsedMs = deadlines.nowMs() - startedMs;
       steps.closeIdleConnections();
-      if (steps.inFlight() === 0 || elapsedMs >= timeoutMs) {
+      const isQuiet = steps.inFlight() === 0;
+      if ((isQuiet && !isAccepting) || elapsedMs >= timeoutMs) {
+        stopAccepting();
         resolve();
         return;
       }
-      if (elapsedMs >= acceptingMs) steps.stopAccepting();
+      // Quiet while it still accepts is not the end: what came in this moment would be cut. The
+      // other workers of the proxy go on accepting until they are quiet themselves.
+      if (isQuiet || elapsedMs >= acceptingMs) stopAccepting();
       deadlines.arm(look, lookMs);
     });
     deadlines.arm(look, options.delayMs);

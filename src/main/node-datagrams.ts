@@ -12,9 +12,15 @@ export const openDatagrams: OpenDatagrams = (address, port, events) => {
   socket.on('listening', events.onBound);
   socket.on('message', (data, from) => events.onMessage(data, from.port, from.address));
   socket.bind({ address, port });
+  let isClosed = false;
   return {
-    send: (data, toPort, toAddress) => socket.send(data, toPort, toAddress),
+    send: (data, toPort, toAddress) => {
+      // Without a callback a peer that cannot be reached would be an error of the socket.
+      if (!isClosed) socket.send(data, toPort, toAddress, () => undefined);
+    },
     close: () => {
+      if (isClosed) return;
+      isClosed = true;
       socket.close();
     },
   };

@@ -1,10 +1,14 @@
 // The one implementation of what long-running commands are given: streams, signals and time
 // (A12).
+import { constants } from 'node:os';
 import type { EndSignal, LaunchPlatform } from '../lib/launch.ts';
 import { realRuntime } from './runtime.ts';
 import { buildVersion } from './version.ts';
 
 export function launchPlatform(): LaunchPlatform {
+  // Whoever reads our output may leave first (`weft proxy | head`): that is no reason to die.
+  process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
   return {
     environment: process.env,
     runtime: realRuntime,
@@ -23,10 +27,10 @@ function untilSignal(): EndSignal {
     raise = resolve;
   });
   let count = 0;
-  const onSignal = (): void => {
+  const onSignal = (name: NodeJS.Signals): void => {
     count += 1;
-    // Whoever asks twice does not want to wait for the drain: 128 + SIGINT, as shells say.
-    if (count > 1) process.exit(130);
+    // Whoever asks twice does not want to wait for the drain: 128 + its number, as shells say.
+    if (count > 1) process.exit(128 + constants.signals[name]);
     raise();
   };
   process.on('SIGTERM', onSignal);

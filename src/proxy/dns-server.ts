@@ -1,13 +1,16 @@
-// Mesh DNS of one proxy: the sockets around the pure answers of `dns` (RFC 1035 §4.2). UDP and TCP;
-// over TCP each message has a two-byte length. A peer that sends half a message, nothing, or too
-// many messages costs a bounded buffer for a bounded time.
+// Mesh DNS of one proxy: the sockets around the pure answers of `dns` (RFC 1035 §4.2). UDP and TCP
+// on every address; a socket that cannot be opened is tried again. What happens on a TCP connection
+// is dns-connection.ts.
 import { answerQuery, type MeshZone } from '../dns/index.ts';
 import type { Runtime, Timer } from '../lib/clock.ts';
-import type { Network, NetworkSocket } from '../lib/network.ts';
+import type { Network } from '../lib/network.ts';
+import { DnsConnections } from './dns-connection.ts';
 
-/** A bound UDP socket, as `main` makes it. */
+/** A UDP socket, bound or on its way, as `main` makes it. */
 export type DatagramSocket = {
+  /** Never throws: a peer that cannot be reached is its own trouble. */
   readonly send: (data: Uint8Array, port: number, address: string) => void;
+  /** Idempotent. */
   readonly close: () => void;
 };
 
@@ -23,6 +26,14 @@ export type OpenDatagrams = (
   events: DatagramEvents,
 ) => DatagramSocket;
 
+type Transport = 'udp' | 'tcp';
+
+export type DnsListenFailure = {
+  readonly transport: Transport;
+  readonly address: string;
+  readonly message: string;
+};
+
 export type DnsServerOptions = {
   readonly addresses: readonly string[];
   readonly port: number;
@@ -31,97 +42,131 @@ export type DnsServerOptions = {
   readonly runtime: Runtime;
   /** The zone now; read once per query. */
   readonly zone: () => MeshZone;
-  readonly onFailed: (transport: 'udp' | 'tcp', error: Error) => void;
+  /** Told once per socket, not at each further try. */
+  readonly onFailed: (failure: DnsListenFailure) => void;
 };
 
 export type DnsServer = {
-  /** Sockets that listen now, of those that were asked for. */
+  /** Sockets that listen now, of those that this machine can have. */
   readonly listening: () => { readonly open: number; readonly wanted: number };
+  readonly connectionCount: () => number;
+  /** Idempotent; cuts connections. */
   readonly close: () => void;
 };
 
-const connectionsMax = 256;
-const queriesPerConnectionMax = 1_000;
-/** RFC 7766 §6.2.3 asks for an idle limit of seconds. */
-const idleTimeoutMs = 10_000;
-const lengthBytes = 2;
+/** A socket that could not be opened is tried again after this. */
+const reopenMs = 1_000;
 
 /** Starts to listen on every address; failures are told and the others go on. */
 export function startDnsServer(options: DnsServerOptions): DnsServer {
-  let open = 0;
-  const connections = new Set<NetworkSocket>();
-  const onBound = (): void => {
-    open += 1;
-  };
-  const udp = options.addresses.map((address) => {
-    const socket: DatagramSocket = options.openDatagrams(address, options.port, {
-      onBound,
-      onFailed: (error) => options.onFailed('udp', error),
-      onMessage: (data, port, from) => {
-        const answer = answerQuery(data, options.zone(), 'udp');
-        if (answer !== undefined) socket.send(answer, port, from);
-      },
-    });
-    return socket;
-  });
-  const tcp = options.addresses.map((address) =>
-    options.network.listen(
-      { address, port: options.port, reusePort: false },
-      {
-        listening: onBound,
-        failed: (error) => options.onFailed('tcp', error),
-        accepted: (socket) => {
-          if (connections.size >= connectionsMax) {
-            socket.destroy();
-            return;
-          }
-          connections.add(socket);
-          socket.on('close', () => connections.delete(socket));
-          serveConnection(socket, options);
-        },
-      },
-    ),
+  const connections = new DnsConnections(options.runtime.timers, options.zone);
+  const openings = options.addresses.flatMap((address) =>
+    (['udp', 'tcp'] as const).map((transport) => {
+      const open = (events: OpeningEvents): Closable =>
+        transport === 'udp'
+          ? openUdp(options, address, events)
+          : openTcp(options, { address, connections, events });
+      return new Opening({ address, transport, open, options });
+    }),
   );
   return {
-    listening: () => ({ open, wanted: options.addresses.length * 2 }),
+    listening: () => ({
+      open: openings.filter(({ isOpen }) => isOpen).length,
+      wanted: openings.filter(({ isAbsent }) => !isAbsent).length,
+    }),
+    connectionCount: () => connections.count,
     close: () => {
-      for (const socket of [...udp, ...tcp]) socket.close();
-      for (const socket of connections) socket.destroy();
+      for (const opening of openings) opening.close();
+      connections.close();
     },
   };
 }
 
-function serveConnection(socket: NetworkSocket, options: DnsServerOptions): void {
-  let held: Buffer = Buffer.alloc(0);
-  let answered = 0;
-  let timer: Timer | undefined;
-  const rearm = (): void => {
-    timer?.cancel();
-    timer = options.runtime.timers.after(idleTimeoutMs, () => socket.destroy());
-  };
-  rearm();
-  socket.on('error', () => socket.destroy());
-  socket.on('close', () => timer?.cancel());
-  socket.on('end', () => socket.end());
-  socket.on('data', (data) => {
-    held = held.length === 0 ? data : Buffer.concat([held, data]);
-    while (held.length >= lengthBytes) {
-      const end = lengthBytes + held.readUInt16BE(0);
-      if (held.length < end) return;
-      const answer = answerQuery(held.subarray(lengthBytes, end), options.zone(), 'tcp');
-      held = held.subarray(end);
-      answered += 1;
-      rearm();
-      // Unanswerable, too many, or a peer that does not read its answers: the connection ends.
-      const isOver = answered >= queriesPerConnectionMax || socket.writableLength > 65_536;
-      if (answer === undefined || isOver) {
-        socket.destroy();
-        return;
-      }
-      const prefixed = Buffer.allocUnsafe(lengthBytes + answer.length);
-      prefixed.writeUInt16BE(answer.length, 0);
-      prefixed.set(answer, lengthBytes);
-      socket.write(prefixed);
+type Closable = { readonly close: () => void };
+type OpeningEvents = { readonly onOpen: () => void; readonly onFailed: (error: Error) => void };
+type OpeningFacts = {
+  readonly address: string;
+  readonly transport: Transport;
+  readonly open: (events: OpeningEvents) => Closable;
+  readonly options: DnsServerOptions;
+};
+
+/** One socket, tried until it is open. */
+class Opening {
+  readonly #facts: OpeningFacts;
+  #socket: Closable | undefined;
+  #retry: Timer | undefined;
+  #isTold = false;
+  #isClosed = false;
+  isOpen = false;
+  /** The machine does not have this family of addresses: nobody asks that way. */
+  isAbsent = false;
+
+  constructor(facts: OpeningFacts) {
+    this.#facts = facts;
+    this.#open();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.isOpen = false;
+    this.#retry?.cancel();
+    this.#socket?.close();
+  }
+
+  #open(): void {
+    this.#socket = this.#facts.open({
+      onOpen: () => {
+        this.isOpen = !this.#isClosed;
+        this.#isTold = false;
+      },
+      onFailed: (error) => this.#failed(error),
+    });
+  }
+
+  #failed(error: Error): void {
+    // An open socket that says this goes on by itself: it was out of descriptors for a moment.
+    if (this.#isClosed || this.isOpen) return;
+    this.#socket?.close();
+    if ('code' in error && error.code === 'EAFNOSUPPORT') {
+      this.isAbsent = true;
+      return;
     }
+    const { address, transport, options } = this.#facts;
+    if (!this.#isTold) options.onFailed({ transport, address, message: error.message });
+    this.#isTold = true;
+    this.#retry = options.runtime.timers.after(reopenMs, () => this.#open());
+  }
+}
+
+function openUdp(options: DnsServerOptions, address: string, events: OpeningEvents): Closable {
+  const socket: DatagramSocket = options.openDatagrams(address, options.port, {
+    onBound: events.onOpen,
+    onFailed: events.onFailed,
+    onMessage: (data, port, from) => {
+      // RFC 768: source port 0 means that no answer is wanted, and none can be sent.
+      if (port === 0) return;
+      const answer = answerQuery(data, options.zone(), 'udp');
+      if (answer !== undefined) socket.send(answer, port, from);
+    },
   });
+  return socket;
+}
+
+type TcpOpening = {
+  readonly address: string;
+  readonly connections: DnsConnections;
+  readonly events: OpeningEvents;
+};
+
+function openTcp(options: DnsServerOptions, opening: TcpOpening): Closable {
+  const { address, connections, events } = opening;
+  return options.network.listen(
+    { address, port: options.port, reusePort: false },
+    {
+      listening: events.onOpen,
+      failed: events.onFailed,
+      accepted: (socket) => connections.accept(socket),
+    },
+  );
 }

@@ -26,7 +26,7 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
   if ('complaint' in settings) return refuse(platform, settings.complaint);
   const wish = { level: flags.text('log-level'), format: flags.text('log-format') };
   const log = launchLog(wish, platform).with({ component: 'proxy', node: settings.nodeName });
-  warnOfSettings(settings, log);
+  warnOfSettings(settings, platform.machine, log);
   const signal = platform.untilSignal();
   let proxy: Proxy;
   try {
@@ -56,11 +56,14 @@ function connect(flags: FlagReader, platform: ProxyPlatform): Promise<Connection
   return openConnection(findSource(named, platform.environment), platform.runtime);
 }
 
-function warnOfSettings(settings: ProxySettings, log: Log): void {
+function warnOfSettings(settings: ProxySettings, machine: MachineFacts, log: Log): void {
   if (settings.workersRefused !== undefined) {
-    log.warn('fewer workers than asked for: this Node cannot share a port (22.12 can)', {
+    log.warn('fewer workers than asked for', {
       asked: settings.workersRefused,
       workers: settings.workers,
+      why: machine.hasReusePort
+        ? 'more cannot share their counters'
+        : 'this Node cannot share a port among workers (22.12 on Linux can)',
     });
   }
   if (settings.mesh.mtls === 'strict') {
@@ -68,7 +71,8 @@ function warnOfSettings(settings: ProxySettings, log: Log): void {
   }
 }
 
+/** One line, whatever the message quotes (a parser of YAML draws pictures). */
 function refuse(platform: LaunchPlatform, complaint: string): number {
-  platform.writeError(`weft proxy: ${complaint}\n`);
+  platform.writeError(`weft proxy: ${complaint.replace(/\s+/g, ' ')}\n`);
   return 2;
 }

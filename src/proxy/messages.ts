@@ -17,9 +17,8 @@ export type WorkerStart = {
 
 /** Settings of the data plane, resolved; a worker knows no defaults. */
 export type WorkerSettings = {
+  /** A specific one is also the local address of upstream connections of its family. */
   readonly bindAddresses: readonly string[];
-  /** Local address of upstream connections; `undefined` = the system's choice. */
-  readonly localAddress: string | undefined;
   readonly usesReusePort: boolean;
   readonly trustedSources: readonly string[];
   readonly accessLog: string;
@@ -56,19 +55,26 @@ export type ToWorker =
   /** Test hook: throw, so that only this worker dies. */
   | { readonly kind: 'throw' };
 
+/** The ports that the table asks a worker to listen on, each in one of the lists. */
+export type ListenerPorts = {
+  readonly openPorts: readonly number[];
+  /** Neither open nor failed yet. */
+  readonly openingPorts: readonly number[];
+  readonly failedPorts: readonly { readonly port: number; readonly message: string }[];
+};
+
 export type FromWorker =
   | { readonly kind: 'started' }
-  | {
+  | ({
       readonly kind: 'applied';
       readonly sequence: number;
       readonly version: string;
-      readonly openPorts: readonly number[];
-      readonly failedPorts: readonly { readonly port: number; readonly message: string }[];
-    }
+    } & ListenerPorts)
   /** The delta did not decode or does not fit: the last good snapshot stays in force (A6). */
   | { readonly kind: 'refused'; readonly sequence: number; readonly message: string }
   | { readonly kind: 'series'; readonly definitions: readonly SeriesDefinition[] }
   | { readonly kind: 'access-log'; readonly lines: readonly string[]; readonly dropped: number }
+  /** A fault that cost one connection; the control thread counts and logs it. */
   | { readonly kind: 'bug'; readonly message: string }
   | { readonly kind: 'inspected'; readonly query: number; readonly state: unknown }
   | { readonly kind: 'drained' };

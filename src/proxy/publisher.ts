@@ -7,6 +7,7 @@ import {
   diffNodePart,
   diffSnapshot,
   type NodePart,
+  type NodePartDelta,
   type Snapshot,
   type SnapshotDelta,
 } from '../snapshot/index.ts';
@@ -25,7 +26,14 @@ export type PublisherOptions = {
   readonly settings: MeshSettings;
   readonly nodeName: string;
   readonly slots: SlotAllocator;
+  /** Compiling failed: what was published before stays. */
+  readonly onBug: (error: unknown) => void;
 };
+
+/** Whose addresses are, and the objects that say so. */
+type Bound = Pick<ClusterState, 'pods' | 'nodes'> & { readonly book: AddressBook };
+
+type NewSnapshot = { readonly delta: SnapshotDelta; readonly slots: SlotDelta };
 
 /** Versions that a proxy remembers having had in force (contract §2: `recent`). */
 const recentMax = 32;
@@ -36,9 +44,9 @@ export class Publisher {
   readonly #slotKeys: SlotKeys;
   #topology: Topology | undefined;
   #snapshot: Snapshot | undefined;
-  #addresses: AddressBook | undefined;
+  #bound: Bound | undefined;
   #zone: MeshZone = buildZone([]);
-  #problems: readonly Problem[] = [];
+  #compileProblems: readonly Problem[] = [];
   #recent: readonly string[] = [];
 
   constructor(options: PublisherOptions) {
@@ -51,21 +59,10 @@ export class Publisher {
    * means nothing to them. `nowMs` is monotonic.
    */
   publish(state: ClusterState, nowMs: number): WorkerUpdate | undefined {
-    const { settings } = this.#options;
-    const built = buildTopology(state, settings, this.#topology);
-    const compiled = compileSnapshot(built.value, settings, this.#snapshot);
-    const bound = this.#bind(state, nowMs);
-    this.#topology = built.value;
-    this.#remember(built.value.policyVersion);
-    this.#problems = [
-      ...state.problems,
-      ...built.problems,
-      ...compiled.problems,
-      ...bound.book.problems,
-    ];
-    const snapshot = this.#replaceSnapshot(compiled.value);
-    if (snapshot === undefined && bound.delta === undefined) return undefined;
-    return { slots: snapshot?.slots, snapshot: snapshot?.delta, node: bound.delta };
+    const node = this.#bind(state, nowMs);
+    const snapshot = this.#compile(state);
+    if (snapshot === undefined && node === undefined) return undefined;
+    return { slots: snapshot?.slots, snapshot: snapshot?.delta, node };
   }
 
   /** Everything, for a worker that has just started. */
@@ -73,7 +70,7 @@ export class Publisher {
     return {
       slots: this.#options.slots.all(),
       snapshot: this.#snapshot && diffSnapshot(undefined, this.#snapshot),
-      node: this.#addresses && diffNodePart(undefined, this.#addresses.part),
+      node: this.#bound && diffNodePart(undefined, this.#bound.book.part),
     };
   }
 
@@ -82,7 +79,7 @@ export class Publisher {
   }
 
   get nodePart(): NodePart | undefined {
-    return this.#addresses?.part;
+    return this.#bound?.book.part;
   }
 
   get zone(): MeshZone {
@@ -90,7 +87,7 @@ export class Publisher {
   }
 
   get problems(): readonly Problem[] {
-    return this.#problems;
+    return [...this.#compileProblems, ...(this.#bound?.book.problems ?? [])];
   }
 
   get policyVersion(): string {
@@ -104,31 +101,56 @@ export class Publisher {
 
   /** When to publish again although nothing changes: an address leaves its quarantine. */
   get nextChangeMs(): number | undefined {
-    return this.#addresses?.nextChangeMs;
+    return this.#bound?.book.nextChangeMs;
   }
 
-  #bind(state: ClusterState, nowMs: number) {
-    const input = {
-      nodeName: this.#options.nodeName,
-      pods: state.pods.values(),
-      nodes: state.nodes.values(),
-    };
-    const before = this.#addresses;
-    const book = bindAddresses(before, input, nowMs);
-    this.#addresses = book;
-    const delta = diffNodePart(before?.part, book.part);
+  /** Whose addresses are; `undefined` when that is what it was. */
+  #bind({ pods, nodes }: ClusterState, nowMs: number): NodePartDelta | undefined {
+    const held = this.#bound;
+    const dueMs = held?.book.nextChangeMs ?? Number.POSITIVE_INFINITY;
+    // A state hands out the same map while nothing of its kind changes: most changes are about
+    // services and policy, and there are 10 000 pods to look at.
+    if (held?.pods === pods && held.nodes === nodes && nowMs < dueMs) return undefined;
+    const { nodeName } = this.#options;
+    const input = { nodeName, pods: pods.values(), nodes: nodes.values() };
+    const book = bindAddresses(held?.book, input, nowMs);
+    this.#bound = { book, pods, nodes };
+    const delta = diffNodePart(held?.book.part, book.part);
     const isSame = delta.set.length === 0 && delta.removed.length === 0 && !delta.isComplete;
-    return { book, delta: isSame ? undefined : delta };
+    return isSame ? undefined : delta;
   }
 
-  #replaceSnapshot(
-    snapshot: Snapshot,
-  ): { readonly delta: SnapshotDelta; readonly slots: SlotDelta } | undefined {
+  /** The new snapshot; `undefined` when its version is the one in force, or it cannot be had. */
+  #compile(state: ClusterState): NewSnapshot | undefined {
+    const { settings } = this.#options;
+    try {
+      const built = buildTopology(state, settings, this.#topology);
+      const compiled = compileSnapshot(built.value, settings, this.#snapshot);
+      const zone = this.#zoneOf(compiled.value);
+      this.#topology = built.value;
+      this.#remember(built.value.policyVersion);
+      this.#compileProblems = [...state.problems, ...built.problems, ...compiled.problems];
+      return this.#replaceSnapshot(compiled.value, zone);
+    } catch (error) {
+      // A fault of ours that some object has brought to light: traffic goes on as it was (A6), and
+      // addresses go on to be told, because an old one could be somebody else's by now.
+      this.#options.onBug(error);
+      return undefined;
+    }
+  }
+
+  #zoneOf(snapshot: Snapshot): MeshZone {
+    return snapshot.version === this.#snapshot?.version ? this.#zone : buildZone(sectionsOf(snapshot));
+  }
+
+  #replaceSnapshot(snapshot: Snapshot, zone: MeshZone): NewSnapshot | undefined {
     const before = this.#snapshot;
     if (before?.version === snapshot.version) return undefined;
+    const delta = diffSnapshot(before, snapshot);
+    const slots = this.#slotKeys.follow(snapshot);
     this.#snapshot = snapshot;
-    this.#zone = buildZone(sectionsOf(snapshot));
-    return { delta: diffSnapshot(before, snapshot), slots: this.#slotKeys.follow(snapshot) };
+    this.#zone = zone;
+    return { delta, slots };
   }
 
   #remember(policyVersion: string): void {

@@ -8,7 +8,8 @@ import {
   type FlagValues,
   type MeshSettings,
 } from '../api/index.ts';
-import { slotWorkersMax } from '../telemetry/index.ts';
+import { normaliseAddress } from '../lib/address.ts';
+import { parseAccessLogMode, slotWorkersMax } from '../telemetry/index.ts';
 import type { WorkerLimits } from './messages.ts';
 
 /** What `main` knows about the machine. */
@@ -31,7 +32,7 @@ export type ProxySettings = {
   readonly testHooks: boolean;
   readonly dnsPort: number;
   readonly workers: number;
-  /** More workers were asked for than this Node can have. */
+  /** What was asked for, when it is more than there can be. */
   readonly workersRefused: number | undefined;
   readonly usesReusePort: boolean;
   readonly trustedSources: readonly string[];
@@ -57,18 +58,16 @@ export function proxySettingsOf(
     };
   }
   const accessLog = flags.text('access-log') ?? 'errors';
-  if (!/^(off|denied|errors|all|sample:1\/[1-9][0-9]{0,8})$/.test(accessLog)) {
-    return {
-      complaint: `--access-log takes off, denied, errors, all or sample:1/N, not "${accessLog}"`,
-    };
+  if (parseAccessLogMode(accessLog) === undefined) {
+    const given = JSON.stringify(accessLog.slice(0, 80));
+    return { complaint: `--access-log takes off, denied, errors, all or sample:1/N, not ${given}` };
   }
-  const wanted = flags.count('workers') ?? (machine.cpus < 2 ? 1 : 2);
-  const workers = machine.hasReusePort ? Math.min(wanted, slotWorkersMax) : 1;
   const asked = flags.count('workers');
+  const workers = workersOf(asked, machine);
   return {
     mesh: meshSettingsOf(values),
     nodeName,
-    bindAddresses: flags.texts('bind-address'),
+    bindAddresses: addressesOf(flags.texts('bind-address')),
     adminPort: flags.count('admin-port') ?? 15_020,
     debugFrom: flags.text('debug-from') === 'any' ? 'any' : 'loopback',
     testHooks: flags.isOn('test-hooks'),
@@ -82,6 +81,16 @@ export function proxySettingsOf(
     accessLog,
     limits: limitsOf(flags, machine, workers),
   };
+}
+
+function workersOf(asked: number | undefined, machine: MachineFacts): number {
+  if (!machine.hasReusePort) return 1;
+  return Math.min(asked ?? (machine.cpus < 2 ? 1 : 2), slotWorkersMax);
+}
+
+/** In one spelling and each once: a port opens only once on an address. */
+function addressesOf(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts.flatMap((text) => normaliseAddress(text) ?? []))];
 }
 
 /** Numbers of contract §1 "Limits"; the memory budget is shared out evenly among the workers. */

@@ -13,11 +13,12 @@ import {
 } from '../telemetry/index.ts';
 import { createRegistry, startAdminServer, type AdminServer } from '../telemetry/control.ts';
 import { adminRoutes } from './admin-routes.ts';
+import { AppliedTimes } from './applied-times.ts';
 import { startDnsServer, type DnsServer, type OpenDatagrams } from './dns-server.ts';
 import { Publisher } from './publisher.ts';
 import { readinessOf, type Readiness } from './readiness.ts';
 import type { ProxySettings } from './settings.ts';
-import { WorkerFleet, type SpawnWorker, type WorkerUpdate } from './worker-fleet.ts';
+import { WorkerFleet, type SpawnWorker } from './worker-fleet.ts';
 
 export type ProxyOptions = {
   readonly settings: ProxySettings;
@@ -38,9 +39,9 @@ export type ProxyOptions = {
 export type Proxy = {
   readonly readiness: () => Readiness;
   readonly adminPort: number;
-  /** Resolves when nothing is in flight any more, at the latest after the drain timeout. */
+  /** Resolves when nothing is in flight any more, at the latest soon after the drain timeout. */
   readonly drain: () => Promise<void>;
-  /** Closes everything that is still open. */
+  /** Closes everything that is still open, the connection too. */
   readonly close: () => Promise<void>;
 };
 
@@ -50,8 +51,13 @@ const secondMs = 1_000;
 /** Starts all parts; rejects with a Failure when a port of the control thread is taken. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const control = new Control(options);
-  await control.open();
-  return control;
+  try {
+    await control.open();
+    return control;
+  } catch (error) {
+    await control.close();
+    throw error;
+  }
 }
 
 class Control implements Proxy {
@@ -67,8 +73,8 @@ class Control implements Proxy {
   #second: Timer | undefined;
   #quarantine: Timer | undefined;
   #isDraining = false;
-  /** Monotonic ms of the publication that the workers have not all confirmed: by sequence. */
-  readonly #published = new Map<number, number>();
+  #wasReady = false;
+  readonly #appliedTimes = new AppliedTimes();
 
   constructor(options: ProxyOptions) {
     this.#options = options;
@@ -84,6 +90,7 @@ class Control implements Proxy {
       settings: settings.mesh,
       nodeName: settings.nodeName,
       slots: this.#slots,
+      onBug: (error) => this.#countBug('the objects could not be compiled', error),
     });
     this.#fleet = this.#startFleet();
     this.#watch = watchCluster({
@@ -93,7 +100,7 @@ class Control implements Proxy {
       // Until calls between nodes go through tunnels, the source's proxy authorises at the chosen
       // pod, wherever that is: it has to know all pods.
       podScope: { kind: 'cluster' },
-      onChange: (state) => this.#publish(state),
+      onChange: (state, seenMs) => this.#publish(state, seenMs),
     });
     this.#sampleMetrics();
   }
@@ -103,55 +110,21 @@ class Control implements Proxy {
   }
 
   async open(): Promise<void> {
-    const { settings, runtime, network, openDatagrams, log } = this.#options;
-    const addresses = settings.bindAddresses.length > 0 ? settings.bindAddresses : everyAddress;
-    this.#dns = startDnsServer({
-      addresses,
-      port: settings.dnsPort,
-      network,
-      openDatagrams,
-      runtime,
-      zone: () => this.#publisher.zone,
-      onFailed: (transport, error) =>
-        log.error('mesh DNS cannot listen', {
-          transport,
-          port: settings.dnsPort,
-          error: error.message,
-        }),
-    });
-    const routes = adminRoutes({
-      version: this.#options.version,
-      settings,
-      publisher: this.#publisher,
-      fleet: this.#fleet,
-      watch: this.#watch,
-      registry: this.#registry,
-      readiness: () => this.readiness(),
-      isDraining: () => this.#isDraining,
-      startDrain: () => this.#options.onDrainAsked(),
-    });
-    const adminAddresses = settings.bindAddresses.length > 0 ? settings.bindAddresses : ['::'];
-    this.#admin = await Promise.all(
-      adminAddresses.map((address) =>
-        startAdminServer({
-          address,
-          port: settings.adminPort,
-          routes,
-          debugFrom: settings.debugFrom,
-          onBug: (error) => this.#countBug('admin route threw', error),
-        }),
-      ),
-    );
+    this.#openDns();
+    await this.#openAdmin();
     this.#everySecond();
   }
 
   readiness(): Readiness {
-    return readinessOf({
+    const readiness = readinessOf({
+      wasReady: this.#wasReady,
       isSynced: this.#watch.isSynced(),
       workers: this.#fleet.states(),
       version: this.#publisher.snapshot?.version,
       dns: this.#dns?.listening() ?? { open: 0, wanted: 1 },
     });
+    this.#wasReady ||= readiness.isReady;
+    return readiness;
   }
 
   async drain(): Promise<void> {
@@ -162,22 +135,70 @@ class Control implements Proxy {
   }
 
   async close(): Promise<void> {
+    // First what could set timers and send updates.
+    const watchStopped = this.#watch.stop();
     this.#second?.cancel();
     this.#quarantine?.cancel();
     this.#fleet.close();
     this.#dns?.close();
-    await this.#watch.stop();
+    await watchStopped;
     await Promise.all(this.#admin.map((server) => server.close()));
     await this.#options.connection.close();
   }
 
-  #publish(state: ClusterState): void {
+  #openDns(): void {
+    const { settings, runtime, network, openDatagrams, log } = this.#options;
+    const { dnsPort, bindAddresses } = settings;
+    this.#dns = startDnsServer({
+      addresses: bindAddresses.length > 0 ? bindAddresses : everyAddress,
+      port: dnsPort,
+      network,
+      openDatagrams,
+      runtime,
+      zone: () => this.#publisher.zone,
+      onFailed: ({ transport, address, message }) =>
+        log.error('mesh DNS cannot listen', { transport, address, port: dnsPort, error: message }),
+    });
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { settings, version } = this.#options;
+    const routes = adminRoutes({
+      version,
+      settings,
+      publisher: this.#publisher,
+      fleet: this.#fleet,
+      watch: this.#watch,
+      registry: this.#registry,
+      readiness: () => this.readiness(),
+      isDraining: () => this.#isDraining,
+      startDrain: () => this.#options.onDrainAsked(),
+    });
+    const addresses = settings.bindAddresses.length > 0 ? settings.bindAddresses : ['::'];
+    const admin: AdminServer[] = [];
+    this.#admin = admin;
+    // One after the other: when one cannot be opened, those before it are closed again.
+    for (const address of addresses) {
+      admin.push(
+        await startAdminServer({
+          address,
+          port: settings.adminPort,
+          routes,
+          debugFrom: settings.debugFrom,
+          onBug: (error) => this.#countBug('admin route threw', error),
+        }),
+      );
+    }
+  }
+
+  #publish(state: ClusterState, seenMs: number): void {
     const nowMs = this.#options.runtime.clock.nowMs();
     const before = this.#publisher.snapshot?.version;
     const update = this.#publisher.publish(state, nowMs);
     this.#scheduleQuarantine(nowMs);
     if (update === undefined) return;
-    const sequence = this.#send(update, nowMs);
+    const sequence = this.#fleet.publish(update);
+    this.#appliedTimes.published(sequence, seenMs);
     const version = this.#publisher.snapshot?.version;
     if (version === before) return;
     this.#options.log.info('configuration changed', {
@@ -188,19 +209,14 @@ class Control implements Proxy {
     });
   }
 
-  #send(update: WorkerUpdate, startedMs: number): number {
-    const sequence = this.#fleet.publish(update);
-    this.#published.set(sequence, startedMs);
-    return sequence;
-  }
-
   /** An address that leaves its quarantine is a change without an event. */
   #scheduleQuarantine(nowMs: number): void {
     const dueMs = this.#publisher.nextChangeMs;
     this.#quarantine?.cancel();
+    this.#quarantine = undefined;
     if (dueMs === undefined) return;
     this.#quarantine = this.#options.runtime.timers.after(dueMs - nowMs + 1, () =>
-      this.#publish(this.#watch.state()),
+      this.#publish(this.#watch.state(), this.#options.runtime.clock.nowMs()),
     );
   }
 
@@ -218,7 +234,6 @@ class Control implements Proxy {
         meters: this.#registry.openArena(index),
         settings: {
           bindAddresses: settings.bindAddresses.length > 0 ? settings.bindAddresses : everyAddress,
-          localAddress: settings.bindAddresses[0],
           usesReusePort: settings.usesReusePort,
           trustedSources: settings.trustedSources,
           accessLog: settings.accessLog,
@@ -246,10 +261,8 @@ class Control implements Proxy {
     const { meters } = this.#registry;
     const nowMs = this.#options.runtime.clock.nowMs();
     const cell = meters.histogram('weft_config_applied_seconds', {});
-    for (const [published, startedMs] of this.#published) {
-      if (published > sequence) continue;
-      this.#published.delete(published);
-      meters.observe(cell, (nowMs - startedMs) / 1_000);
+    for (const tookMs of this.#appliedTimes.applied(sequence, nowMs)) {
+      meters.observe(cell, tookMs / 1_000);
     }
   }
 
@@ -276,12 +289,19 @@ class Control implements Proxy {
 
   #sampleMetrics(): void {
     const registry = this.#registry;
+    // Counters are there from the start: a rate needs a zero to begin at.
+    for (const name of ['weft_bugs_total', 'weft_worker_restarts_total'] as const) {
+      registry.meters.counter(name, {});
+    }
+    registry.sample('weft_watch_relists_total', () =>
+      this.#watch.status().map(({ kind, relists }) => ({ labels: { kind }, value: relists })),
+    );
     registry.sample('weft_config_version_info', () => {
       const version = this.#publisher.snapshot?.version;
       return version === undefined ? [] : [{ labels: { version }, value: 1 }];
     });
     registry.sample('weft_config_age_seconds', () => {
-      const ages = this.#watch.status().map((one) => one.lastEventAgeMs ?? 0);
+      const ages = this.#watch.status().map(({ lastEventAgeMs }) => lastEventAgeMs);
       return [{ labels: {}, value: Math.max(0, ...ages) / 1_000 }];
     });
     registry.sample('weft_problems', () => {

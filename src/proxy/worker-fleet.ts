@@ -1,9 +1,11 @@
-// The workers of a proxy: starts them, tells each the same updates, replaces one that dies at once.
-// A worker that throws takes only its own connections with it; its successor is given everything in
-// one complete update, so no history is kept here.
+// The workers of a proxy: starts them, tells each the same updates, replaces one that dies at once,
+// also while the proxy drains. A worker that throws takes only its own connections with it; its
+// successor is given everything in one complete update, so no history is kept here.
+// Invariant: what is posted to one worker has growing sequence numbers, so an answer names its
+// question.
 import type { Runtime, Timer } from '../lib/clock.ts';
 import type { SeriesDefinition } from '../telemetry/index.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import type { FromWorker, ListenerPorts, ToWorker, WorkerStart } from './messages.ts';
 
 /** A running worker thread, as `main` makes it. */
 export type WorkerThread = {
@@ -18,17 +20,19 @@ export type WorkerEvents = {
   readonly onExit: (error: Error | undefined) => void;
 };
 
+/** May throw when the system has no thread to give. */
 export type SpawnWorker = (start: WorkerStart, events: WorkerEvents) => WorkerThread;
 
 export type WorkerUpdate = Omit<Extract<ToWorker, { kind: 'update' }>, 'kind' | 'sequence'>;
 
-export type WorkerState = {
+export type WorkerState = ListenerPorts & {
   readonly index: number;
   readonly isRunning: boolean;
   readonly restarts: number;
+  /** Version of the snapshot in force; empty before the first. */
   readonly version: string;
-  readonly openPorts: readonly number[];
-  readonly failedPorts: readonly { readonly port: number; readonly message: string }[];
+  /** Since it started, each listener has opened or failed at least once. */
+  readonly isSettled: boolean;
 };
 
 /** What the fleet tells its owner. */
@@ -36,8 +40,9 @@ export type FleetEvents = {
   readonly onSeries: (worker: number, definitions: readonly SeriesDefinition[]) => void;
   readonly onAccessLog: (lines: readonly string[], dropped: number) => void;
   readonly onBug: (message: string, error: Error | undefined) => void;
+  /** The worker is gone, and another will take its place. */
   readonly onRestart: (worker: number) => void;
-  /** Every running worker has this update in force. */
+  /** Every running worker has this update in force, and all before it. */
   readonly onApplied: (sequence: number) => void;
 };
 
@@ -52,12 +57,15 @@ export type FleetOptions = {
   readonly events: FleetEvents;
 };
 
-/** A worker that dies again within this time waits before its next start. */
+/** A worker that dies again within this time waits before its next start, longer each time. */
 const quickDeathMs = 1_000;
 const restartDelayMs = 200;
+const restartDelayMaxMs = 5_000;
 const inspectTimeoutMs = 1_000;
-/** Complete updates that a worker may refuse in a row; then its last good snapshot stays. */
-const refusalsMax = 2;
+/** Workers end their drain by themselves; one that hangs must not keep the proxy alive. */
+const drainGraceMs = 1_000;
+
+const noPorts: ListenerPorts = { openPorts: [], openingPorts: [], failedPorts: [] };
 
 type Member = {
   readonly index: number;
@@ -65,65 +73,71 @@ type Member = {
   isStarted: boolean;
   startedMs: number;
   restarts: number;
-  refusals: number;
+  /** Deaths in a row, each soon after its start. */
+  quickDeaths: number;
+  restartTimer: Timer | undefined;
+  /** Of the last complete update: older ones that it refuses are no news. */
+  completeSequence: number;
+  /** It refused a complete update: the next publication is tried complete again. */
+  isRefusing: boolean;
   appliedSequence: number;
   version: string;
-  openPorts: readonly number[];
-  failedPorts: WorkerState['failedPorts'];
+  ports: ListenerPorts;
+  isSettled: boolean;
   isDrained: boolean;
-  restartTimer: Timer | undefined;
+};
+
+type Drain = {
+  readonly startedMs: number;
+  readonly delayMs: number;
+  readonly timeoutMs: number;
+  readonly ended: Promise<void>;
+  readonly end: () => void;
 };
 
 /** Lives as long as the proxy. */
 export class WorkerFleet {
   readonly #options: FleetOptions;
-  readonly #members: Member[];
+  readonly #members: readonly Member[];
   readonly #inspections = new Map<number, (state: unknown) => void>();
   #sequence = 0;
   #confirmedSequence = 0;
   #inspectionCount = 0;
-  #onDrained: (() => void) | undefined;
+  #drain: Drain | undefined;
   #isClosed = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    this.#members = Array.from({ length: options.count }, (_, index) => ({
-      index,
-      thread: undefined,
-      isStarted: false,
-      startedMs: 0,
-      restarts: 0,
-      refusals: 0,
-      appliedSequence: -1,
-      version: '',
-      openPorts: [],
-      failedPorts: [],
-      isDrained: false,
-      restartTimer: undefined,
-    }));
+    this.#members = Array.from({ length: options.count }, (_, index) => newMember(index));
     for (const member of this.#members) this.#start(member);
   }
 
   /** Sends an update to all workers; the answer is its sequence number. */
   publish(update: WorkerUpdate): number {
     this.#sequence += 1;
+    const sequence = this.#sequence;
     for (const member of this.#members) {
+      // One that has not said `started` gets everything when it does.
       if (!member.isStarted) continue;
-      member.thread?.post({ kind: 'update', sequence: this.#sequence, ...update });
+      if (member.isRefusing) this.#sendComplete(member, sequence);
+      else member.thread?.post({ kind: 'update', sequence, ...update });
     }
-    return this.#sequence;
+    return sequence;
   }
 
-  /** Resolves when all workers have drained, or died. */
+  /**
+   * Resolves when all workers have drained, at the latest soon after the timeout. Asked again, it
+   * is the drain that goes on already.
+   */
   drain(delayMs: number, timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onDrained = resolve;
-      for (const member of this.#members) {
-        if (member.thread === undefined) member.isDrained = true;
-        member.thread?.post({ kind: 'drain', delayMs, timeoutMs });
-      }
-      this.#checkDrained();
-    });
+    if (this.#drain !== undefined) return this.#drain.ended;
+    const drain = this.#newDrain(delayMs, timeoutMs);
+    this.#drain = drain;
+    for (const member of this.#members) {
+      // One that starts later is asked when it has.
+      if (member.isStarted) this.#askToDrain(member, drain);
+    }
+    return drain.ended;
   }
 
   states(): readonly WorkerState[] {
@@ -132,8 +146,8 @@ export class WorkerFleet {
       isRunning: member.isStarted,
       restarts: member.restarts,
       version: member.version,
-      openPorts: member.openPorts,
-      failedPorts: member.failedPorts,
+      isSettled: member.isSettled,
+      ...member.ports,
     }));
   }
 
@@ -169,36 +183,44 @@ export class WorkerFleet {
       member.restartTimer?.cancel();
       member.thread?.terminate();
     }
+    this.#drain?.end();
   }
 
   #start(member: Member): void {
     member.restartTimer = undefined;
-    member.isStarted = false;
     member.startedMs = this.#options.runtime.clock.nowMs();
-    member.thread = this.#options.spawn(this.#options.startOf(member.index), {
-      onMessage: (message) => this.#receive(member, message),
-      onExit: (error) => this.#exited(member, error),
-    });
+    try {
+      member.thread = this.#options.spawn(this.#options.startOf(member.index), {
+        onMessage: (message) => this.#receive(member, message),
+        onExit: (error) => this.#exited(member, error),
+      });
+    } catch (error) {
+      // No thread to be had now is like one that died at once: later there may be one.
+      this.#exited(member, error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #exited(member: Member, error: Error | undefined): void {
-    member.thread = undefined;
-    member.isStarted = false;
-    member.openPorts = [];
+    forgetThread(member);
     if (this.#isClosed) return;
-    if (this.#onDrained !== undefined) {
-      member.isDrained = true;
-      this.#checkDrained();
+    this.#options.events.onBug(`worker ${member.index} died`, error);
+    member.restarts += 1;
+    this.#options.events.onRestart(member.index);
+    // Whatever it had in flight is lost; one that had nothing any more need not come back.
+    if (!member.isDrained) this.#restart(member);
+    this.#confirm();
+  }
+
+  #restart(member: Member): void {
+    const { clock, timers } = this.#options.runtime;
+    const isQuick = clock.nowMs() - member.startedMs <= quickDeathMs;
+    member.quickDeaths = isQuick ? member.quickDeaths + 1 : 0;
+    if (!isQuick) {
+      this.#start(member);
       return;
     }
-    member.restarts += 1;
-    this.#options.events.onBug(`worker ${member.index} died`, error);
-    this.#options.events.onRestart(member.index);
-    const livedMs = this.#options.runtime.clock.nowMs() - member.startedMs;
-    if (livedMs > quickDeathMs) return this.#start(member);
-    member.restartTimer = this.#options.runtime.timers.after(restartDelayMs, () =>
-      this.#start(member),
-    );
+    const delayMs = Math.min(restartDelayMs * 2 ** (member.quickDeaths - 1), restartDelayMaxMs);
+    member.restartTimer = timers.after(delayMs, () => this.#start(member));
   }
 
   #receive(member: Member, message: FromWorker): void {
@@ -206,19 +228,14 @@ export class WorkerFleet {
     switch (message.kind) {
       case 'started':
         member.isStarted = true;
-        return this.#sendComplete(member);
-      case 'applied':
-        member.refusals = 0;
-        member.appliedSequence = message.sequence;
-        member.version = message.version;
-        member.openPorts = message.openPorts;
-        member.failedPorts = message.failedPorts;
-        return this.#confirm();
-      case 'refused':
-        events.onBug(`worker ${member.index} refused an update: ${message.message}`, undefined);
-        member.refusals += 1;
-        if (member.refusals <= refusalsMax) this.#sendComplete(member);
+        this.#sequence += 1;
+        this.#sendComplete(member, this.#sequence);
+        if (this.#drain !== undefined) this.#askToDrain(member, this.#drain);
         return;
+      case 'applied':
+        return this.#noteApplied(member, message);
+      case 'refused':
+        return this.#noteRefused(member, message.sequence, message.message);
       case 'series':
         return events.onSeries(member.index, message.definitions);
       case 'access-log':
@@ -235,22 +252,104 @@ export class WorkerFleet {
     }
   }
 
-  #sendComplete(member: Member): void {
+  #noteApplied(member: Member, applied: Extract<FromWorker, { kind: 'applied' }>): void {
+    const { openPorts, openingPorts, failedPorts } = applied;
+    if (applied.sequence >= member.completeSequence) member.isRefusing = false;
+    member.appliedSequence = applied.sequence;
+    member.version = applied.version;
+    member.ports = { openPorts, openingPorts, failedPorts };
+    member.isSettled ||= openingPorts.length === 0;
+    this.#confirm();
+  }
+
+  /**
+   * A delta that does not fit is answered with everything. Everything that does not fit is a fault
+   * that would repeat: its last good snapshot stays in force until there is something new to try.
+   */
+  #noteRefused(member: Member, sequence: number, message: string): void {
+    // Deltas that were on their way before the complete update are refused for the same cause.
+    const isStale = sequence < member.completeSequence;
+    if (isStale || (member.isRefusing && sequence > member.completeSequence)) return;
+    this.#options.events.onBug(`worker ${member.index} refused an update: ${message}`, undefined);
+    member.isRefusing = sequence === member.completeSequence;
+    if (member.isRefusing) return;
+    this.#sequence += 1;
+    this.#sendComplete(member, this.#sequence);
+  }
+
+  #sendComplete(member: Member, sequence: number): void {
+    member.completeSequence = sequence;
     const update = this.#options.completeUpdate();
-    member.thread?.post({ kind: 'update', sequence: this.#sequence, ...update });
+    member.thread?.post({ kind: 'update', sequence, ...update });
   }
 
   /** Tells the owner when the slowest running worker has caught up. */
   #confirm(): void {
     const running = this.#members.filter((member) => member.isStarted);
+    if (running.length === 0) return;
     const slowest = Math.min(...running.map((member) => member.appliedSequence));
-    if (running.length === 0 || slowest <= this.#confirmedSequence) return;
+    if (slowest <= this.#confirmedSequence) return;
     this.#confirmedSequence = slowest;
     this.#options.events.onApplied(slowest);
   }
 
-  #checkDrained(): void {
-    if (this.#onDrained === undefined) return;
-    if (this.#members.every((member) => member.isDrained)) this.#onDrained();
+  #newDrain(delayMs: number, timeoutMs: number): Drain {
+    const { clock, timers } = this.#options.runtime;
+    let resolveEnded = (): void => undefined;
+    const ended = new Promise<void>((resolve) => {
+      resolveEnded = resolve;
+    });
+    const longestMs = Math.max(delayMs, timeoutMs) + drainGraceMs;
+    const deadline = timers.after(longestMs, () => resolveEnded());
+    const end = (): void => {
+      deadline.cancel();
+      resolveEnded();
+    };
+    return { startedMs: clock.nowMs(), delayMs, timeoutMs, ended, end };
   }
+
+  /** A worker that starts late has less time left. */
+  #askToDrain(member: Member, drain: Drain): void {
+    const elapsedMs = this.#options.runtime.clock.nowMs() - drain.startedMs;
+    member.thread?.post({
+      kind: 'drain',
+      delayMs: Math.max(0, drain.delayMs - elapsedMs),
+      timeoutMs: Math.max(0, drain.timeoutMs - elapsedMs),
+    });
+  }
+
+  #checkDrained(): void {
+    if (this.#members.every((member) => member.isDrained)) this.#drain?.end();
+  }
+}
+
+function newMember(index: number): Member {
+  return {
+    index,
+    thread: undefined,
+    isStarted: false,
+    startedMs: 0,
+    restarts: 0,
+    quickDeaths: 0,
+    restartTimer: undefined,
+    completeSequence: -1,
+    isRefusing: false,
+    appliedSequence: -1,
+    version: '',
+    ports: noPorts,
+    isSettled: false,
+    isDrained: false,
+  };
+}
+
+/** What was known of a thread that is gone says nothing about its successor. */
+function forgetThread(member: Member): void {
+  member.thread = undefined;
+  member.isStarted = false;
+  member.completeSequence = -1;
+  member.isRefusing = false;
+  member.appliedSequence = -1;
+  member.version = '';
+  member.ports = noPorts;
+  member.isSettled = false;
 }

@@ -7,10 +7,17 @@ import {
   type DataplaneEvents,
   type IdMakers,
 } from '../dataplane/index.ts';
+import { addressFamily, normaliseAddress } from '../lib/address.ts';
 import type { Runtime } from '../lib/clock.ts';
 import type { Network } from '../lib/network.ts';
 import { compileTable, withNodePart, type RouteTable } from '../route/index.ts';
-import { applyDelta, applyNodePart, type NodePart, type Snapshot } from '../snapshot/index.ts';
+import {
+  applyDelta,
+  applyNodePart,
+  type NodePart,
+  type Snapshot,
+  type SnapshotDelta,
+} from '../snapshot/index.ts';
 import {
   AccessLogRing,
   MeterArena,
@@ -62,12 +69,12 @@ class Worker {
     const { settings } = start;
     this.#dataplane = startDataplane({
       runtime: platform.runtime,
-      network: platform.network,
+      network: fromBindAddresses(platform.network, settings.bindAddresses),
       ids: platform.ids,
       slots: this.#slots,
       limits: settings.limits,
       bindAddresses: settings.bindAddresses,
-      localAddress: settings.localAddress,
+      localAddress: undefined,
       reusePort: settings.usesReusePort,
       trustedSources: settings.trustedSources,
       observer: meteringObserver({
@@ -76,7 +83,7 @@ class Worker {
         mode: parseAccessLogMode(settings.accessLog) ?? { kind: 'errors' },
         clock: platform.runtime.clock,
         random: platform.runtime.random,
-        onBug: (error) => platform.post({ kind: 'bug', message: String(error) }),
+        onBug: (error) => platform.post({ kind: 'bug', message: textOf(error) }),
       }),
       events: this.#events(),
     });
@@ -102,25 +109,43 @@ class Worker {
   }
 
   #update(update: Extract<ToWorker, { kind: 'update' }>): void {
-    this.#sequence = update.sequence;
+    const { sequence } = update;
     if (update.slots !== undefined) this.#slots.apply(update.slots);
     if (update.node !== undefined) this.#node = applyNodePart(this.#node, update.node);
-    if (update.snapshot !== undefined) {
-      const applied = applyDelta(this.#snapshot, update.snapshot);
-      if (applied.kind === 'failure') {
-        const { sequence } = update;
-        this.#platform.post({ kind: 'refused', sequence, message: applied.failure.message });
-        return;
-      }
-      this.#snapshot = applied.snapshot;
+    const refusal = this.#takeOver(update.snapshot);
+    if (refusal !== undefined) {
+      // Whose an address is has changed all the same: nobody goes on being known by an address
+      // that is somebody else's now.
+      if (this.#table !== undefined) this.#publish(withNodePart(this.#table, this.#node));
+      this.#platform.post({ kind: 'refused', sequence, message: refusal });
+      return;
     }
-    if (this.#snapshot === undefined) return;
-    this.#table =
-      update.snapshot === undefined && this.#table !== undefined
-        ? withNodePart(this.#table, this.#node)
-        : compileTable(this.#snapshot.sections, this.#node, this.#table);
-    this.#dataplane.publish(this.#table);
+    if (this.#table === undefined) return;
+    this.#sequence = sequence;
     this.#confirm();
+  }
+
+  /** Why it cannot be taken over; the last good snapshot then stays in force (A6). */
+  #takeOver(delta: SnapshotDelta | undefined): string | undefined {
+    if (delta === undefined) {
+      if (this.#table !== undefined) this.#publish(withNodePart(this.#table, this.#node));
+      return undefined;
+    }
+    const applied = applyDelta(this.#snapshot, delta);
+    if (applied.kind === 'failure') return applied.failure.message;
+    try {
+      this.#publish(compileTable(applied.snapshot.sections, this.#node, this.#table));
+    } catch (error) {
+      // A snapshot that our own code fails on would kill each worker that starts with it.
+      return textOf(error);
+    }
+    this.#snapshot = applied.snapshot;
+    return undefined;
+  }
+
+  #publish(table: RouteTable): void {
+    this.#dataplane.publish(table);
+    this.#table = table;
   }
 
   /** Tells what is in force; again when a listener opens or fails later. */
@@ -131,6 +156,9 @@ class Worker {
       sequence: this.#sequence,
       version: this.#snapshot?.version ?? '',
       openPorts: listeners.filter((one) => one.isOpen).map((one) => one.targetPort),
+      openingPorts: listeners
+        .filter((one) => !one.isOpen && one.failure === undefined)
+        .map((one) => one.targetPort),
       failedPorts: listeners
         .filter((one) => one.failure !== undefined)
         .map((one) => ({ port: one.targetPort, message: one.failure ?? '' })),
@@ -162,4 +190,31 @@ class Worker {
     const batch = this.#ring.take();
     if (batch !== undefined) this.#platform.post({ kind: 'access-log', ...batch });
   }
+}
+
+/**
+ * Upstream connections come from the bind address of the endpoint's family, where it is a specific
+ * one: proxies that share a machine are told apart by it.
+ */
+function fromBindAddresses(network: Network, bindAddresses: readonly string[]): Network {
+  const normalised = bindAddresses.flatMap((address) => normaliseAddress(address) ?? []);
+  const specific = normalised.filter((address) => address !== '0.0.0.0' && address !== '::');
+  const localAddresses = new Map(
+    // The first of each family counts, so it is set last.
+    specific.reverse().map((address) => [addressFamily(address), address]),
+  );
+  if (localAddresses.size === 0) return network;
+  return {
+    listen: (options, events) => network.listen(options, events),
+    connect: (options) =>
+      network.connect({
+        ...options,
+        localAddress: localAddresses.get(addressFamily(options.address)),
+      }),
+  };
+}
+
+/** With the stack where there is one: it is the only trace of a fault. */
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
