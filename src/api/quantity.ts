@@ -51,7 +51,7 @@ function shiftDecimal(value: bigint, exponent: number): bigint {
 }
 
 /** The quantity as a whole number; `undefined` for fractions and what a double cannot hold. */
-export function wholeNumber(quantity: Quantity): number | undefined {
+function wholeNumber(quantity: Quantity): number | undefined {
   if (quantity.nano % one !== 0n) return undefined;
   const value = Number(quantity.nano / one);
   return Number.isSafeInteger(value) ? value : undefined;

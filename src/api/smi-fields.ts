@@ -5,7 +5,7 @@ import type { Draft } from './draft.ts';
 import { asList, asObject, asText, describeValue, valueAt } from './json.ts';
 
 /** Items of any list in an SMI object; our CRDs say the same number. */
-export const listItemsMax = 1000;
+const listItemsMax = 1000;
 /** Characters of a pattern; our CRDs say the same number. */
 export const patternLengthMax = 1024;
 const nameLengthMax = 253;

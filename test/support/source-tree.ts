@@ -29,6 +29,8 @@ export type SourceFacts = {
   readonly functions: readonly FunctionFacts[];
   /** Names exported by declarations of this file (no re-exports). */
   readonly exports: readonly string[];
+  /** Those of them that are types alone. */
+  readonly exportedTypes: readonly string[];
   /** Statements that re-export: number of names, `export *` counts as one. */
   readonly reExports: number;
   /** Declared names: variables, functions, parameters, types, properties of types, members. */
@@ -123,8 +125,11 @@ function importsOf(file: ts.SourceFile, path: string): ImportEdge[] {
   return edges;
 }
 
-function exportsOf(file: ts.SourceFile): { exports: string[]; reExports: number } {
+function exportsOf(
+  file: ts.SourceFile,
+): Pick<SourceFacts, 'exports' | 'exportedTypes' | 'reExports'> {
   const names: string[] = [];
+  const types: string[] = [];
   let reExports = 0;
   for (const statement of file.statements) {
     if (ts.isExportDeclaration(statement)) {
@@ -143,10 +148,12 @@ function exportsOf(file: ts.SourceFile): { exports: string[]; reExports: number 
       }
     } else {
       const name = declaredName(statement);
-      if (name !== undefined) names.push(name);
+      if (name === undefined) continue;
+      names.push(name);
+      if (ts.isTypeAliasDeclaration(statement)) types.push(name);
     }
   }
-  return { exports: names, reExports };
+  return { exports: names, exportedTypes: types, reExports };
 }
 
 function declaredName(node: ts.Node): string | undefined {

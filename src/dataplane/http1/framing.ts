@@ -17,7 +17,7 @@ export type ResponseFraming = RequestFraming | { readonly kind: 'until-close' };
 export type Framing = ResponseFraming;
 
 export const noBody: RequestFraming = { kind: 'none' };
-export const chunked: RequestFraming = { kind: 'chunked' };
+const chunked: RequestFraming = { kind: 'chunked' };
 export const untilClose: ResponseFraming = { kind: 'until-close' };
 
 /** Body bytes follow, or may follow. */

@@ -26,7 +26,7 @@ export type PortLookup = (pod: JsonObject, port: number) => number;
 /**
  * Number of a Service's target port in a pod; `undefined` when the pod has no port of that name.
  */
-export function targetPortOf(servicePort: Json, pod: JsonObject): number | undefined {
+function targetPortOf(servicePort: Json, pod: JsonObject): number | undefined {
   const target = at(servicePort, 'targetPort') ?? at(servicePort, 'port');
   if (typeof target === 'number') return target;
   for (const container of listAt(pod, 'spec', 'containers')) {

@@ -44,7 +44,7 @@ function ownerReference(owner: JsonObject, apiVersion: string, kind: string): Js
 }
 
 /** Ten characters that name a pod template, as the label `pod-template-hash`. */
-export function templateHash(deployment: JsonObject): string {
+function templateHash(deployment: JsonObject): string {
   return contentHash(JSON.stringify(objectAt(deployment, 'spec', 'template'))).slice(0, 10);
 }
 

@@ -59,7 +59,7 @@ const unitsMs: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** What the command line asks for; a text says what is wrong with it. */
-export function demoWishes(argv: readonly string[]): DemoWishes | string {
+function demoWishes(argv: readonly string[]): DemoWishes | string {
   let durationMs: number | undefined;
   let isOneAddress = false;
   const words = argv.flatMap((word) => (word.startsWith('--for=') ? word.split('=') : word));

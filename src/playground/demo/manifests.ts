@@ -60,7 +60,7 @@ const clusterScoped: ReadonlySet<string> = new Set([
 ]);
 
 /** Where an object lives; throws for a kind that the demo does not know. */
-export function objectPath(object: JsonObject): string {
+function objectPath(object: JsonObject): string {
   const apiVersion = textAt(object, 'apiVersion') ?? '';
   const kind = textAt(object, 'kind') ?? '';
   const plural = plurals.get(kind);

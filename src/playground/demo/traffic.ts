@@ -21,7 +21,7 @@ export type Flow = {
   readonly isAllowed: boolean;
 };
 
-export const flows: readonly Flow[] = [
+const flows: readonly Flow[] = [
   {
     caller: 'front',
     method: 'GET',
@@ -55,7 +55,7 @@ export const flows: readonly Flow[] = [
  * Where nobody's address is his own, identity cannot be shown: callers of enforced services are
  * denied.
  */
-export function flowsFor(places: Places): readonly Flow[] {
+function flowsFor(places: Places): readonly Flow[] {
   if (!places.isAddressShared) return flows;
   return flows.map((flow) => ({ ...flow, isAllowed: flow.servedBy === 'reviews' }));
 }

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from './json.ts';
 import { apiVersionOf, byPreference, type Registry, type ResourceKind } from './kinds.ts';
 
 /** The Kubernetes release whose behaviour is imitated. */
-export const imitatedVersion = { major: '1', minor: '34', gitVersion: 'v1.34.4+weft-playground' };
+const imitatedVersion = { major: '1', minor: '34', gitVersion: 'v1.34.4+weft-playground' };
 
 export function versionDocument(): JsonObject {
   return {

@@ -21,7 +21,7 @@ export function joinPath(parent: string, step: string): string {
   return parent === '' ? step : parent + separator + step;
 }
 
-export function stepsOf(path: string): readonly string[] {
+function stepsOf(path: string): readonly string[] {
   return path.split(separator);
 }
 
@@ -119,7 +119,7 @@ function canonical(value: Json | undefined): string {
 type Found = { readonly shape: Shape; readonly value: Json | undefined };
 
 /** What stands at a path, with its schema. */
-export function valueAtPath(shape: Shape, root: Json, path: string): Found {
+function valueAtPath(shape: Shape, root: Json, path: string): Found {
   let here: Found = { shape, value: root };
   for (const step of stepsOf(path)) here = stepInto(here, step);
   return here;

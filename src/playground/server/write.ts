@@ -51,7 +51,7 @@ export type Written = { readonly object: JsonObject; readonly warnings: readonly
 /** Metadata that clients may not set. */
 const serverMetadata = ['uid', 'creationTimestamp', 'deletionTimestamp', 'generation', 'selfLink'];
 
-export function writeContext(api: ApiContext, target: Target, options: WriteOptions): WriteContext {
+function writeContext(api: ApiContext, target: Target, options: WriteOptions): WriteContext {
   const { user, isDryRun } = options;
   const nowMs = api.runtime.clock.wallMs();
   return { user, nowMs, subresource: target.subresource, isDryRun };
