@@ -36,6 +36,7 @@ function targetPortOf(servicePort: Json, pod: JsonObject): number | undefined {
   return undefined;
 }
 
+/** By the condition alone, as the EndpointSlice controller looks at it. */
 export function isReady(pod: JsonObject): boolean {
   return listAt(pod, 'status', 'conditions').some(
     (condition) => textAt(condition, 'type') === 'Ready' && textAt(condition, 'status') === 'True',
@@ -141,6 +142,7 @@ export function isKeptFor(slice: JsonObject, service: JsonObject): boolean {
   );
 }
 
+/** Slices of a Service without one are its owner's business. */
 export function hasSelector(service: JsonObject): boolean {
   const selector = at(service, 'spec', 'selector');
   return isObject(selector) && Object.keys(selector).length > 0;

@@ -6,6 +6,7 @@ import { Resolver } from 'node:dns/promises';
 import { Agent } from 'undici';
 import type { Clock } from '../../lib/clock.ts';
 
+/** Who calls, and through which proxy. */
 export type MeshClientOptions = {
   readonly clock: Clock;
   /** The pod's address; every connection comes from it. */
@@ -15,6 +16,7 @@ export type MeshClientOptions = {
   readonly targetPort: (clusterIp: string, port: number) => number | undefined;
 };
 
+/** One request to a mesh name. */
 export type MeshCall = {
   readonly method: string;
   readonly host: string;
@@ -23,6 +25,7 @@ export type MeshCall = {
   readonly headers: Readonly<Record<string, string>>;
 };
 
+/** What came back, from a pod or from the mesh. */
 export type MeshAnswer = {
   readonly status: number;
   /** `weft-reason`, when the mesh itself answered. */
@@ -37,6 +40,7 @@ const answerTimeoutMs = 10_000;
 
 type Known = { readonly address: string; readonly untilMs: number };
 
+/** The calls of one pod; keeps its connections until `close`. */
 export class MeshClient {
   readonly #options: MeshClientOptions;
   readonly #resolver: Resolver;

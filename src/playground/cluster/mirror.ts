@@ -4,6 +4,7 @@ import { startReflector, type Connection, type Reflector } from '../../kube/inde
 import type { Runtime } from '../../lib/clock.ts';
 import { isObject, nameOf, namespaceOf, type JsonObject } from '../server/json.ts';
 
+/** Which kind, and whom to tell of changes. */
 export type MirrorOptions = {
   readonly connection: Connection;
   readonly runtime: Runtime;
@@ -18,6 +19,7 @@ function keyOf(object: JsonObject): string {
   return namespace === '' ? nameOf(object) : `${namespace}/${nameOf(object)}`;
 }
 
+/** One kind's objects, by namespace and name; `stop` ends its watch. */
 export class Mirror {
   readonly #objects = new Map<string, JsonObject>();
   readonly #reflector: Reflector;

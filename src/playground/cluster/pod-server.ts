@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Runtime } from '../../lib/clock.ts';
 
+/** Who a pod is, and where it listens. */
 export type PodFacts = {
   readonly namespace: string;
   readonly name: string;
@@ -30,6 +31,7 @@ const countedMax = 1000;
 /** Bodies are read to their end and echoed by length only. */
 const noFault: PodFault = { delayMs: 0, failShare: 0 };
 
+/** A running pod. */
 export class PodServer {
   readonly facts: PodFacts;
   readonly #runtime: Runtime;

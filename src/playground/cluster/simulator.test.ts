@@ -121,7 +121,7 @@ test('a Deployment and a Service become pods that answer and slices that name th
   expect(pod?.receivedAt('/hello')).toBe(1);
 });
 
-test('scaling and a new template never leave the Service without a pod', async () => {
+test('scaling and a new template replace pods', async () => {
   await createAll();
   await until(async () => (await readyEndpoints()) === 3);
   const path = resourcePath({ ...apps, plural: 'deployments', name: 'web' });

@@ -35,8 +35,10 @@ import {
   uidOf,
 } from './workloads.ts';
 
+/** Annotation of pods that are processes of their own: weft itself. */
 export const runsElsewhere = 'playground.weft.dev/runs';
 
+/** The cluster that is simulated. */
 export type SimulatorOptions = {
   readonly connection: Connection;
   readonly runtime: Runtime;
@@ -50,6 +52,7 @@ export type SimulatorOptions = {
   readonly onFailure?: (failure: unknown) => void;
 };
 
+/** A running simulation, as its starter holds it. */
 export type Simulator = {
   /** Servers of the pods that run now, by `namespace/name`. */
   readonly pods: () => ReadonlyMap<string, PodServer>;
@@ -77,6 +80,7 @@ const kinds: readonly { readonly plural: Kinds; readonly group: string }[] = [
   { plural: 'endpointslices', group: 'discovery.k8s.io' },
 ];
 
+/** Starts watching at once; pods come up as soon as there is something to run. */
 export function startSimulator(options: SimulatorOptions): Simulator {
   const running = new RunningSimulator(options);
   return {

@@ -16,10 +16,12 @@ import {
 } from '../server/json.ts';
 import { isReady } from './endpoint-slices.ts';
 
+/** One where nothing is said. */
 export function replicasOf(object: JsonObject): number {
   return numberAt(object, 'spec', 'replicas') ?? 1;
 }
 
+/** Empty for an object that was never stored. */
 export function uidOf(object: JsonObject): string {
   return textAt(object, 'metadata', 'uid') ?? '';
 }
@@ -73,6 +75,7 @@ export function desiredReplicaSet(deployment: JsonObject): JsonObject {
   };
 }
 
+/** The pod of a replica set's template on a given node. */
 export function desiredPod(replicaSet: JsonObject, suffix: string, nodeName: string): JsonObject {
   const template = objectAt(replicaSet, 'spec', 'template');
   return {
@@ -112,6 +115,7 @@ export function replicaSetStatus(replicaSet: JsonObject, pods: readonly JsonObje
   };
 }
 
+/** What `kubectl get`, `rollout` and `wait --for=condition=Available` read. */
 export function deploymentStatus(
   deployment: JsonObject,
   sets: readonly JsonObject[],

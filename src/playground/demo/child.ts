@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Runtime } from '../../lib/clock.ts';
 
+/** What to run, and where its words go. */
 export type ChildOptions = {
   readonly name: string;
   /** Program and arguments. */
@@ -16,6 +17,7 @@ const lastLinesMax = 15;
 /** After SIGTERM; the processes are started with a shorter drain. */
 const endTimeoutMs = 4000;
 
+/** One running child; `stop` is idempotent. */
 export class Child {
   readonly name: string;
   readonly #logFile: string;

@@ -24,6 +24,7 @@ import { invitation, statistics, step, welcome, type Screen } from './screen.ts'
 import { ShareMeter, Traffic } from './traffic.ts';
 import { judge, type DemoFacts } from './verdict.ts';
 
+/** What `scripts/demo.ts` gives: the real clock, the terminal, Ctrl-C. */
 export type DemoOptions = {
   readonly runtime: Runtime;
   /** Command-line arguments: `--for 20s`. */

@@ -3,6 +3,7 @@
 import type { Runtime, Timer } from '../../lib/clock.ts';
 import type { MeshAnswer, MeshCall, MeshClient } from '../cluster/mesh-client.ts';
 
+/** One caller, one call, one rate. */
 export type LoadOptions = {
   readonly runtime: Runtime;
   readonly client: MeshClient;
@@ -10,6 +11,7 @@ export type LoadOptions = {
   readonly perSecond: number;
 };
 
+/** What became of the calls so far. */
 export type LoadCounts = {
   readonly sent: number;
   /** 2xx. */
@@ -27,6 +29,7 @@ const openMax = 64;
 /** Ticks of a timer are coarse: several calls may be due in one. */
 const tickMs = 10;
 
+/** The calls of one pod to one service, until it is stopped. */
 export class Load {
   readonly #options: LoadOptions;
   readonly #counts = { sent: 0, accepted: 0, denied: 0, failed: 0, open: 0 };

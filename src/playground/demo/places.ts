@@ -3,8 +3,10 @@
 import { createServer } from 'node:net';
 import { canBind } from '../cluster/addresses.ts';
 
+/** A node and the address that its proxy binds. */
 export type NodePlace = { readonly name: string; readonly address: string };
 
+/** Everything in the demo that has an address. */
 export type Places = {
   readonly nodes: readonly NodePlace[];
   readonly addressBlock: number;
@@ -15,8 +17,11 @@ export type Places = {
   readonly isAddressShared: boolean;
 };
 
+/** The proxies' default. */
 export const adminPort = 15020;
+/** Not the proxies': on one address they would meet. */
 export const controllerAdminPort = 15021;
+/** The proxies' default. */
 export const dnsPort = 15053;
 /** Demos at once on one machine. */
 const blocksMax = 50;

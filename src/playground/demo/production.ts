@@ -12,8 +12,10 @@ import { textAt, type JsonObject } from '../server/json.ts';
 import { Child } from './child.ts';
 import { adminPort, controllerAdminPort, dnsPort, type NodePlace } from './places.ts';
 
+/** Where the mesh itself lives, as in a cluster. */
 export const meshNamespace = 'weft-system';
 
+/** What the children are started with. */
 export type ProductionOptions = {
   readonly runtime: Runtime;
   readonly server: ApiServer;

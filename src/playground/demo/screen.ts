@@ -3,12 +3,14 @@
 import { adminPort, dnsPort, type NodePlace, type Places } from './places.ts';
 import { shareOf, type DemoFacts } from './verdict.ts';
 
+/** Where the demo writes to. */
 export type Screen = {
   readonly write: (text: string) => void;
   /** The statistics overwrite themselves. */
   readonly isTerminal: boolean;
 };
 
+/** The first line, and what is different on this machine. */
 export function welcome(places: Places): string {
   const what = 'weft demo: a mesh on this machine, without a cluster\n';
   if (!places.isAddressShared) return what;
@@ -18,10 +20,12 @@ export function welcome(places: Places): string {
   );
 }
 
+/** One line of progress with the time since the start. */
 export function step(what: string, sinceMs: number): string {
   return `  ok ${what.padEnd(62)} ${(sinceMs / 1000).toFixed(2)} s\n`;
 }
 
+/** What there is to invite to. */
 export type ReadyFacts = {
   readonly places: Places;
   readonly kubeconfig: string;
@@ -39,6 +43,7 @@ function nodeLine(node: NodePlace): string {
   return `  ${name}       proxy ${address}, metrics ${metrics}, DNS ${dnsPort}`;
 }
 
+/** URLs, the kubeconfig, and five things to try. */
 export function invitation(facts: ReadyFacts): string {
   const proxy = facts.places.nodes[0]?.address ?? '127.0.0.1';
   const from = facts.places.isAddressShared ? '' : `--interface ${facts.callerAddress} `;

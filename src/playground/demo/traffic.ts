@@ -62,12 +62,14 @@ function flowsFor(places: Places): readonly Flow[] {
 
 type Running = { readonly flow: Flow; readonly pod: PodServer; readonly load: Load };
 
+/** Whose pods call, and where their nodes' proxies are. */
 export type TrafficOptions = {
   readonly runtime: Runtime;
   readonly simulator: Simulator;
   readonly places: Places;
 };
 
+/** All loads of the demo, and what was seen of them. */
 export class Traffic {
   readonly #options: TrafficOptions;
   readonly #flows: readonly Flow[];

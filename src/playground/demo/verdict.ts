@@ -1,6 +1,7 @@
 // Whether the mesh did what the YAML asks for, judged by what the pods received and the callers
 // got, never by the mesh's own metrics. Pure.
 
+/** One backend of the split. */
 export type ShareFact = {
   readonly backend: string;
   /** Weight in the TrafficSplit. */
@@ -8,6 +9,7 @@ export type ShareFact = {
   readonly received: number;
 };
 
+/** One line of traffic: what was sent, how it was answered, what arrived. */
 export type CallerFact = {
   readonly caller: string;
   readonly host: string;
@@ -20,6 +22,7 @@ export type CallerFact = {
   readonly isAllowed: boolean;
 };
 
+/** Everything that is judged. */
 export type DemoFacts = {
   readonly shares: readonly ShareFact[];
   readonly callers: readonly CallerFact[];
@@ -30,6 +33,7 @@ const sampleMin = 50;
 /** Points of a per cent beside the weight: splits are smooth, so this is generous. */
 const shareTolerance = 0.02;
 
+/** Both as fractions of one; 0 where nothing was received. */
 export function shareOf(
   fact: ShareFact,
   all: readonly ShareFact[],

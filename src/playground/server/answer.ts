@@ -35,6 +35,7 @@ import {
   type Written,
 } from './write.ts';
 
+/** A request whose sender is known and whose body is read. */
 export type ApiRequest = {
   readonly method: string;
   readonly path: string;
@@ -46,6 +47,7 @@ export type ApiRequest = {
   readonly body: string;
 };
 
+/** What is sent back, before it is bytes. */
 export type Reply = {
   readonly code: number;
   /** Text is plain; an object is JSON. */

@@ -28,6 +28,7 @@ import { metadataOnly, acceptedForms, viewText } from './view.ts';
 import { tableOf, rowContent } from './table.ts';
 import { Watch, type EventText } from './watch.ts';
 
+/** How a server is reached; everything else is the same for all. */
 export type ApiServerOptions = {
   readonly runtime: Runtime;
   /** 127.0.0.1 unless given. */
@@ -44,6 +45,7 @@ export type ApiServerOptions = {
   readonly historyMax?: number;
 };
 
+/** A running server, as its starter holds it. */
 export type ApiServer = {
   readonly url: string;
   readonly port: number;

@@ -28,6 +28,7 @@ import {
   type Written,
 } from './write.ts';
 
+/** What an apply wrote, and whether it was the first to do so. */
 export type Applied = Written & { readonly isCreated: boolean };
 
 /** The body of an apply is YAML; JSON is a part of it and read faster. */

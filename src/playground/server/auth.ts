@@ -12,6 +12,7 @@ export type TokenBinding = {
   readonly nodeName: string;
 };
 
+/** Who the printed kubeconfig belongs to. */
 export const adminUser: User = {
   username: 'kubernetes-admin',
   uid: '',

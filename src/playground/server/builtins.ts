@@ -238,6 +238,7 @@ const groupedKinds: readonly BuiltIn[] = [
   },
 ];
 
+/** In the order in which discovery lists them. */
 export function builtInKinds(): readonly ResourceKind[] {
   return [...coreKinds, ...groupedKinds].map(kind);
 }

@@ -52,6 +52,7 @@ function byKey([left]: readonly [string, Json], [right]: readonly [string, Json]
   return left < right ? -1 : 1;
 }
 
+/** The last column of almost every kind. */
 export const ageColumn: Column = {
   name: 'Age',
   type: 'date',
@@ -62,6 +63,7 @@ export const ageColumn: Column = {
   cell: (object, nowMs) => ageText(textAt(object, 'metadata', 'creationTimestamp'), nowMs),
 };
 
+/** The first column of every kind that does not bring its own. */
 export const nameColumn: Column = {
   name: 'Name',
   type: 'string',

@@ -4,6 +4,7 @@ import type { Runtime } from '../../lib/clock.ts';
 import type { KindRules, Registry, User } from './kinds.ts';
 import type { Storage } from './storage.ts';
 
+/** Everything that judging a request needs; made once per server. */
 export type ApiContext = {
   readonly storage: Storage;
   readonly registry: Registry;
@@ -12,6 +13,7 @@ export type ApiContext = {
   readonly runtime: Runtime;
 };
 
+/** What becomes of fields that a kind does not know: 400, a warning, or nothing. */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
 /** The query parameters and stamps that every write has. */

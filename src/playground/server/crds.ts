@@ -112,6 +112,7 @@ function definitionCauses(object: JsonObject): readonly Cause[] {
   return causes;
 }
 
+/** What is decided and refused for definitions, besides the schemas in them. */
 export const definitionRules: KindRules = {
   prepareCreate: (object, context) => fillIn(object, context.nowMs),
   prepareUpdate: (object, previous, context) => fillIn(object, context.nowMs, previous),

@@ -69,6 +69,7 @@ function graceOf(kind: ResourceKind, stored: JsonObject, options: DeleteOptions)
   return options.graceSeconds ?? own;
 }
 
+/** The answer to a deletion: the object (as it is now or was last), or a Status. */
 export type Deleted = { readonly body: JsonObject; readonly isObject: boolean };
 
 /** DELETE of one object. */

@@ -6,6 +6,7 @@ import { apiVersionOf, byPreference, type Registry, type ResourceKind } from './
 /** The Kubernetes release whose behaviour is imitated. */
 const imitatedVersion = { major: '1', minor: '34', gitVersion: 'v1.34.4+weft-playground' };
 
+/** `/version`; kubectl compares minor versions with its own. */
 export function versionDocument(): JsonObject {
   return {
     ...imitatedVersion,
@@ -18,6 +19,7 @@ export function versionDocument(): JsonObject {
   };
 }
 
+/** `/api` */
 export function coreVersions(serverAddress: string): JsonObject {
   return {
     kind: 'APIVersions',
@@ -34,6 +36,7 @@ function groupDocument(group: string, versions: readonly string[]): JsonObject {
   return { name: group, versions: listed, preferredVersion: preferred };
 }
 
+/** `/apis` */
 export function groupList(registry: Registry): JsonObject {
   const groups: Json[] = [...registry.groups()]
     .filter(([group]) => group !== '')
@@ -41,6 +44,7 @@ export function groupList(registry: Registry): JsonObject {
   return { kind: 'APIGroupList', apiVersion: 'v1', groups };
 }
 
+/** `/apis/<group>`; `undefined` when the group is not served. */
 export function oneGroup(registry: Registry, group: string): JsonObject | undefined {
   const versions = registry.groups().get(group);
   if (versions === undefined || group === '') return undefined;
@@ -79,6 +83,7 @@ function resourceEntries(kind: ResourceKind): readonly JsonObject[] {
   return [entry, ...parts];
 }
 
+/** `/api/v1` and `/apis/<group>/<version>`. */
 export function resourceList(
   registry: Registry,
   group: string,

@@ -7,6 +7,7 @@ export type FaultRequest = {
   readonly isWatch: boolean;
 };
 
+/** What a request meets instead of, or before, its answer. */
 export type Fault =
   | { readonly kind: 'latency'; readonly ms: number }
   /** 429 or 5xx instead of an answer; `retryAfterSeconds` becomes the header. */
@@ -18,6 +19,7 @@ export type Fault =
   /** A watch that is accepted and ended at once, as overloaded servers and proxies do. */
   | { readonly kind: 'cut-watch' };
 
+/** One armed fault: what, for which requests, how often. */
 export type FaultRule = {
   readonly fault: Fault;
   /** Which requests; all when absent. */
@@ -28,6 +30,7 @@ export type FaultRule = {
 
 type Armed = { readonly rule: FaultRule; left: number };
 
+/** The armed faults of one server; a request takes them in the order in which they were armed. */
 export class Faults {
   #armed: Armed[] = [];
 

@@ -13,10 +13,12 @@ import {
   type Shape,
 } from './shape.ts';
 
+/** Paths as `joinPath` makes them. */
 export type FieldSet = ReadonlySet<string>;
 
 const separator = '\u0000';
 
+/** The path one step further; the separator cannot be part of a step. */
 export function joinPath(parent: string, step: string): string {
   return parent === '' ? step : parent + separator + step;
 }
@@ -25,16 +27,19 @@ function stepsOf(path: string): readonly string[] {
   return path.split(separator);
 }
 
+/** All fields of all sets. */
 export function union(sets: readonly FieldSet[]): Set<string> {
   const all = new Set<string>();
   for (const set of sets) for (const path of set) all.add(path);
   return all;
 }
 
+/** What of a set is not in another. */
 export function without(set: FieldSet, removed: FieldSet): Set<string> {
   return new Set([...set].filter((path) => !removed.has(path)));
 }
 
+/** What is in both sets. */
 export function intersection(left: FieldSet, right: FieldSet): Set<string> {
   return new Set([...left].filter((path) => right.has(path)));
 }

@@ -2,9 +2,12 @@
 // never changed in place; whoever writes makes a copy first. Keys come from outside: a `__proto__`
 // key is dropped when a body is parsed, so that a plain object is safe to merge into.
 
+/** A parsed JSON document. */
 export type Json = string | number | boolean | null | Json[] | JsonObject;
+/** An object whose keys may come from outside. */
 export type JsonObject = { [key: string]: Json };
 
+/** Neither a list nor null. */
 export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -42,11 +45,13 @@ export function at(root: Json | undefined, ...path: readonly string[]): Json | u
   return here;
 }
 
+/** The text at `path`; `undefined` for anything else. */
 export function textAt(root: Json | undefined, ...path: readonly string[]): string | undefined {
   const found = at(root, ...path);
   return typeof found === 'string' ? found : undefined;
 }
 
+/** The number at `path`; `undefined` for anything else. */
 export function numberAt(root: Json | undefined, ...path: readonly string[]): number | undefined {
   const found = at(root, ...path);
   return typeof found === 'number' ? found : undefined;
@@ -92,10 +97,12 @@ export function sameJson(left: Json | undefined, right: Json | undefined): boole
   return keys.every((key) => Object.hasOwn(right, key) && sameJson(left[key], right[key]));
 }
 
+/** Empty when there is none. */
 export function nameOf(object: JsonObject): string {
   return textAt(object, 'metadata', 'name') ?? '';
 }
 
+/** Empty for cluster-scoped objects. */
 export function namespaceOf(object: JsonObject): string {
   return textAt(object, 'metadata', 'namespace') ?? '';
 }

@@ -16,6 +16,7 @@ export type Column = {
   readonly cell: (object: JsonObject, nowMs: number) => string | number | boolean | null;
 };
 
+/** A kind in one version, as it is served. */
 export type ResourceKind = {
   readonly group: string;
   readonly version: string;
@@ -61,6 +62,7 @@ export type User = {
   readonly extra: Readonly<Record<string, readonly string[]>>;
 };
 
+/** What the rules of a kind know of a write: who, when, to which part. */
 export type WriteContext = {
   readonly user: User;
   readonly nowMs: number;
@@ -75,10 +77,12 @@ export function collectionOf(kind: Pick<ResourceKind, 'group' | 'plural'>): stri
   return `${kind.group}/${kind.plural}`;
 }
 
+/** `group/version`, or just the version for the core group. */
 export function apiVersionOf(kind: Pick<ResourceKind, 'group' | 'version'>): string {
   return kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
 }
 
+/** What a refusal says that it is about. */
 export function subjectOf(kind: ResourceKind, name: string): Subject {
   return { group: kind.group, plural: kind.plural, name };
 }

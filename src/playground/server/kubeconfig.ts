@@ -1,6 +1,7 @@
 // The kubeconfig that makes kubectl, the controller and the proxies clients of the embedded server.
 // JSON is YAML; no writer is needed.
 
+/** What a client must know to reach the server and to be believed. */
 export type KubeconfigFacts = {
   readonly url: string;
   /** Empty over plain HTTP. */

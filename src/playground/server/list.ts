@@ -8,6 +8,7 @@ import { fieldPredicate, labelPredicate, type Predicate } from './selectors.ts';
 import { badRequest, expired, StatusFailure, statusObject } from './status.ts';
 import { placeOf } from './storage.ts';
 
+/** One page, at one revision. */
 export type Listing = {
   readonly items: readonly JsonObject[];
   readonly revision: number;
@@ -16,6 +17,7 @@ export type Listing = {
   readonly remaining: number | undefined;
 };
 
+/** What a list or watch covers: a kind, in one namespace or in all. */
 export type Scope = { readonly kind: ResourceKind; readonly namespace: string | undefined };
 
 type PageToken = { readonly revision: number; readonly after: string };

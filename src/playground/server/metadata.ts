@@ -36,11 +36,13 @@ const qualifiedText =
   "an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for " +
   "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
+/** A value that may not be, with the text of field.Invalid. */
 export function invalidValue(field: string, value: unknown, why: string): Cause {
   const message = `Invalid value: ${JSON.stringify(value)}: ${why}`;
   return { reason: 'FieldValueInvalid', message, field };
 }
 
+/** A value that is missing, with the text of field.Required. */
 export function required(field: string, why = ''): Cause {
   const message = why === '' ? 'Required value' : `Required value: ${why}`;
   return { reason: 'FieldValueRequired', message, field };

@@ -25,6 +25,7 @@ export type Owner = {
   readonly fields: FieldSet;
 };
 
+/** One write as the owners see it: what was, what is, who did it. */
 export type TrackedWrite = {
   readonly api: ApiContext;
   readonly kind: ResourceKind;
@@ -119,6 +120,7 @@ function merged(owners: readonly Owner[]): readonly Owner[] {
   return [together, ...owners.filter((owner) => !ancient.includes(owner))];
 }
 
+/** Owners are told apart by name, operation and subresource; times do not count. */
 export function isSameOwner(
   owner: Owner,
   other: Omit<Owner, 'fields' | 'time' | 'apiVersion'>,

@@ -115,6 +115,7 @@ const unknownObject = message({ 1: ['typeMeta', inner(typeMeta)], 2: ['raw', { k
 /** Nesting of a message at most; ours are three deep. */
 const depthMax = 16;
 
+/** Whether a body of this media type is in the envelope. */
 export function isProtobuf(contentType: string): boolean {
   return contentType.startsWith('application/vnd.kubernetes.protobuf');
 }

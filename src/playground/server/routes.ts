@@ -2,6 +2,7 @@
 // kubernetes.io/docs/reference/using-api/api-concepts. Knows nothing of methods.
 import type { Registry, ResourceKind } from './kinds.ts';
 
+/** A path that names something served. */
 export type ResourcePath = {
   readonly kind: ResourceKind;
   /** `undefined`: all namespaces, or a cluster-scoped kind. */

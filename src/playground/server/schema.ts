@@ -21,6 +21,7 @@ import {
 } from './shape.ts';
 import type { Cause } from './status.ts';
 
+/** The known part of a body, and the paths of the rest. */
 export type Decoded = { readonly object: JsonObject; readonly unknown: readonly string[] };
 
 const readings = new WeakMap<JsonObject, { readonly schema: StructuralSchema | undefined }>();

@@ -19,6 +19,7 @@ function seed(api: ApiContext, plural: string, namespace: string, object: JsonOb
   insertObject(api, { kind, namespace, name: '', subresource: '' }, object, options);
 }
 
+/** Writes them as the API server itself would; called once, on an empty store. */
 export function seedObjects(api: ApiContext): void {
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease']) {
     seed(api, 'namespaces', '', { metadata: { name } });

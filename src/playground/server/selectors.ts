@@ -5,6 +5,7 @@
 import { at, nameOf, namespaceOf, textAt, type Json, type JsonObject } from './json.ts';
 import { badRequest } from './status.ts';
 
+/** Whether an object is selected. */
 export type Predicate = (object: JsonObject) => boolean;
 
 type LabelTerm = {

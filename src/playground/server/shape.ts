@@ -4,6 +4,7 @@ import { at, isObject, textAt, type Json, type JsonObject } from './json.ts';
 import type { ResourceKind } from './kinds.ts';
 import { identification, objectMeta } from './schemas/meta.ts';
 
+/** A structural schema, or nothing known. */
 export type Shape = JsonObject | undefined;
 
 const roots = new WeakMap<ResourceKind, JsonObject>();
@@ -37,11 +38,13 @@ export function fieldShape(shape: Shape, key: string): Shape {
   return isObject(additional) ? additional : undefined;
 }
 
+/** The schema of a list's items. */
 export function itemShape(shape: Shape): Shape {
   const items = at(shape, 'items');
   return isObject(items) ? items : undefined;
 }
 
+/** Whether undeclared fields stay. */
 export function isPreserving(shape: Shape): boolean {
   return (
     at(shape, 'x-kubernetes-preserve-unknown-fields') === true ||
@@ -49,15 +52,18 @@ export function isPreserving(shape: Shape): boolean {
   );
 }
 
+/** Whether an object is owned and replaced as a whole. */
 export function isAtomicMap(shape: Shape): boolean {
   return at(shape, 'x-kubernetes-map-type') === 'atomic';
 }
 
+/** How the items of a list are told apart, if at all. */
 export type ListForm =
   | { readonly kind: 'atomic' }
   | { readonly kind: 'set' }
   | { readonly kind: 'map'; readonly keys: readonly string[] };
 
+/** Atomic unless the schema says otherwise, as the real server defaults. */
 export function listForm(shape: Shape): ListForm {
   switch (textAt(shape, 'x-kubernetes-list-type')) {
     case 'set':

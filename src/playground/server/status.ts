@@ -10,6 +10,7 @@ export type Cause = { readonly reason: string; readonly message: string; readonl
 /** Which collection (`group`, `plural`) and object a refusal is about. */
 export type Subject = { readonly group: string; readonly plural: string; readonly name: string };
 
+/** A refusal on its way to the client; thrown where a request is judged, answered in one place. */
 export class StatusFailure extends Failure<'ApiStatus'> {
   readonly status: JsonObject;
   readonly code: number;
@@ -24,12 +25,14 @@ export class StatusFailure extends Failure<'ApiStatus'> {
   }
 }
 
+/** A Status; `reason` is left out when empty, as the real server does. */
 export function statusObject(code: number, reason: string, message: string): JsonObject {
   const status = code < 400 ? 'Success' : 'Failure';
   const told: JsonObject = { kind: 'Status', apiVersion: 'v1', metadata: {}, status, message };
   return reason === '' ? { ...told, code } : { ...told, reason, code };
 }
 
+/** A refusal that is about no object in particular. */
 export function refusal(code: number, reason: string, message: string): StatusFailure {
   return new StatusFailure(statusObject(code, reason, message), code);
 }
@@ -50,6 +53,7 @@ function about(subject: Subject, code: number, reason: string, message: string):
   return new StatusFailure(status, code);
 }
 
+/** 404 for an object. */
 export function notFound(subject: Subject): StatusFailure {
   return about(subject, 404, 'NotFound', `${qualified(subject)} "${subject.name}" not found`);
 }
@@ -60,20 +64,24 @@ export function noSuchResource(): StatusFailure {
   return new StatusFailure({ ...statusObject(404, 'NotFound', message), details: {} }, 404);
 }
 
+/** 409 for a name that is taken. */
 export function alreadyExists(subject: Subject): StatusFailure {
   const message = `${qualified(subject)} "${subject.name}" already exists`;
   return about(subject, 409, 'AlreadyExists', message);
 }
 
+/** 409 for a write that was overtaken, or whose precondition does not hold. */
 export function conflict(subject: Subject, why: string): StatusFailure {
   const what = `${qualified(subject)} "${subject.name}"`;
   const message = `Operation cannot be fulfilled on ${what}: ${why}`;
   return about(subject, 409, 'Conflict', message);
 }
 
+/** The text that every client's retry loop knows. */
 export const modifiedMeanwhile =
   'the object has been modified; please apply your changes to the latest version and try again';
 
+/** 400: the request itself makes no sense. */
 export function badRequest(message: string): StatusFailure {
   return refusal(400, 'BadRequest', message);
 }
@@ -93,6 +101,7 @@ export function invalid(subject: Subject, kind: string, causes: readonly Cause[]
   return new StatusFailure(status, 422);
 }
 
+/** 410: the revision is too old; the client has to list again. */
 export function expired(message: string): StatusFailure {
   return refusal(410, 'Expired', message);
 }

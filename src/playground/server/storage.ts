@@ -4,8 +4,10 @@
 // changed, only replaced.
 import { copyOf, namespaceOf, nameOf, type JsonObject } from './json.ts';
 
+/** As a watch tells it. */
 export type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED';
 
+/** One write: what is there now (or was last), and what was there before. */
 export type Change = {
   readonly revision: number;
   readonly type: ChangeType;
@@ -14,6 +16,7 @@ export type Change = {
   readonly previous: JsonObject | undefined;
 };
 
+/** Called in order; it must not write. */
 export type ChangeListener = (change: Change) => void;
 
 /** Changes kept for watches that resume; about what a real server's watch cache holds per kind. */
@@ -36,6 +39,7 @@ function inOrder(
   return listed;
 }
 
+/** Objects, their revisions and the recent past of one server. */
 export class Storage {
   readonly #collections = new Map<string, Map<string, JsonObject>>();
   readonly #sorted = new Map<string, readonly string[]>();

@@ -5,8 +5,10 @@ import { ageColumn, nameColumn } from './columns.ts';
 import type { Column, ResourceKind } from './kinds.ts';
 import { viewOf } from './view.ts';
 
+/** How much of its object a row carries besides the cells. */
 export type RowContent = 'None' | 'Metadata' | 'Object';
 
+/** `includeObject=`; kubectl asks for `Object` when it sorts or watches. */
 export function rowContent(query: URLSearchParams): RowContent {
   const asked = query.get('includeObject');
   return asked === 'None' || asked === 'Object' ? asked : 'Metadata';
@@ -43,6 +45,7 @@ function rowObject(kind: ResourceKind, stored: JsonObject, content: RowContent):
   }
 }
 
+/** What a table shows, and when, since ages are cells. */
 export type TableRequest = {
   readonly kind: ResourceKind;
   readonly objects: readonly JsonObject[];
@@ -51,6 +54,7 @@ export type TableRequest = {
   readonly metadata: JsonObject;
 };
 
+/** The table, one row per object, in their order. */
 export function tableOf(request: TableRequest): JsonObject {
   const { kind, objects, content, nowMs, metadata } = request;
   const columns = columnsOf(kind);

@@ -32,6 +32,7 @@ function mergeItems(shape: Shape, live: readonly Json[], applied: readonly Json[
   return [...merged, ...wanted.values()];
 }
 
+/** What an apply takes away, and what keeps a container from going with it. */
 export type Removal = {
   /** Fields to take away. */
   readonly doomed: FieldSet;

@@ -22,6 +22,7 @@ const timeoutSecondsDefault = 1800;
 /** How an object is written in this watch: whole, as metadata or as a table row. */
 export type EventText = (object: JsonObject) => string;
 
+/** What is watched, by which parameters, and how its objects are written. */
 export type WatchOptions = {
   readonly scope: Scope;
   readonly query: URLSearchParams;

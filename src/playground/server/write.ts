@@ -37,6 +37,7 @@ import {
   refusal,
 } from './status.ts';
 
+/** What a write is aimed at, from the path. */
 export type Target = {
   readonly kind: ResourceKind;
   /** Empty for cluster-scoped kinds. */
@@ -46,6 +47,7 @@ export type Target = {
   readonly subresource: string;
 };
 
+/** What is stored now, and what the client should be warned of. */
 export type Written = { readonly object: JsonObject; readonly warnings: readonly string[] };
 
 /** Metadata that clients may not set. */
@@ -246,6 +248,7 @@ export function checkUnmodified(target: Target, object: JsonObject, stored: Json
   }
 }
 
+/** A decoded object on its way over a stored one. */
 export type Update = {
   readonly object: JsonObject;
   readonly stored: JsonObject;

@@ -35,6 +35,7 @@ const servicePort = object(
   ['port'],
 );
 
+/** The Service, whose ports merge by port and protocol. */
 export const service = {
   spec: object({
     ports: listByKey(['port', 'protocol'], servicePort),
@@ -61,6 +62,7 @@ export const service = {
   status: object({ conditions, loadBalancer: anything }),
 };
 
+/** The Namespace; its finalizer is Kubernetes' own. */
 export const namespace = {
   spec: object({ finalizers: setOf(text) }),
   status: object({ phase: text, conditions }),
@@ -68,6 +70,7 @@ export const namespace = {
 
 const nodeAddress = object({ type: text, address: text }, ['type', 'address']);
 
+/** The Node, as a kubelet would report it. */
 export const node = {
   spec: object({
     podCIDR: text,
@@ -107,18 +110,21 @@ const reference = atomic(
   }),
 );
 
+/** The ServiceAccount; tokens are issued by the server itself. */
 export const serviceAccount = {
   automountServiceAccountToken: flag,
   secrets: listByKey(['name'], anything),
   imagePullSecrets: listByKey(['name'], object({ name: text })),
 };
 
+/** The ConfigMap. */
 export const configMap = {
   data: mapOfText,
   binaryData: mapOf(bytes),
   immutable: flag,
 };
 
+/** The Secret; `stringData` is write-only. */
 export const secret = {
   data: mapOf(bytes),
   stringData: mapOfText,
@@ -126,8 +132,10 @@ export const secret = {
   immutable: flag,
 };
 
+/** Endpoints are served for old clients and written by nobody. */
 export const endpoints = { subsets: listOf(anything) };
 
+/** An event as core/v1 spells it, which is how it is stored. */
 export const coreEvent = {
   involvedObject: reference,
   related: reference,
@@ -145,6 +153,7 @@ export const coreEvent = {
   series: object({ count: whole, lastObservedTime: time }),
 };
 
+/** The same event as events.k8s.io/v1 spells it. */
 export const newEvent = {
   regarding: reference,
   related: reference,

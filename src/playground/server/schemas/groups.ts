@@ -41,6 +41,7 @@ const strategy = object({
   rollingUpdate: object({ maxSurge: intOrText, maxUnavailable: intOrText, partition: whole }),
 });
 
+/** apps/v1 Deployment. */
 export const deployment: Fields = {
   spec: object(
     {
@@ -58,6 +59,7 @@ export const deployment: Fields = {
   status: object(workloadStatus),
 };
 
+/** apps/v1 ReplicaSet. */
 export const replicaSet: Fields = {
   spec: object(
     {
@@ -71,6 +73,7 @@ export const replicaSet: Fields = {
   status: object(workloadStatus),
 };
 
+/** apps/v1 DaemonSet; nobody here runs its pods. */
 export const daemonSet: Fields = {
   spec: object(
     {
@@ -94,6 +97,7 @@ export const daemonSet: Fields = {
   }),
 };
 
+/** apps/v1 StatefulSet; nobody here runs its pods. */
 export const statefulSet: Fields = {
   spec: object(
     {
@@ -131,6 +135,7 @@ const sliceReference = atomic(
   }),
 );
 
+/** discovery.k8s.io/v1 EndpointSlice. */
 export const endpointSlice: Fields = {
   addressType: text,
   endpoints: listOf(
@@ -151,6 +156,7 @@ export const endpointSlice: Fields = {
   ports: listOf(object({ name: text, port: whole, protocol: text, appProtocol: text })),
 };
 
+/** coordination.k8s.io/v1 Lease. */
 export const lease: Fields = {
   spec: object({
     holderIdentity: text,
@@ -163,6 +169,7 @@ export const lease: Fields = {
   }),
 };
 
+/** certificates.k8s.io/v1 CertificateSigningRequest. */
 export const certificateRequest: Fields = {
   spec: object(
     {
@@ -216,6 +223,7 @@ const definitionNames = object(
   ['plural', 'kind'],
 );
 
+/** apiextensions.k8s.io/v1 CustomResourceDefinition; its schemas are judged by `api`. */
 export const definition: Fields = {
   spec: object(
     {
@@ -231,4 +239,5 @@ export const definition: Fields = {
   status: object({ conditions, acceptedNames: definitionNames, storedVersions: listOfText }),
 };
 
+/** Reviews are questions: their spec is taken as it is, their status is the answer. */
 export const review: Fields = { spec: withDefault(anything, {}), status: anyValue };

@@ -57,6 +57,7 @@ export const objectMeta = described(
   }),
 );
 
+/** The two fields that say what an object is. */
 export const identification = {
   apiVersion: described('Group and version of this representation of the object.', text),
   kind: described('The kind of this object, in CamelCase.', text),

@@ -156,6 +156,7 @@ const containerStatus = object({
   volumeMounts: listOf(anything),
 });
 
+/** What a kubelet writes through the status subresource. */
 export const podStatus = object({
   phase: text,
   conditions,
@@ -179,6 +180,7 @@ export const podStatus = object({
 /** The pod that a Deployment or ReplicaSet makes. */
 export const podTemplate = object({ metadata: objectMeta, spec: podSpec });
 
+/** A selector is replaced as a whole: half of one would select something else. */
 export const labelSelector = atomic(
   object({
     matchLabels: mapOfText,

@@ -2,6 +2,7 @@
 // schemas with Kubernetes' extensions. The extensions decide how lists merge in apply and patch.
 import type { Json, JsonObject } from '../json.ts';
 
+/** Declared fields by name. */
 export type Fields = { readonly [name: string]: JsonObject };
 
 export const text: JsonObject = { type: 'string' };
@@ -19,6 +20,7 @@ export const anything: JsonObject = {
 /** Not even known to be an object. */
 export const anyValue: JsonObject = { 'x-kubernetes-preserve-unknown-fields': true };
 
+/** An object of which exactly these fields are known. */
 export function object(properties: Fields, required: readonly string[] = []): JsonObject {
   const made: JsonObject = { type: 'object', properties: { ...properties } };
   if (required.length > 0) made.required = [...required];
@@ -30,14 +32,17 @@ export function atomic(schema: JsonObject): JsonObject {
   return { ...schema, 'x-kubernetes-map-type': 'atomic' };
 }
 
+/** Keys from outside; merged key by key. */
 export function mapOf(schema: JsonObject): JsonObject {
   return { type: 'object', additionalProperties: schema };
 }
 
+/** Replaced as a whole, because nothing tells its items apart. */
 export function listOf(items: JsonObject): JsonObject {
   return { type: 'array', items, 'x-kubernetes-list-type': 'atomic' };
 }
 
+/** Scalars that are told apart by their value. */
 export function setOf(items: JsonObject): JsonObject {
   return {
     type: 'array',
@@ -59,10 +64,12 @@ export function listByKey(keys: readonly [string, ...string[]], items: JsonObjec
   };
 }
 
+/** Filled in where the field is missing, and part of a list key that leaves it out. */
 export function withDefault(schema: JsonObject, value: Json): JsonObject {
   return { ...schema, default: value };
 }
 
+/** The sentence is what `kubectl explain` shows. */
 export function described(description: string, schema: JsonObject): JsonObject {
   return { description, ...schema };
 }
