@@ -1,0 +1,135 @@
+// The command line: what reaches a command, what a user's mistake gets, and that help hides no flag.
+import { describe, expect, test } from 'vitest';
+import { flagTable, type FlagProcess, type FlagValues } from '../api/index.ts';
+import { runCli } from './run-cli.ts';
+
+type Run = { readonly command: FlagProcess; readonly values: FlagValues };
+
+async function weft(
+  args: readonly string[],
+  options: {
+    readonly environment?: Readonly<Record<string, string>>;
+    readonly exitCode?: number;
+  } = {},
+) {
+  const runs: Run[] = [];
+  let out = '';
+  let error = '';
+  const run = (command: FlagProcess) => (values: FlagValues) => {
+    runs.push({ command, values });
+    return Promise.resolve(options.exitCode ?? 0);
+  };
+  const exitCode = await runCli(args, {
+    version: '1.2.3',
+    environment: options.environment ?? {},
+    writeOut: (text) => {
+      out += text;
+    },
+    writeError: (text) => {
+      error += text;
+    },
+    run: { proxy: run('proxy'), controller: run('controller') },
+  });
+  return { exitCode, out, error, runs };
+}
+
+describe('running a command', () => {
+  test('flags of every kind reach it, lists in the order in which they were given', async () => {
+    const { exitCode, runs, error } = await weft([
+      'proxy',
+      '--node-name',
+      'node-1',
+      '--mesh-domain',
+      'mesh',
+      '--mesh-domain=traefik.mesh',
+      '--acl',
+      '--workers=3',
+    ]);
+    expect({ exitCode, error }).toEqual({ exitCode: 0, error: '' });
+    expect(runs).toHaveLength(1);
+    expect(runs[0]?.command).toBe('proxy');
+    const values = runs[0]?.values;
+    expect(values?.get('node-name')).toEqual(['node-1']);
+    expect(values?.get('mesh-domain')).toEqual(['mesh', 'traefik.mesh']);
+    expect(values?.get('acl')).toEqual(['true']);
+    expect(values?.get('workers')).toEqual(['3']);
+  });
+
+  test('what is not on the command line comes from the environment', async () => {
+    const environment = { WEFT_POLICY: 'audit', WEFT_MESH_DOMAIN: 'a,b' };
+    const { runs } = await weft(['controller', '--policy', 'enforce'], { environment });
+    expect(runs[0]?.values.get('policy')).toEqual(['enforce']);
+    expect(runs[0]?.values.get('mesh-domain')).toEqual(['a', 'b']);
+  });
+
+  test('its exit code is that of the program', async () => {
+    expect((await weft(['proxy'], { exitCode: 2 })).exitCode).toBe(2);
+    expect((await weft(['controller'], { exitCode: 0 })).exitCode).toBe(0);
+  });
+
+  test('a fault of ours is not taken for a mistake of the user', async () => {
+    const failing = runCli(['proxy'], {
+      version: '',
+      environment: {},
+      writeOut: () => undefined,
+      writeError: () => undefined,
+      run: {
+        proxy: () => Promise.reject(new Error('BUG: impossible')),
+        controller: () => Promise.resolve(0),
+      },
+    });
+    await expect(failing).rejects.toThrow('BUG: impossible');
+  });
+});
+
+describe("a user's mistake exits 2 with one line that says what to do", () => {
+  test.each([
+    ['an unknown flag', ['proxy', '--nod-name', 'x'], /unknown option '--nod-name'.*--help/],
+    ['a flag without its value', ['proxy', '--node-name'], /'--node-name <text>' argument missing/],
+    ['a bad value', ['proxy', '--workers', 'many'], /--workers takes a whole number.*"many"/],
+    ['a flag of another command', ['controller', '--node-name', 'x'], /unknown option/],
+    ['an argument too many', ['proxy', 'node-1'], /too many arguments/],
+    ['an unknown command', ['proxi'], /unknown command 'proxi'/],
+    ['an unknown format', ['version', '-o', 'xml'], /'xml' is invalid.*table, json, yaml/],
+  ])('%s', async (_, args, expected) => {
+    const { exitCode, error, out, runs } = await weft(args);
+    expect(exitCode).toBe(2);
+    expect(runs).toEqual([]);
+    expect(out).toBe('');
+    expect(error).toMatch(/^weft[^\n]*\n$/);
+    expect(error).toMatch(expected);
+  });
+
+  test('no command at all gets the help', async () => {
+    const { exitCode, error } = await weft([]);
+    expect(exitCode).toBe(2);
+    expect(error).toContain('Usage: weft');
+  });
+});
+
+describe('help and version', () => {
+  test.each(['proxy', 'controller'] as const)('weft %s --help names every flag', async (owner) => {
+    const { exitCode, out, runs } = await weft([owner, '--help']);
+    expect(exitCode).toBe(0);
+    expect(runs).toEqual([]);
+    for (const { name, processes } of flagTable) {
+      expect(out.includes(`--${name}`), name).toBe(processes.includes(owner));
+    }
+    expect(out).toContain('WEFT_LOG_LEVEL');
+  });
+
+  test('weft --help names every command', async () => {
+    const { exitCode, out } = await weft(['--help']);
+    expect(exitCode).toBe(0);
+    for (const name of ['proxy', 'controller', 'version']) expect(out).toContain(name);
+  });
+
+  test.each([
+    [['version'], '1.2.3\n'],
+    [['--version'], '1.2.3\n'],
+    [['version', '-o', 'json'], '{"version":"1.2.3"}\n'],
+    [['version', '--output', 'yaml'], 'version: 1.2.3\n'],
+  ])('%j prints the version', async (args, expected) => {
+    expect(await weft(args)).toMatchObject({ exitCode: 0, out: expected, error: '' });
+  });
+});
