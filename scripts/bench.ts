@@ -1,9 +1,11 @@
 // `npm run bench [-- NAME…]`: measurements, printed as lines. Speed is asserted here and nowhere in
 // the tests; figures are this machine's, ratios within one run are what counts. Without a name all
 // of them run; `cluster` needs KUBEBUILDER_ASSETS and a network namespace, like the kube tests.
+// Flags are those of `dataplane` (test/bench/dataplane.ts), which is meant when they come alone.
 import { spawnSync } from 'node:child_process';
 import { benchCodec } from '../test/bench/codec.ts';
 import { benchCompiler } from '../test/bench/compiler.ts';
+import { benchDataplane } from '../test/bench/dataplane.ts';
 import { benchRoute } from '../test/bench/route.ts';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
@@ -12,8 +14,11 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['route', benchRoute],
   ['codec', benchCodec],
 ]);
-const all = [...inProcess.keys(), 'cluster'];
-const asked = process.argv.slice(2);
+const all = [...inProcess.keys(), 'dataplane', 'cluster'];
+const given = process.argv.slice(2);
+const flagsAt = given.findIndex((one) => one.startsWith('--'));
+const flags = flagsAt < 0 ? [] : given.slice(flagsAt);
+const asked = flagsAt === 0 ? ['dataplane'] : given.slice(0, given.length - flags.length);
 const unknown = asked.filter((name) => !all.includes(name));
 if (unknown.length > 0) {
   console.error(`bench: no measurement ${unknown.join(', ')}; there are ${all.join(', ')}`);
@@ -24,6 +29,11 @@ for (const name of asked.length > 0 ? asked : all) {
   const measure = inProcess.get(name);
   if (measure !== undefined) {
     for (const line of await measure()) console.log(line);
+    continue;
+  }
+  if (name === 'dataplane') {
+    const code = await benchDataplane(flags);
+    if (code !== 0) process.exitCode = code;
     continue;
   }
   if ((process.env['KUBEBUILDER_ASSETS'] ?? '') === '') {
