@@ -7,6 +7,7 @@ import { runDemo } from '../src/playground/index.ts';
 const stop = new AbortController();
 process.on('SIGINT', () => stop.abort());
 process.on('SIGTERM', () => stop.abort());
+process.on('SIGHUP', () => stop.abort());
 
 const root = resolve(import.meta.dirname, '..');
 process.exitCode = await runDemo({

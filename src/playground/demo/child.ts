@@ -33,14 +33,20 @@ export class Child {
     this.#child = spawn(program, parameters, {
       stdio: ['ignore', log, log],
       env: options.environment,
+      // A process group of its own: Ctrl-C in a terminal is for the demo, which then asks politely.
+      detached: true,
     });
     closeSync(log);
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(`cannot be started: ${error.message}`));
       this.#child.once('exit', (code, signal) => resolve(`ended with ${signal ?? `code ${code}`}`));
     });
+    // Whatever ends this process, nothing stays behind.
+    const atExit = (): void => void this.#child.kill('SIGKILL');
+    process.once('exit', atExit);
     void this.#ended.then(() => {
       this.#isEnded = true;
+      process.off('exit', atExit);
     });
   }
 

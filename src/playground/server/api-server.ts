@@ -61,6 +61,10 @@ export type ApiServer = {
   readonly compact: () => void;
   /** Cuts every connection that is open now, as a restart would. */
   readonly cutConnections: () => void;
+  /** Goes away as a stopped process would: connections are cut, new ones refused. */
+  readonly interrupt: () => Promise<void>;
+  /** Is back after `interrupt`: same port, data and tokens. */
+  readonly resume: () => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
@@ -111,9 +115,13 @@ class ServedApi {
   }
 
   listen(): Promise<void> {
+    return this.#listen(this.#options.port ?? 0);
+  }
+
+  #listen(port: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(this.#options.port ?? 0, this.#options.address ?? '127.0.0.1', () => {
+      this.#server.listen(port, this.#options.address ?? '127.0.0.1', () => {
         this.#server.off('error', reject);
         resolve();
       });
@@ -136,6 +144,8 @@ class ServedApi {
       faults: this.#faults,
       compact: () => this.#api.storage.compact(),
       cutConnections: () => this.#server.closeAllConnections(),
+      interrupt: () => this.#close(),
+      resume: () => this.#listen(port),
       close: () => this.#close(),
     };
   }

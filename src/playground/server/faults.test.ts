@@ -106,6 +106,18 @@ test('a forgotten history makes older watches start again', async () => {
   expect(await watch.text()).toContain('"code":410');
 });
 
+test('an interrupted server refuses, and is back with its data on the same port', async () => {
+  const create = { method: 'POST', headers: { authorization: `Bearer ${server.adminToken}` } };
+  await fetch(`${server.url}/api/v1/namespaces`, {
+    ...create,
+    body: '{"metadata":{"name":"new"}}',
+  });
+  await server.interrupt();
+  await expect(ask('/api/v1/pods')).rejects.toThrow();
+  await server.resume();
+  expect((await ask('/api/v1/namespaces/new')).status).toBe(200);
+});
+
 test('cut connections end watches, and the server goes on', async () => {
   const watch = await ask(watchPath);
   server.cutConnections();

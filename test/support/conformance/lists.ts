@@ -119,6 +119,13 @@ export const listCases: readonly ApiCase[] = [
     expect(listMeta(third).resourceVersion).toBe(listMeta(first.body).resourceVersion);
     expect(listMeta(third).continue ?? '').toBe('');
   }),
+  base('with resourceVersion=0 the limit is ignored', async (context) => {
+    const { api, core } = context;
+    await some(context, 3);
+    const { body } = await api.get(`${core}/secrets?limit=1&resourceVersion=0`);
+    expect(listMeta(body).continue ?? '').toBe('');
+    expect(names(body)).toHaveLength(3);
+  }),
   base('a token that nobody gave is 400', async ({ api, core }) => {
     expect((await api.get(`${core}/secrets?limit=1&continue=nonsense`)).code).toBe(400);
   }),
