@@ -7,12 +7,12 @@ import { assert } from '../../lib/assert.ts';
 /** Pods of one node at most: one byte of the address. */
 const podsPerNodeMax = 250;
 
-/** Whether an address of this machine can be bound. */
-export function canBind(address: string): Promise<boolean> {
+/** Whether an address of this machine can be bound, at any port or at one. */
+export function canBind(address: string, port = 0): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));
-    probe.listen(0, address, () => probe.close(() => resolve(true)));
+    probe.listen(port, address, () => probe.close(() => resolve(true)));
   });
 }
 

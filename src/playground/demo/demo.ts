@@ -11,7 +11,7 @@ import { startApiServer, type ApiServer } from '../server/api-server.ts';
 import { listAt, numberAt, textAt, type JsonObject } from '../server/json.ts';
 import type { Child } from './child.ts';
 import { applyAll, readManifests } from './manifests.ts';
-import { findPlaces, oneAddress, type Places } from './places.ts';
+import { reservePlaces, type Places, type Reservation } from './places.ts';
 import {
   meshNamespace,
   meshObjects,
@@ -112,6 +112,7 @@ class RunningDemo {
   readonly #directory = mkdtempSync(join(tmpdir(), 'weft-demo-'));
   readonly #startedMs: number;
   readonly #shares = new ShareMeter();
+  #reservation: Reservation | undefined;
   #server: ApiServer | undefined;
   #connection: Connection | undefined;
   #simulator: Simulator | undefined;
@@ -127,7 +128,8 @@ class RunningDemo {
 
   async start(isOneAddress: boolean): Promise<void> {
     const { runtime, root, screen } = this.#options;
-    const places = isOneAddress ? oneAddress : await findPlaces();
+    this.#reservation = await reservePlaces(isOneAddress ? 'one-address' : 'any');
+    const { places } = this.#reservation;
     screen.write(welcome(places));
     const server = await startApiServer({ runtime });
     this.#server = server;
@@ -219,6 +221,7 @@ class RunningDemo {
     await this.#simulator?.close();
     await this.#connection?.close();
     await this.#server?.close();
+    this.#reservation?.release();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
