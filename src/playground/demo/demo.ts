@@ -20,7 +20,7 @@ import {
   startProduction,
   type ProductionOptions,
 } from './production.ts';
-import { invitation, statistics, step, welcome, type Screen } from './screen.ts';
+import { invitation, measurements, statistics, step, welcome, type Screen } from './screen.ts';
 import { ShareMeter, Traffic } from './traffic.ts';
 import { judge, type DemoFacts } from './verdict.ts';
 
@@ -172,16 +172,19 @@ class RunningDemo {
     const traffic = this.#traffic;
     if (traffic === undefined) return;
     const endMs = runtime.clock.nowMs() + (durationMs ?? Number.POSITIVE_INFINITY);
-    let lastSent = 0;
-    for (let tick = 0; !signal.aborted && runtime.clock.nowMs() < endMs; tick += 1) {
+    const interrupted = aborted(signal);
+    let last = { sent: 0, atMs: runtime.clock.nowMs() };
+    for (let tick = 1; !signal.aborted && runtime.clock.nowMs() < endMs; tick += 1) {
       traffic.follow();
       const leftMs = Math.max(0, endMs - runtime.clock.nowMs());
-      await Promise.race([pause(runtime, Math.min(statisticsMs, leftMs)), aborted(signal)]);
+      await Promise.race([pause(runtime, Math.min(statisticsMs, leftMs)), interrupted]);
       if (this.#died !== undefined) throw new Error(this.#died);
-      const line = statistics(await this.#facts(traffic), traffic.sent - lastSent);
-      lastSent = traffic.sent;
+      const now = { sent: traffic.sent, atMs: runtime.clock.nowMs() };
+      const perSecond = ((now.sent - last.sent) / (now.atMs - last.atMs)) * 1000;
+      last = now;
+      const line = statistics(await this.#facts(traffic), perSecond);
       if (screen.isTerminal) screen.write(`\r\u001b[K${line}`);
-      else if (tick % quietStatisticsEvery === quietStatisticsEvery - 1) screen.write(`${line}\n`);
+      else if (tick % quietStatisticsEvery === 0) screen.write(`${line}\n`);
     }
   }
 
@@ -196,7 +199,7 @@ class RunningDemo {
     await traffic.stop();
     const facts = await this.#facts(traffic);
     const faults = judge(facts);
-    screen.write(`\n${statistics(facts, 0).trim()}\n`);
+    screen.write(`\nin all: ${measurements(facts)}\n`);
     if (faults.length === 0) {
       screen.write('the pods received what the YAML asks for\n');
       return 0;

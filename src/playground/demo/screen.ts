@@ -67,10 +67,13 @@ export function invitation(facts: ReadyFacts): string {
   ].join('\n');
 }
 
-/**
- * One line: requests a second, shares measured at the pods against the weights, denials, failures.
- */
+/** The live line: requests a second, and what was measured so far. */
 export function statistics(facts: DemoFacts, perSecond: number): string {
+  return `${`${Math.round(perSecond)} req/s`.padStart(10)} | ${measurements(facts)}`;
+}
+
+/** Shares at the pods against the weights, denials, failures. */
+export function measurements(facts: DemoFacts): string {
   const shares = facts.shares.map((fact) => {
     const { wanted, measured } = shareOf(fact, facts.shares);
     const asked = (wanted * 100).toFixed(0);
@@ -78,6 +81,5 @@ export function statistics(facts: DemoFacts, perSecond: number): string {
   });
   const denied = facts.callers.reduce((sum, one) => sum + one.denied, 0);
   const failed = facts.callers.reduce((sum, one) => sum + one.failed, 0);
-  const rate = `${Math.round(perSecond)} req/s`.padStart(10);
-  return `${rate} | at the pods: ${shares.join(', ')} | ${denied} denied | ${failed} failed`;
+  return `at the pods: ${shares.join(', ')} | ${denied} denied | ${failed} failed`;
 }
