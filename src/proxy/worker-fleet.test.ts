@@ -308,6 +308,16 @@ describe('questions', () => {
     expect(await fleet.inspect(7)).toBeUndefined();
   });
 
+  test('one that dies is not waited for', async () => {
+    const { fake, fleet, thread } = fleetOf(2);
+    const states = [fleet.inspect(0), fleet.inspect(1)];
+    thread(0).die();
+    expect(await states[0]).toBeUndefined();
+    thread(1).say({ kind: 'inspected', query: 2, state: 'well' });
+    expect(await states[1]).toBe('well');
+    await fake.advance(1_000);
+  });
+
   test('what workers count, log and complain about is passed on', () => {
     const { thread, told } = fleetOf(2);
     thread(1).say({ kind: 'series', definitions: [] });

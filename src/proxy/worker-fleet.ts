@@ -87,6 +87,13 @@ type Member = {
   isDrained: boolean;
 };
 
+/** A question to a worker that is not answered yet. */
+type Inspection = {
+  readonly index: number;
+  readonly timer: Timer;
+  readonly resolve: (state: unknown) => void;
+};
+
 type Drain = {
   readonly startedMs: number;
   readonly delayMs: number;
@@ -99,7 +106,7 @@ type Drain = {
 export class WorkerFleet {
   readonly #options: FleetOptions;
   readonly #members: readonly Member[];
-  readonly #inspections = new Map<number, (state: unknown) => void>();
+  readonly #inspections = new Map<number, Inspection>();
   #sequence = 0;
   #confirmedSequence = 0;
   #inspectionCount = 0;
@@ -158,16 +165,19 @@ export class WorkerFleet {
     this.#inspectionCount += 1;
     const query = this.#inspectionCount;
     return new Promise((resolve) => {
-      const timer = this.#options.runtime.timers.after(inspectTimeoutMs, () => {
-        this.#inspections.delete(query);
-        resolve(undefined);
-      });
-      this.#inspections.set(query, (state) => {
-        timer.cancel();
-        resolve(state);
-      });
+      const timer = this.#options.runtime.timers.after(inspectTimeoutMs, () =>
+        this.#answer(query, undefined),
+      );
+      this.#inspections.set(query, { index, timer, resolve });
       thread.post({ kind: 'inspect', query });
     });
+  }
+
+  #answer(query: number, state: unknown): void {
+    const inspection = this.#inspections.get(query);
+    this.#inspections.delete(query);
+    inspection?.timer.cancel();
+    inspection?.resolve(state);
   }
 
   /** Test hook: makes one worker throw. */
@@ -202,6 +212,9 @@ export class WorkerFleet {
 
   #exited(member: Member, error: Error | undefined): void {
     forgetThread(member);
+    for (const [query, { index }] of [...this.#inspections]) {
+      if (index === member.index) this.#answer(query, undefined);
+    }
     if (this.#isClosed) return;
     this.#options.events.onBug(`worker ${member.index} died`, error);
     member.restarts += 1;
@@ -243,9 +256,7 @@ export class WorkerFleet {
       case 'bug':
         return events.onBug(message.message, undefined);
       case 'inspected':
-        this.#inspections.get(message.query)?.(message.state);
-        this.#inspections.delete(message.query);
-        return;
+        return this.#answer(message.query, message.state);
       case 'drained':
         member.isDrained = true;
         return this.#checkDrained();
