@@ -2,6 +2,7 @@
 // a flood.
 import { describe, expect, test } from 'vitest';
 import type { Problem } from '../api/index.ts';
+import { createLog } from '../telemetry/control.ts';
 import { silentLog } from '../telemetry/index.ts';
 import { ProblemLog } from './problem-log.ts';
 
@@ -33,6 +34,19 @@ describe('ProblemLog', () => {
     expect(note(problem('b'), problem('a'))).toEqual([]);
     expect(note(problem('b'))).toEqual(['problem is gone: a']);
     expect(note(problem('a'), problem('b'))).toEqual(['problem: a']);
+  });
+
+  test('the line says what is wrong, beside its own message', () => {
+    const lines: string[] = [];
+    const destination = { write: (line: string) => lines.push(line) };
+    const log = createLog({ level: 'info', format: 'json', destination });
+    new ProblemLog(log).note([problem('a', 'give one backend a weight')]);
+    expect(lines[0]?.match(/"message":/g)).toHaveLength(1);
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      message: 'problem',
+      problem: 'give one backend a weight',
+      name: 'a',
+    });
   });
 
   test('a cluster that is wrong everywhere does not flood the log', () => {

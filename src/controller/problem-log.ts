@@ -19,7 +19,10 @@ export class ProblemLog {
     const now = new Map(problems.map((problem) => [keyOf(problem), problem]));
     const added = [...now].filter(([key]) => !this.#known.has(key));
     const solved = [...this.#known].filter(([key]) => !now.has(key));
-    for (const [, problem] of added.slice(0, linesMax)) this.#log.warn('problem', { ...problem });
+    for (const [, { message, ...object }] of added.slice(0, linesMax)) {
+      // `message` is the line's own text; a field of that name would displace or hide it.
+      this.#log.warn('problem', { ...object, problem: message });
+    }
     for (const [, { kind, namespace, name, reason }] of solved.slice(0, linesMax)) {
       this.#log.info('problem is gone', { kind, namespace, name, reason });
     }

@@ -327,7 +327,8 @@ class RunningReflector<T> {
     if (!(error instanceof KubeFailure)) {
       // A bug in a parser or a sink: start over, for a mesh that follows nothing is worse.
       this.#position = undefined;
-      this.#log.error('reflector failed', { kind: this.#options.resource.plural, why: `${error}` });
+      const facts = { resource: this.#options.resource.plural, why: `${error}` };
+      this.#log.error('reflector failed', facts);
       const failure = new KubeFailure('BadResponse', 'an object could not be taken over');
       return { kind: 'failed', livedMs, failure };
     }
@@ -375,7 +376,7 @@ class RunningReflector<T> {
   }
 
   #report(end: RoundEnd, restMs: number): void {
-    const facts = { kind: this.#options.resource.plural, restMs: Math.round(restMs) };
+    const facts = { resource: this.#options.resource.plural, restMs: Math.round(restMs) };
     if (end.kind === 'gone') this.#log.info('watch lists again', { ...facts, why: end.why });
     if (end.kind !== 'failed') return;
     const failure = { ...facts, reason: end.failure.reason, why: end.failure.message };

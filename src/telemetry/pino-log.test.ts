@@ -31,6 +31,13 @@ describe('createLog', () => {
     expect(lines[0]?.endsWith('}\n')).toBe(true);
   });
 
+  test('a field cannot displace what the line itself says', () => {
+    const { log, lines, objects } = fixture();
+    log.with({ time: 'noon' }).warn('problem', { message: 'add a weight', level: 'info' });
+    expect(lines[0]?.match(/"(message|time|level)":/g)).toHaveLength(3);
+    expect(objects()[0]).toMatchObject({ message: 'problem', message_: 'add a weight' });
+  });
+
   test('lines below the level are not written', () => {
     const { log, lines } = fixture({ level: 'warn' });
     log.debug('a');

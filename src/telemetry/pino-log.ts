@@ -17,6 +17,8 @@ export type LogOptions = {
 /** Longest text of one field; the stack of a bug may be longer. */
 const fieldCharsMax = 1_000;
 const stackCharsMax = 4_000;
+/** Keys of the line itself. JSON with one key twice parses, and one of the values is lost. */
+const ownKeys: readonly string[] = ['level', 'time', 'message'];
 
 export function createLog(options: LogOptions): Log {
   const render = options.format === 'json' ? escapeLine : prettyLine;
@@ -49,7 +51,8 @@ function wrap(logger: pino.Logger): Log {
 
 function boundedFields(fields: LogFields): Record<string, unknown> {
   const bounded: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields)) {
+  for (const [key, value] of Object.entries(fields)) {
+    const name = ownKeys.includes(key) ? `${key}_` : key;
     if (typeof value === 'string') bounded[name] = cut(value, fieldCharsMax);
     else bounded[name] = value instanceof Error ? describeError(value) : value;
   }
