@@ -1,8 +1,8 @@
 // Entry of dist/worker.js: one data-plane worker thread. Wires the worker's half of a proxy to the
 // real clock, network and randomness (A12); loads nothing else (A7).
-import { randomBytes, randomUUID } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { nodeNetwork, startWorker, type ToWorker, type WorkerStart } from '../proxy/worker.ts';
+import { idMakers } from './ids.ts';
 import { realRuntime } from './runtime.ts';
 
 if (parentPort === null)
@@ -14,11 +14,7 @@ const start = workerData as WorkerStart;
 const receive = startWorker(start, {
   runtime: realRuntime,
   network: nodeNetwork(),
-  ids: {
-    requestId: () => randomUUID(),
-    // W3C Trace Context §3.2: version, trace id, parent id, not sampled.
-    traceparent: () => `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-00`,
-  },
+  ids: idMakers(),
   post: (message) => port.postMessage(message),
 });
 port.on('message', (message: ToWorker) => receive(message));

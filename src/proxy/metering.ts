@@ -8,14 +8,17 @@ import type {
   ExchangeOutcome,
 } from '../dataplane/index.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { Destination, Source, Verdict } from '../route/index.ts';
+import type { Destination, Source, Verdict, VirtualHost } from '../route/index.ts';
 import {
   formatAccessLine,
   HttpMeters,
   wantsAccessLine,
   type AccessLogMode,
   type AccessLogRing,
+  type EdgeMeters,
   type MeterArena,
+  type ServiceMeters,
+  type WorkloadMeters,
 } from '../telemetry/index.ts';
 
 export type MeteringOptions = {
@@ -39,7 +42,7 @@ const denials: ReadonlySet<string> = new Set([
 
 export function meteringObserver(options: MeteringOptions): ExchangeObserver {
   const { meters } = options;
-  const http = new HttpMeters(meters, protocol);
+  const http = new KnownMeters(new HttpMeters(meters, protocol));
   return {
     connectionOpened: ignore,
     connectionClosed: ignore,
@@ -48,21 +51,14 @@ export function meteringObserver(options: MeteringOptions): ExchangeObserver {
     exchangeStarted: (facts) => addInFlight(http, facts, 1),
     policyDecided: (facts, verdict) => countVerdict(http, facts, verdict),
     attemptFinished: (facts, attempt) => countAttempt(http, facts, attempt),
-    retryStarted: (facts) => http.service(serviceOf(facts)).retried('started'),
-    retryBudgetExhausted: (facts) => http.service(serviceOf(facts)).retryBudgetExhausted(),
+    retryStarted: (facts) => http.of(facts.host).service.retried('started'),
+    retryBudgetExhausted: (facts) => http.of(facts.host).service.retryBudgetExhausted(),
     exchangeFinished: (facts, outcome) => {
       addInFlight(http, facts, -1);
       countExchange(http, facts);
       logExchange(options, facts, outcome);
     },
     bugFound: options.onBug,
-  };
-}
-
-function serviceOf(facts: ExchangeFacts) {
-  return {
-    destination_namespace: facts.host?.namespace ?? '',
-    destination_service: facts.host?.service ?? '',
   };
 }
 
@@ -81,38 +77,103 @@ function controllerName(workload: string): string {
  * The workload that answered and the service that was called: with a split these differ, and canary
  * analysis asks by workload.
  */
-function destinationOf(facts: ExchangeFacts, destination: Destination | undefined) {
+function destinationOf(host: VirtualHost | undefined, destination: Destination | undefined) {
   return {
-    destination_namespace: destination?.namespace ?? facts.host?.namespace ?? '',
+    destination_namespace: destination?.namespace ?? host?.namespace ?? '',
     destination_workload: controllerName(destination?.workload ?? ''),
-    destination_service: facts.host?.service ?? '',
+    destination_service: host?.service ?? '',
   };
 }
 
-function addInFlight(http: HttpMeters, facts: ExchangeFacts, change: 1 | -1): void {
+/** Stand for a host and a destination that are not known. */
+const noHost = {};
+const noDestination = {};
+
+/** The meters of one virtual host: found by the objects of the table, not by their names. */
+class HostMeters {
+  readonly #http: HttpMeters;
+  readonly #host: VirtualHost | undefined;
+  readonly #workloads = new WeakMap<object, WorkloadMeters>();
+  #service: ServiceMeters | undefined;
+  readonly #edges = new WeakMap<Source, WeakMap<object, EdgeMeters>>();
+
+  constructor(http: HttpMeters, host: VirtualHost | undefined) {
+    this.#http = http;
+    this.#host = host;
+  }
+
+  /** Made when it is asked for: a name that no service has counts nothing per service. */
+  get service(): ServiceMeters {
+    this.#service ??= this.#http.service({
+      destination_namespace: this.#host?.namespace ?? '',
+      destination_service: this.#host?.service ?? '',
+    });
+    return this.#service;
+  }
+
+  workload(destination: Destination | undefined): WorkloadMeters {
+    const key = destination ?? noDestination;
+    let meters = this.#workloads.get(key);
+    if (meters === undefined) {
+      meters = this.#http.workload(destinationOf(this.#host, destination));
+      this.#workloads.set(key, meters);
+    }
+    return meters;
+  }
+
+  edge(source: Source, destination: Destination | undefined): EdgeMeters {
+    const key = destination ?? noDestination;
+    const known = this.#edges.get(source)?.get(key);
+    if (known !== undefined) return known;
+    const labels = { ...sourceOf(source), ...destinationOf(this.#host, destination) };
+    const meters = this.#http.edge(labels);
+    const row = this.#edges.get(source) ?? new WeakMap<object, EdgeMeters>();
+    row.set(key, meters);
+    this.#edges.set(source, row);
+    return meters;
+  }
+}
+
+/** What is known lives as long as the table's objects do: a new table has its own. */
+class KnownMeters {
+  readonly #http: HttpMeters;
+  readonly #hosts = new WeakMap<object, HostMeters>();
+
+  constructor(http: HttpMeters) {
+    this.#http = http;
+  }
+
+  of(host: VirtualHost | undefined): HostMeters {
+    const key = host ?? noHost;
+    let meters = this.#hosts.get(key);
+    if (meters === undefined) {
+      meters = new HostMeters(this.#http, host);
+      this.#hosts.set(key, meters);
+    }
+    return meters;
+  }
+}
+
+function addInFlight(http: KnownMeters, facts: ExchangeFacts, change: 1 | -1): void {
   // An unknown name belongs to no service: it is counted when it has ended.
   if (facts.host === undefined) return;
-  http.service(serviceOf(facts)).inFlight(change);
+  http.of(facts.host).service.inFlight(change);
 }
 
-function edgeOf(http: HttpMeters, facts: ExchangeFacts, destination: Destination | undefined) {
-  return http.edge({ ...sourceOf(facts.source), ...destinationOf(facts, destination) });
-}
-
-function countVerdict(http: HttpMeters, facts: ExchangeFacts, verdict: Verdict): void {
+function countVerdict(http: KnownMeters, facts: ExchangeFacts, verdict: Verdict): void {
   const action = verdict.kind === 'audit' ? 'audit_deny' : verdict.kind;
   const reason = verdict.kind === 'allow' ? '' : verdict.reason;
-  edgeOf(http, facts, verdict.destination).decided(action, reason);
+  http.of(facts.host).edge(facts.source, verdict.destination).decided(action, reason);
 }
 
-function countAttempt(http: HttpMeters, facts: ExchangeFacts, attempt: AttemptFacts): void {
+function countAttempt(http: KnownMeters, facts: ExchangeFacts, attempt: AttemptFacts): void {
   if (attempt.isCancelled) return;
-  const workload = http.workload(destinationOf(facts, attempt.destination));
+  const workload = http.of(facts.host).workload(attempt.destination);
   workload.attempted(attempt.status, attempt.durationMs / 1_000);
 }
 
-function countExchange(http: HttpMeters, facts: ExchangeFacts): void {
-  const edge = edgeOf(http, facts, facts.destination);
+function countExchange(http: KnownMeters, facts: ExchangeFacts): void {
+  const edge = http.of(facts.host).edge(facts.source, facts.destination);
   edge.finished(facts.method, facts.status, facts.durationMs / 1_000);
 }
 
@@ -126,7 +187,7 @@ function logExchange(
   const { status } = facts;
   if (!wantsAccessLine(options.mode, { status, isDenied, isCutOff }, options.random())) return;
   const source = sourceOf(facts.source);
-  const destination = destinationOf(facts, facts.destination);
+  const destination = destinationOf(facts.host, facts.destination);
   options.ring.push(
     formatAccessLine({
       timeMs: options.clock.wallMs() - facts.durationMs,

@@ -28,7 +28,7 @@ import {
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { meteringObserver } from './metering.ts';
 
-export { nodeNetwork } from '../dataplane/index.ts';
+export { nodeNetwork, type IdMakers } from '../dataplane/index.ts';
 export type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 
 export type WorkerPlatform = {

@@ -1,7 +1,7 @@
 // Whether a source may make a request to the pod that was chosen (smi §1.6 step 5, contract §3
 // "Where policy is enforced"). The same function on both nodes. Fails closed: what is not known of
 // source or destination is not allowed where a namespace enforces.
-import type { PolicyMode, Workload } from '../snapshot/index.ts';
+import type { PolicyMode, SectionId, Workload } from '../snapshot/index.ts';
 import { permissionsId } from './compile-permissions.ts';
 import { matchesHead } from './match.ts';
 import type { HttpMatch, Permission, RouteTable } from './table.ts';
@@ -35,16 +35,41 @@ function judge(
   const pod = binding?.kind === 'workload' ? binding.workload : undefined;
   // The policy is the pod's namespace's; what is nobody's pod counts for the Service's namespace.
   const namespace = pod?.namespace ?? endpoint.namespace;
-  const destination: Destination = { namespace, workload: pod?.workload ?? unknownWorkload };
+  const place = pod === undefined ? placeOfNobody(namespace) : (places.get(pod) ?? addPlace(pod));
   const mode = policyOf(table, namespace);
-  if (mode === 'off') return { kind: 'allow', destination };
+  if (mode === 'off') return place.allowed;
   // No TrafficTarget can name an external, disputed or node address: it has no service account.
   const reason =
-    pod === undefined
+    place.permissions === undefined
       ? 'SourceNotAllowed'
-      : denialOf(table, pod, { source, endpoint, head });
-  if (reason === undefined) return { kind: 'allow', destination };
+      : denialOf(table, place.permissions, { source, endpoint, head });
+  if (reason === undefined) return place.allowed;
+  const { destination } = place.allowed;
   return { kind: mode === 'audit' ? 'audit' : 'deny', reason, destination };
+}
+
+/** What a verdict says of a destination whoever calls. */
+type Place = {
+  readonly allowed: Verdict;
+  /** Section that opens it. */
+  readonly permissions: SectionId | undefined;
+};
+
+/** One per pod, made at its first request: an allowed request then costs no allocation. */
+const places = new WeakMap<Workload, Place>();
+
+function addPlace(pod: Workload): Place {
+  const { namespace, workload, serviceAccount } = pod;
+  const destination: Destination = { namespace, workload };
+  const permissions = permissionsId(namespace, serviceAccount);
+  const place: Place = { allowed: { kind: 'allow', destination }, permissions };
+  places.set(pod, place);
+  return place;
+}
+
+function placeOfNobody(namespace: string): Place {
+  const destination: Destination = { namespace, workload: unknownWorkload };
+  return { allowed: { kind: 'allow', destination }, permissions: undefined };
 }
 
 function policyOf({ policies }: RouteTable, namespace: string): PolicyMode {
@@ -57,11 +82,14 @@ type Call = {
   readonly head: RequestHead | undefined;
 };
 
-/** Why `pod` is closed to the call; `undefined` = some permission opens it (R-12). */
-function denialOf(table: RouteTable, pod: Workload, call: Call): DenyReason | undefined {
+/** Why the pods of a permissions section are closed to the call; `undefined` = some permission opens it (R-12). */
+function denialOf(
+  table: RouteTable,
+  id: SectionId,
+  call: Call,
+): DenyReason | undefined {
   const { source, endpoint, head } = call;
   if (source.kind === 'unauthenticated') return 'SourceUnknown';
-  const id = permissionsId(pod.namespace, pod.serviceAccount);
   const permissions = table.permissions.get(id)?.bySource.get(source.principal);
   if (permissions === undefined) return 'SourceNotAllowed';
   for (const permission of permissions) {
