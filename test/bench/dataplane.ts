@@ -1,11 +1,12 @@
-// `npm run bench -- dataplane [--quick] [--only ROW]… [--against REF]`: our proxy, with everything
-// on, beside nginx, HAProxy and http-proxy in one run: CPU per request of the proxy's process, all
-// of its threads, same core, same load, rounds interleaved in shuffled order. Figures are this
-// machine's; the ratios are what counts. With `--against` two builds of ours are compared, and a
-// loss of more than 5 % ends with exit code 1. Loopback addresses only.
+// `npm run bench -- dataplane` (flags: see `usage`): our proxy, with everything on, beside nginx,
+// HAProxy and http-proxy in one run: CPU per request of the proxy's process, all of its threads,
+// same core, same load, rounds interleaved in shuffled order. Figures are this machine's; the
+// ratios are what counts. With `--against` two builds of ours are compared, and a loss of more than
+// 5 % ends with exit code 1. Loopback addresses only.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { buildOther, type OtherBuild } from './dataplane-against.ts';
 import {
   complaintOf,
@@ -55,14 +56,26 @@ const size: MeshSize = { services: 100, endpointsPerService: 2 };
 const lossMax = 1.05;
 const triesPerRound = 3;
 const idleConnections = 4000;
+const longWarmUpSeconds = 8;
+const rowWarmUpSeconds = 2;
+const podsAttempts = 300;
+const podsRetryMs = 2_000;
 const usage =
-  `usage: npm run bench -- dataplane [--quick] [--only ROW] [--against REF]; rows: ` +
-  [...rows, latencyRow, idleRow].map(({ name }) => name).join(' ');
+  'usage: npm run bench -- dataplane [--quick] [--only ROW] [--with PROXY] [--against REF] ' +
+  `[--rounds N] [--seconds N]; proxies: ${rivals.join(' ')}; ` +
+  `rows: ${[...rows, latencyRow, idleRow].map(({ name }) => name).join(' ')}`;
+/** For profiles (tools/profile-worker.cjs); with them, figures do not count and logs are kept. */
+const nodeFlags = (process.env['WEFT_BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
 
 type Wish = {
-  readonly isQuick: boolean;
+  /** Rows; empty = all. */
   readonly only: readonly string[];
+  /** Other proxies that take part. */
+  readonly with: readonly string[];
   readonly against: string | undefined;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
 };
 
 type BenchProxy = {
@@ -97,31 +110,25 @@ export async function benchDataplane(argv: readonly string[]): Promise<number> {
 }
 
 function wishOf(argv: readonly string[]): Wish | string {
-  const names = new Set([...rows, latencyRow, idleRow].map(({ name }) => name));
-  const only: string[] = [];
-  let against: string | undefined;
-  let isQuick = false;
-  for (let at = 0; at < argv.length; at += 1) {
-    const [flag, joined] = (argv[at] ?? '').split('=', 2);
-    if (flag === '--quick') {
-      isQuick = true;
-      continue;
-    }
-    const value = joined ?? argv[(at += 1)];
-    if (value === undefined) return usage;
-    if (flag === '--against') against = value;
-    else if (flag === '--only' && value.split(',').every((name) => names.has(name)))
-      only.push(...value.split(','));
-    else return usage;
-  }
-  return { isQuick, only, against };
+  const isQuick = argv.includes('--quick');
+  const given = new Map<string, string>();
+  const words = argv.flatMap((one) => one.split('=')).filter((one) => one !== '--quick');
+  for (let at = 0; at < words.length; at += 2) given.set(words[at] ?? '', words[at + 1] ?? '');
+  const known = ['--only', '--with', '--against', '--rounds', '--seconds'];
+  if ([...given.keys()].some((flag) => !known.includes(flag))) return usage;
+  const only = given.get('--only')?.split(',') ?? [];
+  const names = [...rows, latencyRow, idleRow].map(({ name }) => name);
+  if (only.some((name) => !names.includes(name))) return usage;
+  const against = given.get('--against');
+  const rounds = Number(given.get('--rounds') ?? (isQuick ? 3 : against === undefined ? 5 : 9));
+  const seconds = Number(given.get('--seconds') ?? (isQuick ? 1 : 1.5));
+  if (!(rounds >= 1 && seconds > 0) || against === '') return usage;
+  const others = given.get('--with')?.split(',') ?? (against === undefined ? rivals : []);
+  return { only, with: others, against, rounds, seconds, warmUpSeconds: isQuick ? 0.3 : 0.5 };
 }
 
 class Bench {
   readonly #wish: Wish;
-  readonly #rounds: number;
-  readonly #seconds: number;
-  readonly #warmUpSeconds: number;
   readonly #directory = mkdtempSync(join(tmpdir(), 'weft-bench-'));
   readonly #proxies: BenchProxy[] = [];
   readonly #samples = new Map<string, Samples>();
@@ -132,9 +139,6 @@ class Bench {
 
   constructor(wish: Wish) {
     this.#wish = wish;
-    this.#rounds = wish.isQuick ? 3 : wish.against === undefined ? 5 : 9;
-    this.#seconds = wish.isQuick ? 1 : 1.5;
-    this.#warmUpSeconds = wish.isQuick ? 0.3 : 0.5;
   }
 
   async start(): Promise<void> {
@@ -143,27 +147,37 @@ class Bench {
     const other = this.#wish.against === undefined ? undefined : buildOther(this.#wish.against);
     if (other !== undefined) this.#stops.push(other.remove);
     moveToLoadCore();
-    const up = startChild({
-      core: loadCore,
-      command: [tools.up, String(podPort), servedPods.first, String(servedPods.count)],
-      logFile: join(this.#directory, 'up.log'),
-    });
-    this.#stops.push(() => up.stop());
-    await until('the pods listen', () => up.hasEnded() || up.lastLines().includes('ready'));
-    if (up.hasEnded()) throw new Error(`up ended: ${up.lastLines()}`);
+    await this.#startPods(tools.up);
     const mesh = await startBenchMesh(this.#directory, size);
     this.#stops.push(() => mesh.stop());
     await this.#addWeft(mesh, 'weft', '127.90.0.1');
-    if (other === undefined) for (const name of rivals) await this.#addRival(name);
-    else await this.#addWeft(mesh, 'base', '127.90.0.2', other);
+    if (other !== undefined) await this.#addWeft(mesh, 'base', '127.90.0.2', other);
+    for (const name of rivals) if (this.#wish.with.includes(name)) await this.#addRival(name);
+  }
+
+  /** Two benches at once would measure each other: the second waits for the first one's pods. */
+  async #startPods(tool: string): Promise<void> {
+    const logFile = join(this.#directory, 'up.log');
+    const command = [tool, String(podPort), servedPods.first, String(servedPods.count)];
+    for (let attempt = 0; attempt < podsAttempts; attempt += 1) {
+      const up = startChild({ core: loadCore, command, logFile });
+      await until('the pods listen', () => up.hasEnded() || up.lastLines().endsWith('ready'));
+      if (!up.hasEnded()) {
+        this.#stops.push(() => up.stop());
+        return;
+      }
+      if (!up.lastLines().includes('in use')) throw new Error(`up ended: ${up.lastLines()}`);
+      if (attempt === 0) console.log('dataplane: another bench is running; waiting for its end');
+      await wait(podsRetryMs);
+    }
+    throw new Error(`port ${podPort} stays taken on ${servedPods.first}`);
   }
 
   async run(): Promise<number> {
     for (const proxy of this.#proxies) {
       console.log(`${proxy.name}: ${proxy.version}`);
-      // JIT and pools, once; each run warms up again.
-      const work = rows[0]?.work;
-      if (work !== undefined) await this.#measure(proxy, work, 2);
+      // The compiler of a Node proxy goes on improving the code for seconds.
+      await this.#warmUp(proxy, rows[0]?.work, longWarmUpSeconds);
     }
     for (const row of rows) if (this.#isAsked(row.name)) await this.#runRow(row.name, row.work);
     if (this.#isAsked(latencyRow.name)) await this.#runLatency();
@@ -175,7 +189,8 @@ class Bench {
 
   async stop(): Promise<void> {
     for (const stop of this.#stops.reverse()) await stop();
-    rmSync(this.#directory, { recursive: true, force: true });
+    if (nodeFlags.length > 0) console.log(`logs: ${this.#directory}`);
+    else rmSync(this.#directory, { recursive: true, force: true });
   }
 
   #isAsked(name: string): boolean {
@@ -195,6 +210,7 @@ class Bench {
       directory: this.#directory,
       address,
       program: other?.program ?? 'dist/weft.js',
+      nodeFlags,
     });
     this.#stops.push(() => weft.child.stop());
     this.#proxies.push({
@@ -240,9 +256,10 @@ class Bench {
       proxies.map((proxy) => [proxy.name, []]),
     );
     this.#samples.set(name, samples);
-    for (let round = 0; round < this.#rounds; round += 1) {
+    for (const proxy of proxies) await this.#warmUp(proxy, work, rowWarmUpSeconds);
+    for (let round = 0; round < this.#wish.rounds; round += 1) {
       for (const proxy of shuffled(proxies)) {
-        samples.get(proxy.name)?.push(await this.#measure(proxy, work, this.#warmUpSeconds));
+        samples.get(proxy.name)?.push(await this.#measure(proxy, work, this.#wish.warmUpSeconds));
       }
     }
     const said = proxies.map((proxy) => {
@@ -250,6 +267,13 @@ class Bench {
       return `${proxy.name} ${cpu.toFixed(2)}`;
     });
     console.log(`  ${name}: ${said.join(', ')} µs`);
+  }
+
+  /** Whatever comes of it: a proxy that fails says so in the first round. */
+  async #warmUp(proxy: BenchProxy, work: Work | undefined, seconds: number): Promise<void> {
+    if (work === undefined) return;
+    const target = this.#targetOf(proxy);
+    await runLoad(this.#load, { work, target, sources, pids: [], seconds, warmUpSeconds: 0 });
   }
 
   /** A run that does not count is repeated, a few times. */
@@ -266,7 +290,7 @@ class Bench {
         target: this.#targetOf(proxy),
         sources,
         pids: processTree(proxy.pid),
-        seconds: this.#seconds,
+        seconds: this.#wish.seconds,
         warmUpSeconds,
       });
       const wrong = result.errors > 0 ? `${result.errors} errors, first: ${result.firstError}` : '';
@@ -395,8 +419,8 @@ class Bench {
       date: stamp,
       machine: { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release() },
       proxies: this.#proxies.map(({ name, version }) => ({ name, version })),
-      rounds: this.#rounds,
-      seconds: this.#seconds,
+      rounds: this.#wish.rounds,
+      seconds: this.#wish.seconds,
       voids: this.#voids,
       rows: Object.fromEntries(
         [...this.#samples].map(([name, samples]) => [name, Object.fromEntries(samples)]),

@@ -505,11 +505,11 @@ static void run_until(uint64_t end) {
   }
 }
 
-/* Waits for what is under way, at most two seconds. */
+/* Waits for what is under way, at most ten seconds. */
 static void end_requests(void) {
   is_ending = 1;
-  uint64_t end = now_ns() + 2000000000ull;
-  while (under_way > 0 && now_ns() < end) wait_for_events(end);
+  uint64_t end = now_ns() + 10000000000ull;
+  while (under_way > 0 && now_ns() < end) wait_for_events(end < now_ns() + 100000000 ? end : now_ns() + 100000000);
   if (under_way > 0) note_error("unanswered at the end");
 }
 
