@@ -1,6 +1,6 @@
 // Documentation that says what the code says: generated pages are compared with their source, and
-// every reason that a user can meet is explained.
-import { readdirSync, readFileSync } from 'node:fs';
+// every reason that a user can meet is explained, and files that pages name exist.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { referencePages } from './support/reference-pages.ts';
 import { readSources } from './support/source-tree.ts';
@@ -8,6 +8,18 @@ import { readSources } from './support/source-tree.ts';
 describe('generated references', () => {
   test.each([...referencePages().keys()])('%s is what the tables say (npm run docs)', (path) => {
     expect(readFileSync(path, 'utf8')).toBe(referencePages().get(path));
+  });
+});
+
+describe('pages for readers', () => {
+  const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'];
+
+  test.each(pages)('%s names only files that exist', (page) => {
+    const text = readFileSync(page, 'utf8');
+    const named = text.matchAll(/`((?:src|test|scripts|smi)\/[\w./-]+\.\w+)`/g);
+    const links = text.matchAll(/\]\(((?!https?:|#)[^)]+)\)/g);
+    const paths = [...named, ...links].map((match) => match[1] ?? '');
+    expect(paths.filter((path) => !existsSync(path))).toEqual([]);
   });
 });
 

@@ -8,7 +8,7 @@ import type {
   ExchangeOutcome,
 } from '../dataplane/index.ts';
 import type { Clock, Random } from '../lib/clock.ts';
-import type { Destination, Source, Verdict, VirtualHost } from '../route/index.ts';
+import type { DenyReason, Destination, Source, Verdict, VirtualHost } from '../route/index.ts';
 import {
   formatAccessLine,
   HttpMeters,
@@ -43,20 +43,27 @@ const denials: ReadonlySet<string> = new Set([
 export function meteringObserver(options: MeteringOptions): ExchangeObserver {
   const { meters } = options;
   const http = new KnownMeters(new HttpMeters(meters, protocol));
+  // Would-be denials of exchanges that run, until their line is written.
+  const audited = new Map<ExchangeFacts, DenyReason>();
   return {
     connectionOpened: ignore,
     connectionClosed: ignore,
     connectionShed: ignore,
     requestRejected: ignore,
     exchangeStarted: (facts) => addInFlight(http, facts, 1),
-    policyDecided: (facts, verdict) => countVerdict(http, facts, verdict),
+    policyDecided: (facts, verdict) => {
+      countVerdict(http, facts, verdict);
+      if (verdict.kind === 'audit') audited.set(facts, verdict.reason);
+    },
     attemptFinished: (facts, attempt) => countAttempt(http, facts, attempt),
     retryStarted: (facts) => http.of(facts.host).service.retried('started'),
     retryBudgetExhausted: (facts) => http.of(facts.host).service.retryBudgetExhausted(),
     exchangeFinished: (facts, outcome) => {
       addInFlight(http, facts, -1);
       countExchange(http, facts);
-      logExchange(options, facts, outcome);
+      const auditReason = audited.size === 0 ? undefined : audited.get(facts);
+      if (auditReason !== undefined) audited.delete(facts);
+      logExchange(options, facts, { outcome, auditReason });
     },
     bugFound: options.onBug,
   };
@@ -180,9 +187,11 @@ function countExchange(http: KnownMeters, facts: ExchangeFacts): void {
 function logExchange(
   options: MeteringOptions,
   facts: ExchangeFacts,
-  outcome: ExchangeOutcome,
+  end: { readonly outcome: ExchangeOutcome; readonly auditReason: DenyReason | undefined },
 ): void {
-  const isDenied = facts.reason !== undefined && denials.has(facts.reason);
+  const { outcome, auditReason } = end;
+  const isRefused = facts.reason !== undefined && denials.has(facts.reason);
+  const isDenied = isRefused || auditReason !== undefined;
   const isCutOff = outcome === 'broken' || outcome === 'cancelled';
   const { status } = facts;
   if (!wantsAccessLine(options.mode, { status, isDenied, isCutOff }, options.random())) return;
@@ -210,6 +219,7 @@ function logExchange(
       responseBytes: facts.responseBytes,
       requestId: facts.requestId,
       traceId: traceIdOf(facts.traceparent),
+      auditReason,
       isDenied,
       isCutOff,
     }),

@@ -31,6 +31,7 @@ const record: AccessRecord = {
   responseBytes: 5,
   requestId: 'id-1',
   traceId: undefined,
+  auditReason: undefined,
   isDenied: false,
   isCutOff: false,
 };
@@ -47,6 +48,12 @@ describe('formatAccessLine', () => {
       status: 200,
       duration_ms: 12.346,
     });
+  });
+
+  test('a would-be denial says what for, and any other line has no such key', () => {
+    const line = formatAccessLine({ ...record, auditReason: 'SourceNotAllowed' });
+    expect(JSON.parse(line)).toMatchObject({ status: 200, audit_deny: 'SourceNotAllowed' });
+    expect(JSON.parse(formatAccessLine(record))).not.toHaveProperty('audit_deny');
   });
 
   test('whatever bytes a client sends, it stays one line of plain text that parses', () => {

@@ -31,7 +31,9 @@ export type AccessRecord = {
   readonly responseBytes: number;
   readonly requestId: string | undefined;
   readonly traceId: string | undefined;
-  /** Policy refused it. */
+  /** What `enforce` would have refused it for; it was served, for its namespace only audits. */
+  readonly auditReason: string | undefined;
+  /** Policy refused it, or would have under `enforce`. */
   readonly isDenied: boolean;
   /** The response did not end as its framing promised, or the client left. */
   readonly isCutOff: boolean;
@@ -91,6 +93,7 @@ export function formatAccessLine(record: AccessRecord): string {
     protocol: record.protocol,
     status: record.status,
     reason: record.reason,
+    audit_deny: record.auditReason,
     attempts: record.attempts,
     duration_ms: Math.round(record.durationMs * 1000) / 1000,
     request_bytes: record.requestBytes,
