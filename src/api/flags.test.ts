@@ -1,7 +1,8 @@
 // Flags and their environment twins: who wins, what lists are, what is refused and in which words.
 // Settings that need two flags to judge are in settings.test.ts of the commands.
 import { describe, expect, test } from 'vitest';
-import { flagTable, resolveFlags } from './flags.ts';
+import { flagTable } from './flag-table.ts';
+import { flagsNotBuilt, resolveFlags } from './flags.ts';
 import { meshSettingsOf, readFlags } from './mesh-settings.ts';
 
 type Given = Readonly<Record<string, readonly string[]>>;
@@ -150,4 +151,17 @@ describe('bad values', () => {
     expect(text).not.toContain('\n');
     expect(text.length).toBeLessThan(200);
   });
+});
+
+test('flags of parts that are not built are taken, and named when they were set', () => {
+  const values = resolved({ 'tunnel-port': ['16000'], mtls: ['permissive'] });
+  if ('complaint' in values) throw new Error(values.complaint);
+  expect(flagsNotBuilt(values)).toEqual(['--tunnel-port']);
+  expect(resolved({ 'tunnel-port': ['x'] })).toHaveProperty('complaint');
+});
+
+test('an environment switch may say 1', () => {
+  const values = resolved({}, { WEFT_ACL: '1' });
+  if ('complaint' in values) throw new Error(values.complaint);
+  expect(meshSettingsOf(values).policy).toBe('enforce');
 });

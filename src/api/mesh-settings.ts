@@ -5,6 +5,7 @@ import type { FlagValues } from './flags.ts';
 import { parseSize } from './quantity.ts';
 import type { MeshSettings, MtlsMode, PolicyMode } from './settings.ts';
 
+export type * from './flag-table.ts';
 export type * from './flags.ts';
 export type * from './settings.ts';
 
@@ -28,7 +29,7 @@ export function readFlags(values: FlagValues): FlagReader {
   return {
     text,
     texts: (name) => values.get(name) ?? [],
-    isOn: (name) => text(name) === 'true',
+    isOn: (name) => text(name) === 'true' || text(name) === '1',
     count: (name) => read(name, Number),
     ms: (name) => read(name, parseDuration),
     bytes: (name) => read(name, parseSize),

@@ -1,12 +1,13 @@
 // docs/reference/settings.md, rendered from the table of flags. A test compares the file with this,
 // so that the reference cannot say what the code does not.
-import { environmentName, flagTable, type FlagSpec } from './flags.ts';
+import { flagTable, type FlagSpec } from './flag-table.ts';
+import { describeFlag, environmentName } from './flags.ts';
 
 const head = `# Settings
 
 Flags of \`weft proxy\` and \`weft controller\`. A flag beats its environment variable; a list
 there is separated by commas. An unknown flag or a bad value ends the program with exit code 2 and
-one line that says what to do. Generated from \`src/api/flags.ts\`; do not edit.
+one line that says what to do. Generated from \`src/api/flag-table.ts\`; do not edit.
 
 | flag | takes | default | processes | environment | meaning |
 |---|---|---|---|---|---|
@@ -25,7 +26,7 @@ function row(spec: FlagSpec): string {
     spec.initial === undefined ? '–' : `\`${spec.initial}\``,
     spec.processes.join(', '),
     variables.map((name) => `\`${name}\``).join(', '),
-    spec.doc.replaceAll('|', '\\|'),
+    describeFlag(spec).replaceAll('|', '\\|'),
   ];
   return `| ${cells.join(' | ')} |`;
 }

@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { stringify } from 'yaml';
 import {
+  describeFlag,
   environmentName,
   flagTable,
   resolveFlags,
@@ -93,7 +94,7 @@ function commandOf(owner: FlagProcess, wiring: CliWiring, setExitCode: SetExitCo
 function optionOf(spec: FlagSpec): Option {
   const initial = spec.initial === undefined ? '' : ` (default ${spec.initial})`;
   const variables = [environmentName(spec.name), ...(spec.env === undefined ? [] : [spec.env])];
-  const meaning = `${spec.doc}${initial} [env ${variables.join(', ')}]`;
+  const meaning = `${describeFlag(spec)}${initial} [env ${variables.join(', ')}]`;
   return new Option(`--${spec.name}${argumentOf(spec)}`, meaning);
 }
 

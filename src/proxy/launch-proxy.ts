@@ -1,6 +1,6 @@
 // `weft proxy` from flags to exit code: settings, log, connection, then the proxy until it is asked
 // to drain. 0 after a drain, 2 when it could not run, with one line that says what to do.
-import { readFlags, type FlagReader, type FlagValues } from '../api/index.ts';
+import { flagsNotBuilt, readFlags, type FlagReader, type FlagValues } from '../api/index.ts';
 import { findSource, openConnection, type Connection } from '../kube/index.ts';
 import { Failure } from '../lib/failure.ts';
 import type { LaunchPlatform } from '../lib/launch.ts';
@@ -27,6 +27,8 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
   const wish = { level: flags.text('log-level'), format: flags.text('log-format') };
   const log = launchLog(wish, platform).with({ component: 'proxy', node: settings.nodeName });
   warnOfSettings(settings, platform.machine, log);
+  const idle = flagsNotBuilt(values);
+  if (idle.length > 0) log.warn('flags that are not built yet: without effect', { flags: idle });
   const signal = platform.untilSignal();
   let proxy: Proxy;
   try {
@@ -65,9 +67,6 @@ function warnOfSettings(settings: ProxySettings, machine: MachineFacts, log: Log
         ? 'more cannot share their counters'
         : 'this Node cannot share a port among workers (22.12 on Linux can)',
     });
-  }
-  if (settings.mesh.mtls === 'strict') {
-    log.warn('--mtls strict is not built yet: calls between nodes are plain');
   }
 }
 
