@@ -197,9 +197,11 @@ describe('purity (A1)', () => {
   });
 
   test('no module keeps mutable state of its own (A2)', () => {
+    // A collection that is made empty at the top of a module can only be there to be filled.
+    const mutable = /^(export )?(let |const \w+(: .*)? = new (Weak)?(Map|Set)(<.*>)?\(\);)/;
     const broken = product.flatMap((file) =>
       file.lines.flatMap((line, index) =>
-        /^(export )?let /.test(line) ? [`${file.path}:${index + 1} ${line}`] : [],
+        mutable.test(line) ? [`${file.path}:${index + 1} ${line}`] : [],
       ),
     );
     expect(broken).toEqual([]);

@@ -82,7 +82,7 @@ type Call = {
   readonly head: RequestHead | undefined;
 };
 
-/** Why the pods of a permissions section are closed to the call; `undefined` = some permission opens it (R-12). */
+/** Why its pods are closed to the call; `undefined` = some permission opens them (R-12). */
 function denialOf(
   table: RouteTable,
   id: SectionId,

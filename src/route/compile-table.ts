@@ -7,6 +7,7 @@ import { compileEndpoints } from './compile-endpoints.ts';
 import { compilePermissions } from './compile-permissions.ts';
 import { compileService, linkService } from './compile-service.ts';
 import { sharedPatterns } from './match.ts';
+import { localSources } from './source.ts';
 import type {
   EndpointsPiece,
   Policies,
@@ -35,12 +36,13 @@ export function compileTable(
   const hosts = compiled === previous?.services ? previous.hosts : hostsOf(compiled);
   const services = relinked(compiled, endpoints, changes);
   const [mesh, policies] = [meshOf(sections), policiesOf(sections)];
-  return { sections, node, mesh, policies, hosts, services, endpoints, permissions };
+  const sources = localSources(node, previous);
+  return { sections, node, sources, mesh, policies, hosts, services, endpoints, permissions };
 }
 
 /** The same table for another node part; cheap. */
 export function withNodePart(table: RouteTable, node: NodePart): RouteTable {
-  return { ...table, node };
+  return { ...table, node, sources: localSources(node, table) };
 }
 
 type Changes = {

@@ -9,7 +9,7 @@ import type {
   SectionId,
   SectionRecord,
 } from '../snapshot/index.ts';
-import type { Backend, Decision, SplitOrder, VirtualHost } from './types.ts';
+import type { Backend, Decision, SplitOrder, VirtualHost, Source } from './types.ts';
 
 /** `Snapshot.sections`. */
 export type SectionRecords = ReadonlyMap<SectionId, SectionRecord>;
@@ -19,6 +19,8 @@ export type RouteTable = {
   readonly sections: SectionRecords;
   readonly mesh: MeshSection | undefined;
   readonly node: NodePart;
+  /** Address → pod of this node. */
+  readonly sources: ReadonlyMap<string, Source>;
   readonly policies: Policies;
   /**
    * Mesh names and host aliases, lower case. Names of sections, not the pieces themselves: so a
