@@ -1,63 +1,265 @@
-// What of an exchange gets into the access log: refusals, and in a namespace that only audits what
-// would have been refused, though the caller was served.
+// What counts and what is logged of an exchange: once each, by names of objects only. Counted in a
+// real arena and read through the registry, as a scrape would see it.
 import { describe, expect, test } from 'vitest';
-import type { ExchangeFacts } from '../dataplane/index.ts';
-import type { Verdict } from '../route/index.ts';
-import { AccessLogRing, createMeterMemory, MeterArena } from '../telemetry/index.ts';
+import { plainRules } from '../../test/support/sections.ts';
+import type { AttemptFacts, ExchangeFacts } from '../dataplane/index.ts';
+import type { Backend, Destination, Endpoint, VirtualHost } from '../route/index.ts';
+import { backendId } from '../snapshot/index.ts';
+import { AccessLogRing, MeterArena, parseAccessLogMode } from '../telemetry/index.ts';
+import { createRegistry } from '../telemetry/control.ts';
 import { meteringObserver } from './metering.ts';
 
-const destination = { namespace: 'shop', workload: 'Deployment/web' };
-
-const exchange: ExchangeFacts = {
-  source: { kind: 'unauthenticated' },
-  remoteAddress: '10.0.0.9',
-  servicePort: 80,
-  hostname: 'web.shop.mesh',
-  method: 'GET',
-  path: '/',
-  requestId: 'id-1',
-  traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00',
-  host: undefined,
-  backend: undefined,
-  endpoint: undefined,
-  destination: undefined,
-  status: 200,
-  reason: undefined,
-  attempts: 1,
-  requestBytes: 0,
-  responseBytes: 5,
-  startedMs: 0,
-  firstByteMs: 1,
-  durationMs: 2,
+const host: VirtualHost = { namespace: 'shop', service: 'web', rules: plainRules };
+const destination: Destination = { namespace: 'shop', workload: 'Deployment/web-v2' };
+const endpoint: Endpoint = {
+  id: '10.1.0.2:8080',
+  namespace: 'shop',
+  address: '10.1.0.2',
+  port: 8080,
+  nodeName: 'node-1',
+  podName: 'web-v2-1',
+};
+const backend: Backend = {
+  id: backendId('shop', 'web-v2', 80),
+  namespace: 'shop',
+  service: 'web-v2',
+  port: 80,
+  scheme: 'http',
+  endpoints: [endpoint],
 };
 
-function fixture() {
-  const ring = new AccessLogRing();
-  const observer = meteringObserver({
-    meters: new MeterArena(createMeterMemory(1_000), () => undefined),
-    ring,
-    mode: { kind: 'errors' },
-    clock: { nowMs: () => 0, wallMs: () => 1_000 },
-    random: () => 0.5,
-    onBug: (error) => expect.unreachable(String(error)),
-  });
-  const run = (verdict: Verdict): unknown[] => {
-    const facts = { ...exchange };
-    observer.exchangeStarted(facts);
-    observer.policyDecided(facts, verdict);
-    observer.exchangeFinished(facts, 'answered');
-    return (ring.take()?.lines ?? []).map((line): unknown => JSON.parse(line));
+function exchange(said: Partial<ExchangeFacts> = {}): ExchangeFacts {
+  return {
+    source: {
+      kind: 'workload',
+      namespace: 'shop',
+      serviceAccount: 'front',
+      principal: 'shop/front',
+      workload: 'Deployment/front',
+      podName: 'front-1',
+    },
+    remoteAddress: '10.1.0.1',
+    servicePort: 80,
+    hostname: 'web.shop.mesh',
+    method: 'GET',
+    path: '/cart?card=4711',
+    requestId: 'request-1',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    host,
+    backend,
+    endpoint,
+    destination,
+    status: 200,
+    reason: undefined,
+    attempts: 1,
+    requestBytes: 10,
+    responseBytes: 20,
+    startedMs: 1_000,
+    firstByteMs: 2,
+    durationMs: 30,
+    ...said,
   };
-  return { run };
 }
 
-describe('the access log of policy', () => {
-  test('a would-be denial of a namespace that audits is logged, though it was served', () => {
-    const { run } = fixture();
-    const lines = run({ kind: 'audit', reason: 'SourceNotAllowed', destination });
-    expect(lines).toEqual([
-      expect.objectContaining({ status: 200, audit_deny: 'SourceNotAllowed' }),
+function attempt(said: Partial<AttemptFacts> = {}): AttemptFacts {
+  const plain = { status: 200, reason: undefined, durationMs: 20, isCancelled: false };
+  return { backend, endpoint, destination, ...plain, ...said };
+}
+
+function metered(mode = 'all', random = 0) {
+  const clock = { nowMs: () => 0, wallMs: () => 1_700_000_000_030 };
+  const registry = createRegistry({ clock, component: 'proxy', version: 'v', nodeVersion: 'n' });
+  const meters = new MeterArena(registry.openArena(0), (one) => registry.define(0, [one]));
+  const ring = new AccessLogRing();
+  const bugs: unknown[] = [];
+  const parsed = parseAccessLogMode(mode);
+  if (parsed === undefined) throw new Error(`no mode: ${mode}`);
+  const observer = meteringObserver({
+    meters,
+    ring,
+    mode: parsed,
+    clock,
+    random: () => random,
+    onBug: (error) => bugs.push(error),
+  });
+  /** Samples of a metric, without comments. */
+  const samples = async (name: string): Promise<readonly string[]> => {
+    const { body } = await registry.render(undefined);
+    return body.split('\n').filter((line) => line.startsWith(name));
+  };
+  const lines = (): readonly Record<string, unknown>[] =>
+    (ring.take()?.lines ?? []).map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { observer, samples, lines, bugs };
+}
+
+describe('counting', () => {
+  test('an exchange with a retry counts once, each try once more', async () => {
+    const { observer, samples } = metered();
+    const facts = exchange({ attempts: 2 });
+    observer.exchangeStarted(facts);
+    observer.attemptFinished(facts, attempt({ status: 502, durationMs: 5 }));
+    observer.retryStarted(facts);
+    observer.attemptFinished(facts, attempt());
+    observer.exchangeFinished(facts, 'answered');
+    const labels =
+      'source_namespace="shop",source_workload="front",destination_namespace="shop",' +
+      'destination_workload="web-v2",destination_service="web"';
+    expect(await samples('weft_http_requests_total')).toEqual([
+      `weft_http_requests_total{${labels},method="GET",code="200",protocol="http/1.1"} 1`,
     ]);
-    expect(run({ kind: 'allow', destination })).toEqual([]);
+    const tries =
+      'destination_namespace="shop",destination_workload="web-v2",destination_service="web"';
+    expect(await samples('weft_http_attempts_total')).toEqual([
+      `weft_http_attempts_total{${tries},code="502"} 1`,
+      `weft_http_attempts_total{${tries},code="200"} 1`,
+    ]);
+    expect(await samples('weft_http_attempt_duration_seconds_count')).toEqual([
+      `weft_http_attempt_duration_seconds_count{${tries}} 2`,
+    ]);
+    expect(await samples('weft_http_request_duration_seconds_sum')).toEqual([
+      `weft_http_request_duration_seconds_sum{${labels},protocol="http/1.1"} 0.03`,
+    ]);
+    expect(await samples('weft_retries_total')).toEqual([
+      'weft_retries_total{destination_namespace="shop",destination_service="web",' +
+        'outcome="started"} 1',
+    ]);
+  });
+
+  test('what is in flight goes up and down with the exchange', async () => {
+    const during = metered();
+    during.observer.exchangeStarted(exchange());
+    const name = 'weft_http_requests_in_flight';
+    expect(await during.samples(name)).toEqual([expect.stringMatching(/service="web"} 1$/)]);
+    const after = metered();
+    after.observer.exchangeStarted(exchange());
+    after.observer.exchangeFinished(exchange(), 'cancelled');
+    expect(await after.samples(name)).toEqual([expect.stringMatching(/service="web"} 0$/)]);
+  });
+
+  test('a try that was given up for another one is none', async () => {
+    const { observer, samples } = metered();
+    observer.attemptFinished(exchange(), attempt({ isCancelled: true }));
+    expect(await samples('weft_http_attempts_total')).toEqual([]);
+  });
+
+  test('an unknown name is counted by what the client got, never by the name', async () => {
+    const { observer, samples } = metered();
+    const none = { host: undefined, backend: undefined, endpoint: undefined };
+    for (const hostname of ['a.evil.mesh', 'b.evil.mesh']) {
+      const facts = exchange({
+        ...none,
+        destination: undefined,
+        source: { kind: 'unauthenticated' },
+        hostname,
+        status: 404,
+        method: 'BREW',
+        reason: 'UnknownService',
+      });
+      observer.exchangeStarted(facts);
+      observer.exchangeFinished(facts, 'refused');
+    }
+    expect(await samples('weft_http_requests_total')).toEqual([
+      'weft_http_requests_total{source_namespace="",source_workload="unauthenticated",' +
+        'destination_namespace="",destination_workload="",destination_service="",' +
+        'method="OTHER",code="404",protocol="http/1.1"} 2',
+    ]);
+    expect(await samples('weft_http_requests_in_flight')).toEqual([]);
+  });
+
+  test('verdicts are counted with what they would do', async () => {
+    const { observer, samples } = metered();
+    const reason = 'SourceNotAllowed';
+    observer.policyDecided(exchange(), { kind: 'allow', destination });
+    observer.policyDecided(exchange(), { kind: 'audit', reason, destination });
+    observer.policyDecided(exchange(), { kind: 'deny', reason, destination });
+    observer.policyDecided(exchange(), { kind: 'deny', reason, destination });
+    const told = (await samples('weft_policy_decisions_total')).map((line) =>
+      line.replace(/^.*action=/, ''),
+    );
+    expect(told).toEqual([
+      '"allow",reason=""} 1',
+      `"audit_deny",reason="${reason}"} 1`,
+      `"deny",reason="${reason}"} 2`,
+    ]);
+  });
+
+  test('names that are equal are one series, whichever objects carry them', async () => {
+    const { observer, samples } = metered();
+    observer.exchangeFinished(exchange(), 'answered');
+    observer.exchangeFinished(
+      exchange({ host: { ...host }, destination: { ...destination } }),
+      'answered',
+    );
+    expect(await samples('weft_http_requests_total')).toEqual([expect.stringMatching(/} 2$/)]);
+  });
+
+  test('a fault of ours is passed on, once', async () => {
+    const { observer, bugs, samples } = metered();
+    observer.bugFound(new Error('BUG: impossible'));
+    expect(bugs).toHaveLength(1);
+    expect(await samples('weft_bugs_total')).toEqual([]);
+  });
+});
+
+describe('the access log', () => {
+  test('a line says who called whom and what came of it, without the query', () => {
+    const { observer, lines } = metered();
+    observer.exchangeFinished(exchange(), 'answered');
+    expect(lines()).toEqual([
+      {
+        time: '2023-11-14T22:13:20.000Z',
+        source_namespace: 'shop',
+        source_workload: 'front',
+        source_address: '10.1.0.1',
+        destination_namespace: 'shop',
+        destination_service: 'web',
+        destination_workload: 'web-v2',
+        endpoint: '10.1.0.2:8080',
+        method: 'GET',
+        host: 'web.shop.mesh',
+        path: '/cart',
+        protocol: 'http/1.1',
+        status: 200,
+        attempts: 1,
+        duration_ms: 30,
+        request_bytes: 10,
+        response_bytes: 20,
+        request_id: 'request-1',
+        trace_id: '0af7651916cd43dd8448eb211c80319c',
+      },
+    ]);
+  });
+
+  test('nobody who is known is nobody in the log', () => {
+    const { observer, lines } = metered();
+    observer.exchangeFinished(exchange({ source: { kind: 'unauthenticated' } }), 'answered');
+    expect(lines()[0]).toMatchObject({ source_namespace: '', source_workload: '' });
+  });
+
+  test.each([
+    ['errors', 'well', {}, 'answered', 0],
+    ['errors', 'without a pod', { status: 503, reason: 'NoEndpoints' }, 'refused', 1],
+    ['errors', 'limited by the pod', { status: 429 }, 'answered', 1],
+    ['errors', 'denied', { status: 403, reason: 'RouteNotAllowed' }, 'refused', 1],
+    ['errors', 'forbidden by the pod', { status: 403 }, 'answered', 0],
+    ['errors', 'cut off', {}, 'broken', 1],
+    ['errors', 'left by the client', { status: 0 }, 'cancelled', 1],
+    ['denied', 'denied', { status: 403, reason: 'SourceUnknown' }, 'refused', 1],
+    ['denied', 'without a pod', { status: 503, reason: 'NoEndpoints' }, 'refused', 0],
+    ['off', 'without a pod', { status: 503, reason: 'NoEndpoints' }, 'refused', 0],
+    ['all', 'well', {}, 'answered', 1],
+  ] as const)('"%s" and an exchange that was %s', (mode, _, said, outcome, count) => {
+    const { observer, lines } = metered(mode);
+    observer.exchangeFinished(exchange(said), outcome);
+    expect(lines()).toHaveLength(count);
+  });
+
+  test('samples are a share by chance', () => {
+    const lucky = metered('sample:1/10', 0.09);
+    lucky.observer.exchangeFinished(exchange(), 'answered');
+    expect(lucky.lines()).toHaveLength(1);
+    const unlucky = metered('sample:1/10', 0.11);
+    unlucky.observer.exchangeFinished(exchange(), 'answered');
+    expect(unlucky.lines()).toHaveLength(0);
   });
 });
