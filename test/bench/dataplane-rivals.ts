@@ -94,7 +94,7 @@ ${temporary}
   keepalive_requests 1000000000;
   server_names_hash_bucket_size 128;
   server_names_hash_max_size 8192;
-  client_body_buffer_size 64k;
+  proxy_request_buffering off;
   proxy_http_version 1.1;
   proxy_set_header Connection "";
   proxy_set_header Host $host;

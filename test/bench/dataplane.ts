@@ -382,7 +382,11 @@ class Bench {
       ['p99.9', (one: LoadResult) => one.p999Us],
     ] as const;
     const cells = [
-      [latencyRow.title, ...names.map((name) => `${name} µs`), ...others.map((o) => `weft / ${o}`)],
+      [
+        latencyRow.title,
+        ...names.map((name) => `${name} µs`),
+        ...others.map((name) => `weft / ${name}`),
+      ],
     ];
     for (const [title, value] of quantiles) {
       cells.push([
