@@ -40,11 +40,9 @@ const longDeeds = ['deaf'] as const;
 /** Ends of an upgraded connection. */
 export const tunnelDeeds = ['switch-echo', 'switch-fin', 'switch-reset', 'switch-stay'] as const;
 
-export type PodDeed =
-  | (typeof wholeDeeds)[number]
-  | (typeof brokenDeeds)[number]
-  | (typeof longDeeds)[number]
-  | (typeof tunnelDeeds)[number];
+const allDeeds = [...wholeDeeds, ...brokenDeeds, ...longDeeds, ...tunnelDeeds];
+
+export type PodDeed = (typeof allDeeds)[number];
 
 /** How the client ends its visit. */
 export const visitEnds = [
@@ -199,7 +197,7 @@ export function readTarget(target: string): {
   readonly answerBytes: number;
 } {
   const [, id = '', deed = '', bytes = ''] = /^\/(\S+)\?([a-z-]+)\.(\d+)$/.exec(target) ?? [];
-  const known = [...wholeDeeds, ...brokenDeeds, ...longDeeds, ...tunnelDeeds].find((one) => one === deed);
+  const known = allDeeds.find((one) => one === deed);
   if (known === undefined) throw new Error(`no deed in ${target}`);
   return { id, deed: known, answerBytes: Number(bytes) };
 }

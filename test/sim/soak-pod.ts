@@ -97,6 +97,8 @@ function answerHead(socket: net.Socket, { id, deed }: Order): void {
 const okHead = 'HTTP/1.1 200 OK\r\n';
 const chunkedHead = `${okHead}Transfer-Encoding: chunked\r\n\r\n`;
 
+const lastChunk = '0\r\n\r\n';
+
 function chunk(text: string): string {
   return text === '' ? '' : `${text.length.toString(16)}\r\n${text}\r\n`;
 }
@@ -112,7 +114,7 @@ function answerWhole(socket: net.Socket, order: Order, isHead: boolean): void {
       send(lengthHead + (isHead ? '' : body));
       return;
     case 'chunked':
-      send(chunkedHead + (isHead ? '' : `${chunk(half)}${chunk(body.slice(half.length))}0\r\n\r\n`));
+      send(chunkedHead + (isHead ? '' : chunk(half) + chunk(body.slice(half.length)) + lastChunk));
       return;
     case 'trailers':
       send(chunkedHead + (isHead ? '' : `${chunk(body)}0\r\nX-Sum: 1\r\n\r\n`));

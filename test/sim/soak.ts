@@ -4,7 +4,13 @@
 // buffered byte or request in flight, and memory as before. Needs `--expose-gc`.
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness } from '../support/dataplane-harness.ts';
-import { faultsAtRest, liveResources, measureMemory, slopeOf, SocketCensus } from './soak-census.ts';
+import {
+  faultsAtRest,
+  liveResources,
+  measureMemory,
+  slopeOf,
+  SocketCensus,
+} from './soak-census.ts';
 import type { Memory, Plant } from './soak-census.ts';
 import { playVisit } from './soak-client.ts';
 import type { ClientReport } from './soak-client.ts';

@@ -21,8 +21,8 @@ export type ScriptChild = {
   readonly limitMs: number;
 };
 
-/** Runs it with `--expose-gc`; resolves with what it printed. */
-export async function runScript({ file, args, limitMs }: ScriptChild): Promise<ChildEnd> {
+/** Arguments of `node` that run this file (path from the root) with `--expose-gc`. */
+export async function bundleScript(file: string): Promise<readonly string[]> {
   const folder = resolve(root, 'build', 'test');
   mkdirSync(folder, { recursive: true });
   const bundle = resolve(folder, `${basename(file, '.ts')}-${process.pid}.js`);
@@ -32,8 +32,13 @@ export async function runScript({ file, args, limitMs }: ScriptChild): Promise<C
     output: { file: bundle, format: 'esm', sourcemap: true, codeSplitting: false, banner },
     logLevel: 'warn',
   });
-  const flags = ['--expose-gc', '--enable-source-maps'];
-  const child = spawn(process.execPath, [...flags, bundle, ...args], {
+  return ['--expose-gc', '--enable-source-maps', bundle];
+}
+
+/** Runs it; resolves with what it printed. */
+export async function runScript({ file, args, limitMs }: ScriptChild): Promise<ChildEnd> {
+  const program = await bundleScript(file);
+  const child = spawn(process.execPath, [...program, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
