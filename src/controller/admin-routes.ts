@@ -5,13 +5,20 @@ import type { KindStatus } from '../kube/index.ts';
 import { jsonAnswer, textAnswer } from '../telemetry/control.ts';
 import type { AdminRoute, MeterRegistry } from '../telemetry/control.ts';
 
+export type CompiledVersion = {
+  readonly version: string;
+  readonly policyVersion: string;
+  /** The last policy versions, newest first. */
+  readonly recent: readonly string[];
+};
+
 export type AdminFacts = {
   readonly build: string;
   readonly registry: MeterRegistry;
   readonly isSynced: () => boolean;
   readonly isLeading: () => boolean;
   /** Empty before the first topology. */
-  readonly policyVersion: () => string;
+  readonly version: () => CompiledVersion;
   readonly problems: () => readonly Problem[];
   readonly watchStatus: () => readonly KindStatus[];
 };
@@ -20,7 +27,7 @@ export function adminRoutes(facts: AdminFacts): ReadonlyMap<string, AdminRoute> 
   const version = () =>
     jsonAnswer({
       build: facts.build,
-      policyVersion: facts.policyVersion(),
+      ...facts.version(),
       isLeading: facts.isLeading(),
     });
   return new Map<string, AdminRoute>([

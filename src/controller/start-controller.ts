@@ -7,7 +7,8 @@ import type { Runtime } from '../lib/clock.ts';
 import { createRegistry, startAdminServer } from '../telemetry/control.ts';
 import type { AdminServer, MeterRegistry } from '../telemetry/control.ts';
 import type { Log } from '../telemetry/index.ts';
-import { buildTopology, sortedProblems } from '../topology/index.ts';
+import type { Snapshot } from '../snapshot/index.ts';
+import { buildTopology, compileSnapshot, sortedProblems } from '../topology/index.ts';
 import type { Topology } from '../topology/index.ts';
 import { adminRoutes } from './admin-routes.ts';
 import { keepMeshService } from './keep-mesh-service.ts';
@@ -37,6 +38,8 @@ export type Controller = {
 };
 
 const leaseName = 'weft-controller';
+/** Versions that are remembered (contract §2: `recent`). */
+const recentMax = 32;
 
 /** Starts all parts; rejects with a Failure when the admin port is taken. */
 export async function startController(options: ControllerOptions): Promise<Controller> {
@@ -58,6 +61,8 @@ class RunningController implements Controller {
   readonly #watch: ClusterWatch;
   readonly #campaign: Campaign;
   #topology: Topology | undefined;
+  #snapshot: Snapshot | undefined;
+  #recent: readonly string[] = [];
   #objectProblems: readonly Problem[] = [];
   #admin: readonly AdminServer[] = [];
 
@@ -118,7 +123,11 @@ class RunningController implements Controller {
       registry: this.#registry,
       isSynced: () => this.isSynced(),
       isLeading: () => this.isLeading(),
-      policyVersion: () => this.#topology?.policyVersion ?? '',
+      version: () => ({
+        version: this.#snapshot?.version ?? '',
+        policyVersion: this.#topology?.policyVersion ?? '',
+        recent: this.#recent,
+      }),
       problems: () => this.#problems(),
       watchStatus: () => this.#watch.status(),
     });
@@ -149,8 +158,15 @@ class RunningController implements Controller {
   }
 
   #build(state: ClusterState): void {
-    const built = buildTopology(state, this.#options.settings.mesh, this.#topology);
+    const settings = this.#options.settings.mesh;
+    const built = buildTopology(state, settings, this.#topology);
     this.#topology = built.value;
+    // What the proxies compile too: `weft proxies` will compare the versions.
+    this.#snapshot = compileSnapshot(built.value, settings, this.#snapshot).value;
+    const { policyVersion } = built.value;
+    if (this.#recent[0] !== policyVersion) {
+      this.#recent = [policyVersion, ...this.#recent].slice(0, recentMax);
+    }
     this.#objectProblems = built.problems;
     this.#tellProblems();
     this.#keeper.want(built.value.wantedPorts);

@@ -93,6 +93,25 @@ function metered(mode = 'all', random = 0) {
 }
 
 describe('counting', () => {
+  test('the series of a new split backend exist before its first request', async () => {
+    const { observer, samples } = metered();
+    const { host } = exchange();
+    if (host === undefined) throw new Error('the exchange has no host');
+    observer.announce(host, destination);
+    const [line] = await samples('weft_http_attempts_total');
+    expect(line).toMatch(/destination_workload="web-v2".*code="200"} 0$/);
+    observer.attemptFinished(exchange(), attempt());
+  });
+
+  test('a request that is no exchange is counted by its reason', async () => {
+    const { observer, samples } = metered();
+    const reject = { reason: 'BadRequestHost', status: 400, remoteAddress: '10.1.0.9' } as const;
+    observer.requestRejected({ ...reject, servicePort: 80, detail: 'no Host' });
+    expect(await samples('weft_http_rejected_total')).toEqual([
+      'weft_http_rejected_total{reason="BadRequestHost"} 1',
+    ]);
+  });
+
   test('an exchange with a retry counts once, each try once more', async () => {
     const { observer, samples } = metered();
     const facts = exchange({ attempts: 2 });

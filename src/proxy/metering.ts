@@ -40,7 +40,13 @@ const denials: ReadonlySet<string> = new Set([
   'SourceUnknown',
 ]);
 
-export function meteringObserver(options: MeteringOptions): ExchangeObserver {
+/** The observer of a worker's data plane, and what is counted before there is anything to see. */
+export type Metering = ExchangeObserver & {
+  /** Makes the series of a backend of a split, at zero. */
+  readonly announce: (host: VirtualHost, destination: Destination) => void;
+};
+
+export function meteringObserver(options: MeteringOptions): Metering {
   const { meters } = options;
   const http = new KnownMeters(new HttpMeters(meters, protocol));
   // Would-be denials of exchanges that run, until their line is written.
@@ -49,7 +55,9 @@ export function meteringObserver(options: MeteringOptions): ExchangeObserver {
     connectionOpened: ignore,
     connectionClosed: ignore,
     connectionShed: ignore,
-    requestRejected: ignore,
+    requestRejected: ({ reason }) => {
+      meters.add(meters.counter('weft_http_rejected_total', { reason }), 1);
+    },
     exchangeStarted: (facts) => addInFlight(http, facts, 1),
     policyDecided: (facts, verdict) => {
       countVerdict(http, facts, verdict);
@@ -66,6 +74,7 @@ export function meteringObserver(options: MeteringOptions): ExchangeObserver {
       logExchange(options, facts, { outcome, auditReason });
     },
     bugFound: options.onBug,
+    announce: (host, destination) => http.of(host).workload(destination).announce(),
   };
 }
 

@@ -10,7 +10,12 @@ import {
 import { addressFamily, normaliseAddress } from '../lib/address.ts';
 import type { Runtime } from '../lib/clock.ts';
 import type { Network } from '../lib/network.ts';
-import { compileTable, withNodePart, type RouteTable } from '../route/index.ts';
+import {
+  compileTable,
+  splitDestinations,
+  withNodePart,
+  type RouteTable,
+} from '../route/index.ts';
 import {
   applyDelta,
   applyNodePart,
@@ -26,9 +31,9 @@ import {
   type SeriesDefinition,
 } from '../telemetry/index.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
-import { meteringObserver } from './metering.ts';
+import { meteringObserver, type Metering } from './metering.ts';
 
-export { nodeNetwork, type IdMakers } from '../dataplane/index.ts';
+export { fastestNetwork, nodeNetwork, type IdMakers } from '../dataplane/index.ts';
 export type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 
 export type WorkerPlatform = {
@@ -53,12 +58,15 @@ class Worker {
   readonly #start: WorkerStart;
   readonly #slots: SlotView;
   readonly #ring = new AccessLogRing();
+  readonly #metering: Metering;
   readonly #dataplane: Dataplane;
   #series: SeriesDefinition[] = [];
   #snapshot: Snapshot | undefined;
   #node: NodePart;
   #table: RouteTable | undefined;
   #sequence = 0;
+  /** The series of the table's splits exist. */
+  #isAnnounced = true;
 
   constructor(start: WorkerStart, platform: WorkerPlatform) {
     this.#start = start;
@@ -67,6 +75,14 @@ class Worker {
     this.#node = { nodeName: start.nodeName, bindings: new Map() };
     const meters = new MeterArena(start.meters, (definition) => this.#series.push(definition));
     const { settings } = start;
+    this.#metering = meteringObserver({
+      meters,
+      ring: this.#ring,
+      mode: parseAccessLogMode(settings.accessLog) ?? { kind: 'errors' },
+      clock: platform.runtime.clock,
+      random: platform.runtime.random,
+      onBug: (error) => platform.post({ kind: 'bug', message: textOf(error) }),
+    });
     this.#dataplane = startDataplane({
       runtime: platform.runtime,
       network: fromBindAddresses(platform.network, settings.bindAddresses),
@@ -77,14 +93,7 @@ class Worker {
       localAddress: undefined,
       reusePort: settings.usesReusePort,
       trustedSources: settings.trustedSources,
-      observer: meteringObserver({
-        meters,
-        ring: this.#ring,
-        mode: parseAccessLogMode(settings.accessLog) ?? { kind: 'errors' },
-        clock: platform.runtime.clock,
-        random: platform.runtime.random,
-        onBug: (error) => platform.post({ kind: 'bug', message: textOf(error) }),
-      }),
+      observer: this.#metering,
       events: this.#events(),
     });
     this.#report();
@@ -146,6 +155,7 @@ class Worker {
   #publish(table: RouteTable): void {
     this.#dataplane.publish(table);
     this.#table = table;
+    this.#isAnnounced = false;
   }
 
   /** Tells what is in force; again when a listener opens or fails later. */
@@ -182,7 +192,17 @@ class Worker {
     });
   }
 
+  /** Off the way of an update: a mesh with many splits must not delay its own traffic. */
+  #announce(): void {
+    if (this.#isAnnounced || this.#table === undefined) return;
+    this.#isAnnounced = true;
+    for (const { host, destination } of splitDestinations(this.#table)) {
+      this.#metering.announce(host, destination);
+    }
+  }
+
   #flush(): void {
+    this.#announce();
     if (this.#series.length > 0) {
       this.#platform.post({ kind: 'series', definitions: this.#series });
       this.#series = [];

@@ -4,7 +4,7 @@
 import type { PolicyMode, SectionId, Workload } from '../snapshot/index.ts';
 import { permissionsId } from './compile-permissions.ts';
 import { matchesHead } from './match.ts';
-import type { HttpMatch, Permission, RouteTable } from './table.ts';
+import type { HttpMatch, Permission, Place, RouteTable } from './table.ts';
 import type { DenyReason, Destination, Endpoint, RequestHead, Source, Verdict } from './types.ts';
 
 /** What metrics call a destination that is no pod we know. */
@@ -31,11 +31,10 @@ function judge(
   endpoint: Endpoint,
   head: RequestHead | undefined,
 ): Verdict {
-  const binding = table.node.bindings.get(endpoint.address);
-  const pod = binding?.kind === 'workload' ? binding.workload : undefined;
+  const pod = podOf(table, endpoint);
   // The policy is the pod's namespace's; what is nobody's pod counts for the Service's namespace.
   const namespace = pod?.namespace ?? endpoint.namespace;
-  const place = pod === undefined ? placeOfNobody(namespace) : (places.get(pod) ?? addPlace(pod));
+  const place = placeOf(table, pod, namespace);
   const mode = policyOf(table, namespace);
   if (mode === 'off') return place.allowed;
   // No TrafficTarget can name an external, disputed or node address: it has no service account.
@@ -48,18 +47,23 @@ function judge(
   return { kind: mode === 'audit' ? 'audit' : 'deny', reason, destination };
 }
 
-/** What a verdict says of a destination whoever calls. */
-type Place = {
-  readonly allowed: Verdict;
-  /** Section that opens it. */
-  readonly permissions: SectionId | undefined;
-};
+/** What metrics call the workload behind an endpoint. */
+export function destinationOf(table: RouteTable, endpoint: Endpoint): Destination {
+  const pod = podOf(table, endpoint);
+  return placeOf(table, pod, pod?.namespace ?? endpoint.namespace).allowed.destination;
+}
 
-/** One per pod, made at its first request: an allowed request then costs no allocation. */
-const places = new WeakMap<Workload, Place>();
+function podOf(table: RouteTable, endpoint: Endpoint): Workload | undefined {
+  const binding = table.node.bindings.get(endpoint.address);
+  return binding?.kind === 'workload' ? binding.workload : undefined;
+}
 
-function addPlace(pod: Workload): Place {
-  const { namespace, workload, serviceAccount } = pod;
+/** Made at the first request to a pod: an allowed request then costs no allocation. */
+function placeOf({ places }: RouteTable, pod: Workload | undefined, namespace: string): Place {
+  if (pod === undefined) return placeOfNobody(namespace);
+  const known = places.get(pod);
+  if (known !== undefined) return known;
+  const { workload, serviceAccount } = pod;
   const destination: Destination = { namespace, workload };
   const permissions = permissionsId(namespace, serviceAccount);
   const place: Place = { allowed: { kind: 'allow', destination }, permissions };

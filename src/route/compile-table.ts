@@ -37,7 +37,9 @@ export function compileTable(
   const services = relinked(compiled, endpoints, changes);
   const [mesh, policies] = [meshOf(sections), policiesOf(sections)];
   const sources = localSources(node, previous);
-  return { sections, node, sources, mesh, policies, hosts, services, endpoints, permissions };
+  const places = previous?.places ?? new WeakMap();
+  const objects = { services, endpoints, permissions };
+  return { sections, node, sources, places, mesh, policies, hosts, ...objects };
 }
 
 /** The same table for another node part; cheap. */

@@ -9,3 +9,4 @@ export { listenersOf } from './listeners.ts';
 export { pickBackend } from './pick-backend.ts';
 export { pickEndpoint } from './pick-endpoint.ts';
 export { sourceOf } from './source.ts';
+export { splitDestinations } from './split-destinations.ts';

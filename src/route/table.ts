@@ -8,8 +8,9 @@ import type {
   PolicyMode,
   SectionId,
   SectionRecord,
+  Workload,
 } from '../snapshot/index.ts';
-import type { Backend, Decision, SplitOrder, VirtualHost, Source } from './types.ts';
+import type { Backend, Decision, SplitOrder, Source, Verdict, VirtualHost } from './types.ts';
 
 /** `Snapshot.sections`. */
 export type SectionRecords = ReadonlyMap<SectionId, SectionRecord>;
@@ -22,6 +23,8 @@ export type RouteTable = {
   /** Address → pod of this node. */
   readonly sources: ReadonlyMap<string, Source>;
   readonly policies: Policies;
+  /** A memo, handed from table to table: what is in it changes no answer. */
+  readonly places: WeakMap<Workload, Place>;
   /**
    * Mesh names and host aliases, lower case. Names of sections, not the pieces themselves: so a
    * change of endpoints leaves this map, the largest, as it is.
@@ -30,6 +33,13 @@ export type RouteTable = {
   readonly services: ReadonlyMap<SectionId, ServicePiece>;
   readonly endpoints: ReadonlyMap<SectionId, EndpointsPiece>;
   readonly permissions: ReadonlyMap<SectionId, PermissionsPiece>;
+};
+
+/** What a verdict says of a pod whoever calls. */
+export type Place = {
+  readonly allowed: Extract<Verdict, { kind: 'allow' }>;
+  /** Section that opens it. */
+  readonly permissions: SectionId | undefined;
 };
 
 export type Policies = {

@@ -119,18 +119,27 @@ export class WorkloadMeters {
     this.#labels = labels;
   }
 
+  /** Its series exist, at zero, before the first try (contract §5). */
+  announce(): void {
+    this.#arena.add(this.#attempt(200), 0);
+    this.#duration ??= this.#arena.histogram('weft_http_attempt_duration_seconds', this.#labels);
+  }
+
   /** One try at one of its endpoints has ended. */
   attempted(status: number, seconds: number): void {
     const arena = this.#arena;
-    let cell = this.#attempts.get(status);
-    if (cell === undefined) {
-      const labels = { ...this.#labels, code: String(status) };
-      cell = arena.counter('weft_http_attempts_total', labels);
-      this.#attempts.set(status, cell);
-    }
-    arena.add(cell, 1);
+    arena.add(this.#attempt(status), 1);
     this.#duration ??= arena.histogram('weft_http_attempt_duration_seconds', this.#labels);
     arena.observe(this.#duration, seconds);
+  }
+
+  #attempt(status: number): Cell {
+    const known = this.#attempts.get(status);
+    if (known !== undefined) return known;
+    const labels = { ...this.#labels, code: String(status) };
+    const cell = this.#arena.counter('weft_http_attempts_total', labels);
+    this.#attempts.set(status, cell);
+    return cell;
   }
 }
 

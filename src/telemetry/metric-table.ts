@@ -55,6 +55,11 @@ export const metricTable = {
     help: 'Retries by what came of them',
     labels: [...service, 'outcome'],
   },
+  weft_http_rejected_total: {
+    type: 'counter',
+    help: 'Requests that were malformed or over a limit, and so never became an exchange',
+    labels: ['reason'],
+  },
   weft_retry_budget_exhausted_total: {
     type: 'counter',
     help: 'Retries that were allowed by their rules and refused by the budget',
