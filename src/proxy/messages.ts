@@ -1,5 +1,6 @@
 // What passes between the control thread of a proxy and its workers. Messages are plain data
 // (structured clone); the live numbers are in shared memory, not in messages.
+import type { DataplaneLimits } from '../dataplane/index.ts';
 import type { NodePartDelta, SnapshotDelta } from '../snapshot/index.ts';
 import type { SeriesDefinition, SlotDelta, SlotMemory } from '../telemetry/index.ts';
 
@@ -23,22 +24,7 @@ export type WorkerSettings = {
   readonly trustedSources: readonly string[];
   readonly accessLog: string;
   readonly testHooks: boolean;
-  readonly limits: WorkerLimits;
-};
-
-export type WorkerLimits = {
-  readonly headBytesMax: number;
-  readonly targetBytesMax: number;
-  readonly fieldsMax: number;
-  readonly pipelinedMax: number;
-  readonly connectionsMax: number;
-  readonly requestBodyBytesMax: number | undefined;
-  readonly bufferedBytesMax: number;
-  readonly headTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  readonly bodyTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  readonly connectTimeoutMs: number;
+  readonly limits: DataplaneLimits;
 };
 
 export type ToWorker =

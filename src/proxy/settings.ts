@@ -10,7 +10,6 @@ import {
 } from '../api/index.ts';
 import { normaliseAddress } from '../lib/address.ts';
 import { parseAccessLogMode, slotWorkersMax } from '../telemetry/index.ts';
-import type { WorkerLimits } from './messages.ts';
 
 /** What `main` knows about the machine. */
 export type MachineFacts = {
@@ -39,7 +38,7 @@ export type ProxySettings = {
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
   readonly accessLog: string;
-  readonly limits: WorkerLimits;
+  readonly limits: DataplaneLimits;
 };
 
 const mebibyte = 1024 * 1024;
@@ -94,7 +93,7 @@ function addressesOf(texts: readonly string[]): readonly string[] {
 }
 
 /** Numbers of contract §1 "Limits"; the memory budget is shared out evenly among the workers. */
-function limitsOf(flags: FlagReader, machine: MachineFacts, workers: number): WorkerLimits {
+function limitsOf(flags: FlagReader, machine: MachineFacts, workers: number): DataplaneLimits {
   const budget =
     flags.bytes('memory-budget') ??
     (machine.memoryLimitBytes === undefined ? 512 * mebibyte : machine.memoryLimitBytes * 0.7);

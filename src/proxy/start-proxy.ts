@@ -304,17 +304,5 @@ class Control implements Proxy {
       const ages = this.#watch.status().map(({ lastEventAgeMs }) => lastEventAgeMs);
       return [{ labels: {}, value: Math.max(0, ...ages) / 1_000 }];
     });
-    registry.sample('weft_problems', () => {
-      const counts = new Map<string, { kind: string; reason: string; value: number }>();
-      for (const { kind, reason } of this.#publisher.problems) {
-        const key = `${kind}/${reason}`;
-        const held = counts.get(key) ?? { kind, reason, value: 0 };
-        counts.set(key, { ...held, value: held.value + 1 });
-      }
-      return [...counts.values()].map(({ kind, reason, value }) => ({
-        labels: { kind, reason },
-        value,
-      }));
-    });
   }
 }
