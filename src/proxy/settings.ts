@@ -8,6 +8,7 @@ import {
   type FlagValues,
   type MeshSettings,
 } from '../api/index.ts';
+import type { DataplaneLimits } from '../dataplane/index.ts';
 import { normaliseAddress } from '../lib/address.ts';
 import { parseAccessLogMode, slotWorkersMax } from '../telemetry/index.ts';
 
