@@ -1,4 +1,5 @@
-// The command line: what reaches a command, what a user's mistake gets, and that help hides no flag.
+// The command line: what reaches a command, what a user's mistake gets, and that help hides
+// no flag. What the commands do is their modules' business.
 import { describe, expect, test } from 'vitest';
 import { flagTable, type FlagProcess, type FlagValues } from '../api/index.ts';
 import { runCli } from './run-cli.ts';

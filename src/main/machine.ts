@@ -17,7 +17,7 @@ export function machineFacts(): MachineFacts {
 }
 
 /** `reusePort` came with Node 22.12 (and 23.1). */
-function hasReusePort(version: string): boolean {
+export function hasReusePort(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
 }

@@ -1,4 +1,5 @@
-// How long publications take: each counted once, none kept for ever.
+// How long publications take from their event to every worker: each counted once, none kept for
+// ever, whether a worker runs or not.
 import { describe, expect, test } from 'vitest';
 import { AppliedTimes } from './applied-times.ts';
 
