@@ -1,6 +1,6 @@
 // The command line: commands, flags and help come from the tables in `api`; it holds no rule of its
-// own. Exit codes: 0 well, 1 found something, 2 could not run (contract §6). A user's mistake is one
-// line on stderr that says what to do.
+// own. Exit codes: 0 well, 1 found something, 2 could not run (contract §6). A user's mistake is
+// one line on stderr that says what to do.
 import { Command, CommanderError, Option } from 'commander';
 import { stringify } from 'yaml';
 import {

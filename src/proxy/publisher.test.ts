@@ -65,7 +65,10 @@ const web = (...addresses: readonly string[]): readonly AnyObject[] => [
   serviceOf('shop/web'),
   sliceOf('shop/web', { endpoints: addresses.map((address) => entryOf(address)) }),
 ];
-const other = [serviceOf('shop/other'), sliceOf('shop/other', { endpoints: [entryOf('10.1.0.9')] })];
+const other: readonly AnyObject[] = [
+  serviceOf('shop/other'),
+  sliceOf('shop/other', { endpoints: [entryOf('10.1.0.9')] }),
+];
 const pod = podOf('shop/front', { addresses: ['10.1.0.1'], serviceAccount: 'front' });
 const base: readonly AnyObject[] = [namespaceOf('shop'), nodeOf('node-1', ['10.0.0.1']), pod];
 

@@ -140,7 +140,8 @@ export class Publisher {
   }
 
   #zoneOf(snapshot: Snapshot): MeshZone {
-    return snapshot.version === this.#snapshot?.version ? this.#zone : buildZone(sectionsOf(snapshot));
+    const isSame = snapshot.version === this.#snapshot?.version;
+    return isSame ? this.#zone : buildZone(sectionsOf(snapshot));
   }
 
   #replaceSnapshot(snapshot: Snapshot, zone: MeshZone): NewSnapshot | undefined {

@@ -125,7 +125,8 @@ async function problemsOf(node: number): Promise<string> {
 }
 
 function untilProblem(pattern: RegExp): Promise<void> {
-  return until(`a problem says ${pattern}`, async () => pattern.test(await problemsOf(1)), visibleMs);
+  const isTold = async () => pattern.test(await problemsOf(1));
+  return until(`a problem says ${pattern}`, isTold, visibleMs);
 }
 
 describe('routing', () => {
@@ -149,7 +150,8 @@ describe('routing', () => {
     const version = async () => (await mesh.admin(1, '/version')).body;
     const before = await version();
     await mesh.apply(trafficSplit(19, 1));
-    await until('the new weights are in force', async () => (await version()) !== before, visibleMs);
+    const isNew = async () => (await version()) !== before;
+    await until('the new weights are in force', isNew, visibleMs);
     await until('the worker has them', () => isInForce(1), visibleMs);
     const sums = [received(blue), received(green)];
     const answers = await Promise.all(
@@ -276,7 +278,7 @@ describe('bad objects harm nobody', () => {
     await mesh.remove(serviceObject('shop', 'constructor', 'green'));
   });
 
-  test('annotations as large as the API server takes are no trouble, larger ones not its', async () => {
+  test('annotations as large as the API server takes them are no trouble', async () => {
     const { metadata, ...rest } = serviceObject('shop', 'large', 'green');
     const annotated = (bytes: number) => ({
       ...rest,
@@ -340,7 +342,7 @@ describe('faults', () => {
     await untilColours('the split is gone', 'blue');
   });
 
-  test('without an API server a new proxy is alive, not ready, and says what it waits for', async () => {
+  test('without an API server a new proxy is alive, not ready, and says why', async () => {
     const lonely = mesh.addressOf(1).replace(/\.\d+$/, '.9');
     mesh.server.faults.inject({ fault: { kind: 'status', code: 503 } });
     const child = runWeft([
