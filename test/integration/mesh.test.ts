@@ -186,10 +186,15 @@ function podPath(name: string) {
 /** Whether the workers of a node have the version that it published. */
 async function isInForce(node: number): Promise<boolean> {
   const { version } = JSON.parse((await mesh.admin(node, '/version')).body) as { version: string };
+  return (await workersOf(node)).every((one) => one.version === version);
+}
+
+async function workersOf(node: number) {
+  // A page of our own.
   const { items } = JSON.parse((await mesh.admin(node, '/debug/workers')).body) as {
-    items: { version: string }[];
+    items: { version: string; restarts: number; dataplane?: { connections: number } }[];
   };
-  return items.every((one) => one.version === version);
+  return items.map(({ dataplane, ...one }) => ({ ...one, connections: dataplane?.connections ?? 0 }));
 }
 
 describe('policy', () => {
@@ -313,20 +318,32 @@ describe('bad objects harm nobody', () => {
 });
 
 describe('faults', () => {
-  test('a worker that throws is back at once, and the other node never noticed', async () => {
-    const kill = await mesh.admin(1, '/debug/workers/0/kill', 'POST');
-    expect(kill.body).toContain('true');
+  test('a worker that throws takes only its own connections, and is back at once', async () => {
+    const agents = Array.from({ length: 12 }, () => new http.Agent({ keepAlive: true }));
+    const kept = (agent: http.Agent) =>
+      mesh.call({ from: front[0], host, agent }).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    expect(await Promise.all(agents.map(kept))).not.toContain(false);
+    const workers = await workersOf(1);
+    const others = workers.slice(1).reduce((sum, { connections }) => sum + connections, 0);
+    expect((await mesh.admin(1, '/debug/workers/0/kill', 'POST')).body).toContain('true');
     expect((await mesh.call({ from: front[1], host })).status).toBe(200);
-    await until('a worker was replaced', async () => {
-      const { items } = JSON.parse((await mesh.admin(1, '/debug/workers')).body) as {
-        items: { restarts: number }[];
-      };
-      return items[0]?.restarts === 1;
-    }, visibleMs);
+    const isReplaced = async () => (await workersOf(1))[0]?.restarts === 1;
+    await until('the worker was replaced', isReplaced, visibleMs);
     const isBack = async () => (await asked(front[0]))?.status === 200;
-    await until('it serves again', isBack, visibleMs);
+    await until('the node serves again', isBack, visibleMs);
+    // A kept connection that is cut makes Node open a new one only when it had noticed.
+    const survivors = agents.filter((agent) => Object.keys(agent.freeSockets).length > 0);
+    expect(survivors).toHaveLength(others);
+    expect(await Promise.all(survivors.map(kept))).not.toContain(false);
+    for (const agent of agents) agent.destroy();
     expect((await mesh.admin(1, '/readyz')).status).toBe(200);
-    expect((await mesh.admin(1, '/metrics')).body).toContain('weft_worker_restarts_total 1');
+    await until('the restart was counted', async () => {
+      const { body } = await mesh.admin(1, '/metrics');
+      return body.includes('weft_worker_restarts_total 1');
+    }, visibleMs);
   });
 
   test('while the API server is away traffic goes on, and changes are caught up', async () => {
