@@ -15,7 +15,9 @@ import {
   renderResponseHead,
   renderSimpleResponse,
 } from './http1/serialise.ts';
+import { joinBytesMax, writable } from './read-buffers.ts';
 import type { Reason } from './refusals.ts';
+import { refusalText } from './refusals.ts';
 
 export type OwnAnswer = {
   readonly status: number;
@@ -23,9 +25,6 @@ export type OwnAnswer = {
   readonly text: string;
   readonly closes: boolean;
 };
-
-/** Up to here copying a piece into a text is cheaper than handing the kernel another buffer. */
-const joinBytesMax = 16_000;
 
 export class AnswerWriter {
   readonly #client: Client;
@@ -66,11 +65,12 @@ export class AnswerWriter {
     this.#writeHead(head, this.closes ? 'close' : 'keep-alive');
   }
 
-  data(piece: Buffer): void {
-    this.bytes += piece.length;
-    if (this.#isChunked) this.#text += renderChunkPrefix(piece.length);
-    if (piece.length <= joinBytesMax) {
-      this.#text += piece.toString('latin1');
+  data(buffer: Buffer, start: number, end: number): void {
+    this.bytes += end - start;
+    if (this.#isChunked) this.#text += renderChunkPrefix(end - start);
+    const piece = writable(buffer, start, end);
+    if (typeof piece === 'string') {
+      this.#text += piece;
     } else {
       this.#client.cork();
       this.#writeText();
@@ -134,4 +134,16 @@ export class AnswerWriter {
     const rendering = { head, framing, connection, clientVersion, date };
     this.#text += renderResponseHead(rendering);
   }
+}
+
+/** A refusal without an exchange, after which the connection closes. */
+export function renderFinalRefusal(engine: Engine, reason: Reason, status: number): string {
+  return renderSimpleResponse({
+    status,
+    reason,
+    text: refusalText(reason, undefined),
+    connection: 'close',
+    isHead: false,
+    date: engine.httpDate(),
+  });
 }

@@ -1,5 +1,6 @@
 // What an exchange may do to the connection that its request came on. The connection itself is
 // downstream.ts; this type keeps the two from knowing each other's insides.
+import type { ExchangeWaits } from './exchange-waits.ts';
 
 /** What becomes of the connection when an exchange is over. */
 export type ConnectionFate =
@@ -11,6 +12,8 @@ export type ConnectionFate =
   | 'cut';
 
 export type Client = {
+  /** Deadlines of the exchange that is under way. */
+  readonly waits: ExchangeWaits;
   /** Bytes that the kernel has not taken yet. */
   readonly unsentBytes: number;
   /** More than that should not be written now: `Exchange.clientDrained` tells when. */
@@ -26,6 +29,9 @@ export type Client = {
   /** Collects writes until `flush`. */
   cork(): void;
   flush(): void;
+  /** The pod's write queue may hold bytes of what was read last; `reclaim`: it is empty. */
+  lend(): void;
+  reclaim(): void;
   pauseReading(): void;
   resumeReading(): void;
   /** Bytes behind an upgrade request; what follows goes to `Exchange.tunnelFromClient`. */

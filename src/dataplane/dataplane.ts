@@ -7,19 +7,20 @@ import type { Network, NetworkSocket } from '../lib/network.ts';
 import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
+import { renderFinalRefusal } from './answer.ts';
 import { Deadlines } from './deadlines.ts';
 import { DownstreamConnection } from './downstream.ts';
 import { drain } from './drain.ts';
 import type { DrainOptions } from './drain.ts';
 import { EndpointLoads } from './endpoint-load.ts';
 import type { Counts, Engine, IdMakers } from './engine.ts';
-import { renderSimpleResponse } from './http1/serialise.ts';
 import type { DataplaneLimits } from './limits.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import type { ExchangeObserver } from './observer.ts';
 import { Pools } from './pool.ts';
-import { reasonStatus, refusalText } from './refusals.ts';
+import { BodyBuffers } from './read-buffers.ts';
+import { reasonStatus } from './refusals.ts';
 import { TrustedSources } from './trusted-sources.ts';
 
 export type DataplaneOptions = {
@@ -36,6 +37,8 @@ export type DataplaneOptions = {
   /** `namespace/serviceaccount` or CIDR. */
   readonly trustedSources: readonly string[];
   readonly observer: ExchangeObserver;
+  /** For tests: a read buffer that nobody may hold bytes of any more. */
+  readonly bufferReturned?: (buffer: Buffer) => void;
   readonly events: DataplaneEvents;
 };
 
@@ -49,6 +52,8 @@ export type DataplaneState = Readonly<Counts> & {
   readonly upstreamOpen: number;
   readonly upstreamIdle: number;
   readonly deadlines: number;
+  /** Long bodies that own a read buffer. */
+  readonly bodyBuffers: number;
   readonly isDraining: boolean;
 };
 
@@ -83,6 +88,7 @@ class RunningDataplane {
   constructor(options: DataplaneOptions) {
     const { runtime, observer, limits } = options;
     const deadlines = new Deadlines(runtime.clock, runtime.timers);
+    const buffers = new BodyBuffers(options.bufferReturned);
     this.#engine = {
       clock: runtime.clock,
       random: runtime.random,
@@ -98,9 +104,11 @@ class RunningDataplane {
         network: options.network,
         deadlines,
         limits,
+        buffers,
         localAddress: options.localAddress,
         bugFound: observer.bugFound,
       }),
+      buffers,
       counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
       httpDate: httpDates(runtime.clock.wallMs),
       table: undefined,
@@ -144,13 +152,14 @@ class RunningDataplane {
   }
 
   state(): DataplaneState {
-    const { counts, pools, deadlines, isDraining } = this.#engine;
+    const { counts, pools, deadlines, buffers, isDraining } = this.#engine;
     return {
       ...counts,
       listeners: this.#listeners.states(),
       upstreamOpen: pools.openCount,
       upstreamIdle: pools.idleCount,
       deadlines: deadlines.armed,
+      bodyBuffers: buffers.owners,
       isDraining,
     };
   }
@@ -189,14 +198,7 @@ class RunningDataplane {
     const reason = 'Shedding';
     this.#engine.observer.connectionShed();
     socket.on('error', () => undefined);
-    const answer = renderSimpleResponse({
-      status: reasonStatus(reason),
-      reason,
-      text: refusalText(reason, undefined),
-      connection: 'close',
-      isHead: false,
-      date: this.#engine.httpDate(),
-    });
+    const answer = renderFinalRefusal(this.#engine, reason, reasonStatus(reason));
     socket.write(answer, 'latin1');
     socket.destroySoon();
   }

@@ -2,18 +2,17 @@
 // after the other, and decides how the connection ends. Pipelined requests wait as bytes and are
 // answered in order. A client's half-close is no abort once its request is complete.
 // Invariant: at most one exchange at a time; nothing behind a rejected request is ever parsed.
-import type { NetworkSocket } from '../lib/network.ts';
+import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import { DepartureProbe } from './departure-probe.ts';
+import { ExchangeWaits } from './exchange-waits.ts';
 import { Exchange } from './exchange.ts';
-import type { BodyDecoder } from './http1/body-decoder.ts';
-import { createBodyDecoder } from './http1/body-decoder.ts';
+import type { Fields } from './http1/fields.ts';
+import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
-import { RequestHeadParser } from './http1/request-head.ts';
-import { renderSimpleResponse } from './http1/serialise.ts';
 import {
   discardBytesMax,
   firstRequestMs,
@@ -24,8 +23,11 @@ import {
 } from './limits.ts';
 import { Linger } from './linger.ts';
 import { PendingBytes } from './pending-bytes.ts';
+import { longReadBytes, ReadBuffer } from './read-buffers.ts';
 import type { Reason } from './refusals.ts';
-import { refusalText } from './refusals.ts';
+import { RequestIntake } from './request-intake.ts';
+import type { RequestTaker } from './request-intake.ts';
+import { renderFinalRefusal } from './answer.ts';
 
 type Mode = 'requests' | 'tunnel' | 'closing' | 'closed';
 
@@ -41,10 +43,10 @@ export type DownstreamOptions = {
   readonly closed: (connection: DownstreamConnection) => void;
 };
 
-export class DownstreamConnection implements Client {
+export class DownstreamConnection implements Client, SocketReader, RequestTaker {
   readonly #engine: Engine;
   readonly #socket: NetworkSocket;
-  readonly #parser: RequestHeadParser;
+  readonly #intake: RequestIntake;
   readonly #remoteAddress: string;
   readonly #servicePort: number;
   readonly #closed: (connection: DownstreamConnection) => void;
@@ -52,11 +54,9 @@ export class DownstreamConnection implements Client {
   #mode: Mode = 'requests';
   #phase: Phase = 'none';
   #exchange: Exchange | undefined;
-  /** Of a request body that has not ended yet, whether somebody still wants it or not. */
-  #decoder: BodyDecoder | undefined;
-  #head: HttpRequestHead | undefined;
   /** Bytes behind the current request, unparsed. */
   readonly #pending: PendingBytes;
+  readonly #buffer: ReadBuffer;
   #skippedBytes = 0;
   #bodyActiveMs = 0;
   #linger: Linger | undefined;
@@ -67,6 +67,7 @@ export class DownstreamConnection implements Client {
   /** No request has come yet. */
   #isNew = true;
   readonly #acceptedMs: number;
+  readonly waits: ExchangeWaits;
   isReading = false;
   hasEnded = false;
 
@@ -78,18 +79,18 @@ export class DownstreamConnection implements Client {
     this.#servicePort = options.servicePort;
     this.#closed = options.closed;
     this.#pending = new PendingBytes(engine.counts);
+    this.#buffer = new ReadBuffer(engine.buffers);
+    this.waits = new ExchangeWaits(engine.deadlines, (step) => this.#guard(step));
     this.#acceptedMs = engine.clock.nowMs();
-    this.#parser = new RequestHeadParser({
-      limits: engine.headLimits,
-      servicePort: options.servicePort,
-    });
-    socket.on('data', (data) => this.#guard(() => this.#read(data)));
+    this.#intake = new RequestIntake(this, engine.headLimits, options.servicePort);
     socket.on('end', () => this.#guard(() => this.#clientEnded()));
     socket.on('drain', () => this.#guard(() => this.#drained()));
     // What matters of an error is that the connection closes, which follows.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#guard(() => this.#gone()));
     this.#wait('head', engine.limits.headTimeoutMs);
+    if (socket.readInto === undefined) socket.on('data', (data) => this.read(data, data.length));
+    else socket.readInto(this);
   }
 
   // ---- what an exchange may do ----------------------------------------------------------------
@@ -102,12 +103,8 @@ export class DownstreamConnection implements Client {
     return this.#socket.writableNeedDrain;
   }
 
-  /** A client that waits for 100 may or may not send the body after a refusal: nobody can tell. */
   get canSkipBody(): boolean {
-    const head = this.#head;
-    if (this.#decoder === undefined || head === undefined) return true;
-    if (head.framing.kind !== 'length' || head.expectsContinue) return false;
-    return head.framing.length <= discardBytesMax;
+    return this.#intake.canSkipBody;
   }
 
   write(data: Uint8Array | string): boolean {
@@ -127,6 +124,14 @@ export class DownstreamConnection implements Client {
     if (!this.#isCorked) return;
     this.#isCorked = false;
     this.#socket.uncork();
+  }
+
+  lend(): void {
+    this.#buffer.lend();
+  }
+
+  reclaim(): void {
+    this.#buffer.reclaim();
   }
 
   pauseReading(): void {
@@ -178,7 +183,7 @@ export class DownstreamConnection implements Client {
   closeIfIdle(): void {
     if (this.#isNew && this.#engine.clock.nowMs() < this.#acceptedMs + firstRequestMs) return;
     const isIdle = this.#mode === 'requests' && this.#exchange === undefined
-      && this.#decoder === undefined && !this.#parser.hasPartialHead && this.#pending.bytes === 0;
+      && !this.#intake.isInBody && !this.#intake.hasPartialHead && this.#pending.bytes === 0;
     if (isIdle) this.#closeAfterAnswer();
   }
 
@@ -195,65 +200,54 @@ export class DownstreamConnection implements Client {
 
   // ---- reading --------------------------------------------------------------------------------
 
-  #read(chunk: Buffer): void {
-    if (this.#mode === 'tunnel') {
-      this.#exchange?.tunnelFromClient(chunk);
-    } else if (this.#mode === 'requests') {
-      const mustWait = this.#pending.bytes > 0
-        || (this.#exchange !== undefined && this.#decoder === undefined);
-      if (mustWait) this.#pending.push(chunk);
-      else this.#consume(chunk);
-      this.#updateFlow();
-      this.#settle();
+  readBuffer(): Buffer {
+    return this.#buffer.current;
+  }
+
+  read(buffer: Buffer, bytes: number): void {
+    try {
+      if (this.#mode === 'tunnel') this.#exchange?.tunnelFromClient(buffer, 0, bytes);
+      else if (this.#mode === 'requests') this.#take(buffer, bytes);
+    } catch (error) {
+      this.#endAfterBug(error);
     }
   }
 
-  #consume(chunk: Buffer): void {
+  #take(buffer: Buffer, bytes: number): void {
+    const mustWait = this.#pending.bytes > 0
+      || (this.#exchange !== undefined && !this.#intake.isInBody);
+    if (mustWait) this.#pending.push(buffer, 0, bytes);
+    else this.#consume(buffer, bytes);
+    if (!this.#intake.isInBody) this.#buffer.release();
+    else if (bytes >= longReadBytes) this.#buffer.own();
+    this.#updateFlow();
+    this.#settle();
+  }
+
+  #consume(buffer: Buffer, end: number): void {
     this.isReading = true;
     let at = 0;
-    while (at >= 0 && this.#mode === 'requests') at = this.#step(chunk, at);
+    while (at >= 0 && this.#mode === 'requests') at = this.#step(buffer, at, end);
     this.isReading = false;
     this.#exchange?.clientReadEnded();
   }
 
-  /** Where to go on in the chunk; negative when there is no more to do with it. */
-  #step(chunk: Buffer, at: number): number {
-    if (this.#decoder !== undefined) return this.#stepBody(this.#decoder, chunk, at);
-    if (at === chunk.length) return -1;
-    if (this.#mayConsume()) return this.#stepHead(chunk, at);
-    this.#pending.putBack(chunk.subarray(at));
+  /** Where to go on in the buffer; negative when there is no more to do with it. */
+  #step(buffer: Buffer, at: number, end: number): number {
+    if (this.#intake.isInBody) return this.#intake.step(buffer, at, end);
+    if (at === end) return -1;
+    if (this.#mayConsume()) return this.#intake.step(buffer, at, end);
+    this.#pending.putBack(buffer, at, end);
     return -1;
   }
 
-  #stepHead(chunk: Buffer, at: number): number {
-    const result = this.#parser.parse(chunk, at, chunk.length);
-    switch (result.kind) {
-      case 'incomplete':
-        return -1;
-      case 'reject':
-        this.#refuse(result.reason, result.status, result.detail);
-        return -1;
-      case 'head':
-        this.#begin(result.head);
-        return result.end;
-    }
-  }
-
-  #begin(head: HttpRequestHead): void {
+  requestBegan(head: HttpRequestHead, isBodyComplete: boolean): void {
     const table = this.#engine.table;
     if (table === undefined) {
       this.#socket.destroy();
       return;
     }
-    const decoder = createBodyDecoder(head.framing, {
-      limits: this.#engine.headLimits,
-      headBytes: head.bytes,
-      headFields: head.fields.size,
-    });
-    const isBodyComplete = decoder.advance(noBytes, 0, 0) === 'end';
     this.#isNew = false;
-    this.#head = head;
-    this.#decoder = isBodyComplete ? undefined : decoder;
     this.#skippedBytes = 0;
     if (isBodyComplete) this.#waitForNothing();
     else this.#waitForBody();
@@ -268,50 +262,33 @@ export class DownstreamConnection implements Client {
     this.#exchange.start();
   }
 
-  #stepBody(decoder: BodyDecoder, chunk: Buffer, at: number): number {
-    switch (decoder.advance(chunk, at, chunk.length)) {
-      case 'data':
-        this.#bodyActiveMs = this.#engine.clock.nowMs();
-        this.#bodyData(chunk, decoder.dataStart, decoder.dataEnd);
-        return decoder.position;
-      case 'end':
-        this.#decoder = undefined;
-        this.#waitForNothing();
-        this.#exchange?.requestEnded(decoder.trailers);
-        return decoder.position;
-      case 'incomplete':
-        return -1;
-      case 'reject':
-        // The message must not be completed for the pod, and nothing behind it is parsed.
-        this.#exchange?.refuse(decoder.reject?.reason ?? 'BadRequestFraming');
-        this.#closeAfterAnswer();
-        return -1;
-    }
+  bodyEnded(trailers: Fields | undefined): void {
+    this.#waitForNothing();
+    this.#exchange?.requestEnded(trailers);
   }
 
-  #bodyData(chunk: Buffer, start: number, end: number): void {
+  bodyRejected(reject: Reject | undefined): void {
+    this.#exchange?.refuse(reject?.reason ?? 'BadRequestFraming');
+    this.#closeAfterAnswer();
+  }
+
+  bodyArrived(buffer: Buffer, start: number, end: number): void {
+    this.#bodyActiveMs = this.#engine.clock.nowMs();
     if (this.#exchange !== undefined) {
-      this.#exchange.requestData(chunk, start, end);
+      this.#exchange.requestData(buffer, start, end);
       return;
     }
     this.#skippedBytes += end - start;
     if (this.#skippedBytes > discardBytesMax) this.destroy();
   }
 
-  /** Answers bytes that are no request, and ends the connection: a reject is final. */
-  #refuse(reason: Reason, status: number, detail: string): void {
+  /** Answers, and ends the connection: a reject is final. */
+  headRejected({ reason, status, detail }: HeadReject): void {
+    const remoteAddress = this.#remoteAddress;
+    const servicePort = this.#servicePort;
     const { observer } = this.#engine;
-    observer.requestRejected({
-      reason,
-      status,
-      remoteAddress: this.#remoteAddress,
-      servicePort: this.#servicePort,
-      detail,
-    });
-    const text = refusalText(reason, undefined);
-    const date = this.#engine.httpDate();
-    const connection = 'close';
-    this.write(renderSimpleResponse({ status, reason, text, connection, isHead: false, date }));
+    observer.requestRejected({ reason, status, remoteAddress, servicePort, detail });
+    this.write(renderFinalRefusal(this.#engine, reason, status));
     this.#closeAfterAnswer();
   }
 
@@ -322,7 +299,7 @@ export class DownstreamConnection implements Client {
     while (this.#mayConsume()) {
       const chunk = this.#pending.take();
       if (chunk === undefined) break;
-      this.#consume(chunk);
+      this.#consume(chunk, chunk.length);
     }
     this.#updateFlow();
     this.#settle();
@@ -330,17 +307,17 @@ export class DownstreamConnection implements Client {
 
   #mayConsume(): boolean {
     if (this.#mode !== 'requests') return false;
-    if (this.#decoder !== undefined) return !this.#isBodyPaused;
+    if (this.#intake.isInBody) return !this.#isBodyPaused;
     return this.#exchange === undefined && this.unsentBytes <= unsentBytesMax;
   }
 
   /** Chooses what the connection waits for, once everything that came has been looked at. */
   #settle(): void {
     if (this.#mode !== 'requests' || this.#exchange !== undefined) return;
-    if (this.#decoder !== undefined || this.#pending.bytes > 0) return;
+    if (this.#intake.isInBody || this.#pending.bytes > 0) return;
     const { headTimeoutMs, keepAliveTimeoutMs } = this.#engine.limits;
     if (this.hasEnded) this.#closeAfterAnswer();
-    else if (!this.#parser.hasPartialHead) this.#wait('keep-alive', keepAliveTimeoutMs);
+    else if (!this.#intake.hasPartialHead) this.#wait('keep-alive', keepAliveTimeoutMs);
     else if (this.#phase !== 'head') this.#wait('head', headTimeoutMs);
   }
 
@@ -364,11 +341,11 @@ export class DownstreamConnection implements Client {
     this.hasEnded = true;
     if (this.#mode === 'tunnel') {
       this.#exchange?.tunnelEndedByClient();
-    } else if (this.#decoder !== undefined && this.#mode === 'requests') {
+    } else if (this.#intake.isInBody && this.#mode === 'requests') {
       // A body that is cut short must not be completed, and nobody waits for an answer to it.
       if (this.#exchange !== undefined) this.#exchange.clientGone();
       else this.destroy();
-    } else if (this.#parser.hasPartialHead && this.#mode === 'requests') {
+    } else if (this.#intake.hasPartialHead && this.#mode === 'requests') {
       this.destroy();
     } else {
       this.#settle();
@@ -379,7 +356,7 @@ export class DownstreamConnection implements Client {
   /** The request is complete and its answer has not begun: does anybody still wait for it? */
   #probeDeparture(): void {
     if (this.#exchange === undefined || this.#exchange.status !== 0) return;
-    if (this.#head?.version !== 11 || this.#mode !== 'requests') return;
+    if (this.#intake.head?.version !== 11 || this.#mode !== 'requests') return;
     this.#probe = new DepartureProbe(this.#socket, this.#engine.deadlines);
     this.#probe.start();
   }
@@ -395,7 +372,7 @@ export class DownstreamConnection implements Client {
     const { counts, limits } = this.#engine;
     this.#mode = 'closing';
     counts.lingering += 1;
-    this.#decoder = undefined;
+    this.#intake.forgetBody();
     this.#pending.takeAll();
     this.#isBodyPaused = false;
     this.#updateFlow();
@@ -408,12 +385,14 @@ export class DownstreamConnection implements Client {
 
   #gone(): void {
     if (this.#mode === 'closed') return;
+    this.#buffer.lend();
+    this.#buffer.release();
     if (this.#mode === 'closing') this.#engine.counts.lingering -= 1;
     this.#mode = 'closed';
     this.#stopProbe();
     this.#waitForNothing();
     this.#pending.takeAll();
-    this.#decoder = undefined;
+    this.#intake.forgetBody();
     this.#exchange?.clientGone();
     this.#closed(this);
   }
@@ -426,7 +405,7 @@ export class DownstreamConnection implements Client {
     switch (phase) {
       case 'head':
         // Silence is no request: a 408 could be taken for the answer to a later one (RQ-295).
-        if (this.#parser.hasPartialHead) this.#refuse('BadRequestTimeout', 408, 'head timed out');
+        if (this.#intake.hasPartialHead) this.headRejected(headTimedOut);
         else this.#closeAfterAnswer();
         return;
       case 'keep-alive':
@@ -469,7 +448,18 @@ export class DownstreamConnection implements Client {
     this.#engine.deadlines.disarm(this.#deadline);
   }
 
-  #endAfterBug(): void {
+  /** A bug on this connection ends this connection, not the worker. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#endAfterBug(error);
+    }
+  }
+
+  #endAfterBug(bug: unknown): void {
+    this.#engine.observer.bugFound(bug);
+    this.isReading = false;
     try {
       this.#exchange?.refuse('Bug');
       this.#closeAfterAnswer();
@@ -478,17 +468,16 @@ export class DownstreamConnection implements Client {
       this.destroy();
     }
   }
-
-  /** A bug on this connection ends this connection, not the worker. */
-  #guard(step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      this.#engine.observer.bugFound(error);
-      this.isReading = false;
-      this.#endAfterBug();
-    }
-  }
 }
 
-const noBytes = Buffer.alloc(0);
+type HeadReject = {
+  readonly reason: Reason;
+  readonly status: number;
+  readonly detail: string;
+};
+
+const headTimedOut: HeadReject = {
+  reason: 'BadRequestTimeout',
+  status: 408,
+  detail: 'head timed out',
+};

@@ -5,7 +5,7 @@ import { pickEndpoint } from '../route/index.ts';
 import type { Backend, Endpoint, LoadView } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 
-const noneTried: ReadonlySet<string> = new Set();
+const noneTried: ReadonlySet<string> = new Set<string>([]);
 
 export class EndpointLoads implements LoadView {
   readonly #slots: SlotView;

@@ -10,6 +10,7 @@ import type { HeadLimits } from './http1/limits.ts';
 import type { DataplaneLimits } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
 import type { Pools } from './pool.ts';
+import type { BodyBuffers } from './read-buffers.ts';
 import type { TrustedSources } from './trusted-sources.ts';
 
 /** Makers of ids for requests that bring none. */
@@ -41,6 +42,7 @@ export type Engine = {
   readonly observer: ExchangeObserver;
   readonly ids: IdMakers;
   readonly pools: Pools;
+  readonly buffers: BodyBuffers;
   readonly counts: Counts;
   /** Now as a Date field says it (RFC 9110 5.6.7). */
   readonly httpDate: () => string;

@@ -17,7 +17,6 @@ import { admissionOf, bodyBytesMaxOf, endsConnection } from './admission.ts';
 import { AnswerWriter } from './answer.ts';
 import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
-import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
@@ -32,6 +31,7 @@ import { Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 import { asksForPatience, isIdempotent } from './retry-policy.ts';
 import { Tunnel } from './tunnel.ts';
+import type { WaitsUser } from './exchange-waits.ts';
 import type { UpstreamConnection, UpstreamFailure, UpstreamUser } from './upstream.ts';
 
 export type ExchangeOptions = {
@@ -44,7 +44,7 @@ export type ExchangeOptions = {
   readonly isBodyComplete: boolean;
 };
 
-export class Exchange implements UpstreamUser, ExchangeFacts {
+export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   readonly source: Source;
   readonly remoteAddress: string;
   readonly servicePort: number;
@@ -69,10 +69,6 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   readonly #head: HttpRequestHead;
   readonly #body: RequestBody;
   readonly #answer: AnswerWriter;
-  readonly #idle = new Deadline(() => this.#idleExpired());
-  /** The back-off before a retry, or the per-try timeout: never both. */
-  readonly #wait = new Deadline(() => this.#waitExpired());
-  #total: Deadline | undefined;
   /** Undefined until it is known where the request goes. */
   #retries: Retries | undefined;
   #attempt: Attempt | undefined;
@@ -81,7 +77,6 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   #bodyBytesMax = Infinity;
   #wantsFreshConnection = false;
   #interims = 0;
-  #activeMs: number;
   #isFinished = false;
 
   constructor(options: ExchangeOptions) {
@@ -101,7 +96,6 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.requestId = requestIdOf(engine, head);
     this.traceparent = traceparentOf(engine, head);
     this.startedMs = engine.clock.nowMs();
-    this.#activeMs = this.startedMs;
   }
 
   get answeredRequest(): { readonly method: string; readonly upgrade: string | undefined } {
@@ -144,16 +138,13 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
       this.refuse('BadRequestBodyTooLarge');
       return;
     }
-    const { slots, deadlines } = this.#engine;
+    const { slots, limits } = this.#engine;
     const isRepeatable = isIdempotent(this.method, this.#head.fields.has('idempotency-key'));
     this.#retries = new Retries(this.#engine, host, isRepeatable);
     const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
     this.backend = pickBackend(split, turn);
-    deadlines.arm(this.#idle, this.#idleTimeoutMs());
-    if (host.rules.timeoutMs !== undefined) {
-      this.#total = new Deadline(() => this.#timedOut('TimeoutRequest'));
-      deadlines.arm(this.#total, host.rules.timeoutMs);
-    }
+    const idleMs = host.rules.idleTimeoutMs ?? limits.idleTimeoutMs;
+    this.#client.waits.begin(this, idleMs, host.rules.timeoutMs);
     this.#try();
   }
 
@@ -182,7 +173,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   }
 
   #open(backend: Backend, endpoint: Endpoint, destination: Destination): void {
-    const { limits, deadlines } = this.#engine;
+    const { limits } = this.#engine;
     const rules = this.host?.rules;
     this.attempts += 1;
     const attempt = new Attempt({
@@ -196,27 +187,36 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     });
     this.#attempt = attempt;
     attempt.connection.use(this);
-    if (rules?.perTryTimeoutMs !== undefined) deadlines.arm(this.#wait, rules.perTryTimeoutMs);
+    if (rules?.perTryTimeoutMs !== undefined) this.#client.waits.wait(rules.perTryTimeoutMs);
     if (attempt.isReused) this.#send(attempt.connection);
   }
 
   #send(connection: UpstreamConnection): void {
-    this.#touch();
+    this.#client.waits.touch();
     this.#upstreamHead ??= renderUpstreamHead(this.#engine, this.#head, this);
     connection.cork();
     connection.write(this.#upstreamHead);
-    const isFlowing = this.#body.sendTo(connection, this.#retries?.isRepeatable === true);
-    if (isFlowing) this.#client.resumeReading();
-    else this.#client.pauseReading();
+    this.#body.sendTo(connection, this.#retries?.isRepeatable === true);
     // A body that is still being read joins the head in one write, when the read ends.
-    if (!this.#client.isReading) connection.flush();
+    if (!this.#client.isReading) this.#flushRequest(connection);
+    if (!connection.isFull) this.#client.resumeReading();
+  }
+
+  /** Everything written leaves; what the kernel does not take holds up the client. */
+  #flushRequest(connection: UpstreamConnection): void {
+    connection.flush();
+    if (connection.unsentBytes === 0) return;
+    this.#client.lend();
+    if (!connection.isFull) return;
+    this.#body.countWaiting(connection.unsentBytes);
+    this.#client.pauseReading();
   }
 
   // ---- from the client ------------------------------------------------------------------------
 
   requestData(buffer: Buffer, start: number, end: number): void {
     if (this.#isFinished) return;
-    this.#touch();
+    this.#client.waits.touch();
     if (this.#body.bytes + end - start > this.#bodyBytesMax) {
       this.refuse('BadRequestBodyTooLarge');
     } else if (!this.#body.add(buffer, start, end)) {
@@ -230,7 +230,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   /** All that one read of the client brought has been told. */
   clientReadEnded(): void {
-    this.#attempt?.connection.flush();
+    if (this.#attempt !== undefined) this.#flushRequest(this.#attempt.connection);
   }
 
   /** Whether an upgraded connection would still be opened by this table (contract §4). */
@@ -246,14 +246,16 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   }
 
   clientDrained(): void {
-    this.#touch();
+    this.#client.waits.touch();
     this.#answer.clearWaiting();
+    const connection = this.#attempt?.connection;
+    connection?.reclaim();
     if (this.#tunnel !== undefined) this.#tunnel.clientDrained();
-    else this.#attempt?.connection.resume();
+    else connection?.resume();
   }
 
-  tunnelFromClient(data: Buffer): void {
-    this.#tunnel?.fromClient(data);
+  tunnelFromClient(buffer: Buffer, start: number, end: number): void {
+    this.#tunnel?.fromClient(buffer, start, end);
   }
 
   tunnelEndedByClient(): void {
@@ -268,13 +270,14 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   }
 
   upstreamDrained(): void {
-    this.#touch();
+    this.#client.waits.touch();
     this.#body.clearWaiting();
+    this.#client.reclaim();
     this.#client.resumeReading();
   }
 
   interimAnswered(head: HttpResponseHead): void {
-    this.#touch();
+    this.#client.waits.touch();
     this.#interims += 1;
     if (this.#interims > interimResponsesMax) {
       this.#failAttempt('UpstreamProtocol', { kind: 'protocol', isUnsent: false });
@@ -287,10 +290,10 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   }
 
   answered(head: HttpResponseHead): void {
-    this.#touch();
+    this.#client.waits.touch();
     const failure: AttemptFailure = { kind: 'status', status: head.status, isUnsent: false };
     if (asksForPatience(head.fields.get('retry-after')) || !this.#mayTryAgain(failure)) {
-      this.#engine.deadlines.disarm(this.#wait);
+      this.#client.waits.stopWaiting();
       this.#body.stopHolding();
       this.firstByteMs = this.#engine.clock.nowMs() - this.startedMs;
       this.#answer.begin(head, this.#closesAfterAnswer());
@@ -301,8 +304,8 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   }
 
   answerData(buffer: Buffer, start: number, end: number): void {
-    this.#touch();
-    this.#answer.data(buffer.subarray(start, end));
+    this.#client.waits.touch();
+    this.#answer.data(buffer, start, end);
   }
 
   answerEnded(trailers: Fields | undefined): void {
@@ -310,6 +313,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     if (attempt === undefined) return;
     this.#answer.end(trailers);
     this.#answer.flush();
+    if (this.#client.unsentBytes > 0) attempt.connection.lend();
     this.#attempt = undefined;
     attempt.end({ status: this.#answer.status, reason: undefined, isCancelled: false });
     attempt.connection.release(this.#body.isComplete);
@@ -317,8 +321,14 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
   }
 
   upstreamReadEnded(): void {
-    if (this.#isFinished || this.#tunnel !== undefined) this.#client.flush();
-    else if (!this.#answer.flush()) this.#attempt?.connection.pause();
+    if (this.#isFinished || this.#tunnel !== undefined) {
+      this.#client.flush();
+      return;
+    }
+    const connection = this.#attempt?.connection;
+    const isFlowing = this.#answer.flush();
+    if (this.#client.unsentBytes > 0) connection?.lend();
+    if (!isFlowing) connection?.pause();
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
@@ -332,22 +342,22 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.#failAttempt(reason, { kind, isUnsent: failure.isUnsent });
   }
 
-  switched(head: HttpResponseHead, rest: Buffer): void {
+  switched(head: HttpResponseHead): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
-    this.#disarm();
+    this.#client.waits.end();
     this.#answer.begin(head, true);
     this.#answer.flush();
     const tunnel = new Tunnel(this.#client, attempt.connection, () => this.#tunnelEnded());
     this.#tunnel = tunnel;
-    for (const waiting of this.#client.startTunnel()) tunnel.fromClient(waiting);
-    if (rest.length > 0) tunnel.fromUpstream(rest);
-    this.#client.flush();
+    for (const waiting of this.#client.startTunnel()) {
+      tunnel.fromClient(waiting, 0, waiting.length);
+    }
     if (this.#client.hasEnded) tunnel.clientEnded();
   }
 
-  tunnelData(data: Buffer): void {
-    this.#tunnel?.fromUpstream(data);
+  tunnelData(buffer: Buffer, start: number, end: number): void {
+    this.#tunnel?.fromUpstream(buffer, start, end);
   }
 
   tunnelEnded(): void {
@@ -382,17 +392,17 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
 
   /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */
   #tryAgain(failure: AttemptFailure, wasStale = false): void {
-    const { deadlines, observer } = this.#engine;
+    const { observer } = this.#engine;
     const retries = this.#retries;
     assert(retries !== undefined, 'a retry of nothing');
     retries.begin(failure, this.endpoint);
     observer.retryStarted(this);
     const hasOthers = (this.backend?.endpoints.length ?? 0) > retries.tried.size;
     if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
-    else deadlines.arm(this.#wait, retries.waitMs());
+    else this.#client.waits.wait(retries.waitMs());
   }
 
-  #waitExpired(): void {
+  waitExpired(): void {
     const attempt = this.#attempt;
     if (attempt === undefined) {
       this.#try();
@@ -402,11 +412,12 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.#failAttempt('TimeoutRequest', { kind: 'try-timeout', isUnsent });
   }
 
-  #idleExpired(): void {
-    const { deadlines, clock } = this.#engine;
-    const leftMs = this.#activeMs + this.#idleTimeoutMs() - clock.nowMs();
-    if (leftMs > 0) deadlines.arm(this.#idle, leftMs);
-    else this.#timedOut('TimeoutIdle');
+  idleExpired(): void {
+    this.#timedOut('TimeoutIdle');
+  }
+
+  totalExpired(): void {
+    this.#timedOut('TimeoutRequest');
   }
 
   #timedOut(reason: Reason): void {
@@ -458,7 +469,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#attempt = undefined;
-    this.#engine.deadlines.disarm(this.#wait);
+    this.#client.waits.stopWaiting();
     this.#body.detach();
     attempt.connection.destroy();
     attempt.end({ status, reason, isCancelled });
@@ -469,7 +480,7 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     if (this.#isFinished) return;
     this.#isFinished = true;
     this.#endAttempt(this.#answer.status, this.reason, true);
-    this.#disarm();
+    this.#client.waits.end();
     this.#body.stopHolding();
     this.#body.clearWaiting();
     this.#answer.clearWaiting();
@@ -478,20 +489,5 @@ export class Exchange implements UpstreamUser, ExchangeFacts {
     this.durationMs = clock.nowMs() - this.startedMs;
     observer.exchangeFinished(this, outcome);
     this.#client.exchangeEnded(fate);
-  }
-
-  #disarm(): void {
-    const { deadlines } = this.#engine;
-    deadlines.disarm(this.#idle);
-    deadlines.disarm(this.#wait);
-    if (this.#total !== undefined) deadlines.disarm(this.#total);
-  }
-
-  #touch(): void {
-    this.#activeMs = this.#engine.clock.nowMs();
-  }
-
-  #idleTimeoutMs(): number {
-    return this.host?.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
   }
 }

@@ -8,6 +8,7 @@ export type {
   DataplaneState,
 } from './dataplane.ts';
 export type { DrainOptions } from './drain.ts';
+export { fastestNetwork } from './direct-network.ts';
 export type { IdMakers } from './engine.ts';
 export type { DataplaneLimits } from './limits.ts';
 export type { ListenerState } from './listener.ts';

@@ -16,15 +16,16 @@ export class PendingBytes {
     return this.#bytes;
   }
 
-  push(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#count(chunk.length);
+  /** Keeps a copy: what was read may be overwritten by the next read. */
+  push(buffer: Buffer, start: number, end: number): void {
+    this.#chunks.push(Buffer.from(buffer.subarray(start, end)));
+    this.#count(end - start);
   }
 
-  /** Puts back what is left of a chunk that was taken. */
-  putBack(rest: Buffer): void {
-    this.#chunks.unshift(rest);
-    this.#count(rest.length);
+  /** Puts back what is left of a chunk that was taken, or in front of all others. */
+  putBack(buffer: Buffer, start: number, end: number): void {
+    this.#chunks.unshift(Buffer.from(buffer.subarray(start, end)));
+    this.#count(end - start);
   }
 
   take(): Buffer | undefined {

@@ -6,6 +6,7 @@ import type { Endpoint } from '../route/index.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { HeadLimits } from './http1/limits.ts';
 import { idlePerEndpointMax, lingerMs } from './limits.ts';
+import type { BodyBuffers } from './read-buffers.ts';
 import { UpstreamConnection } from './upstream.ts';
 import type { UpstreamOwner } from './upstream.ts';
 
@@ -13,6 +14,7 @@ export type PoolsOptions = {
   readonly network: Network;
   readonly deadlines: Deadlines;
   readonly limits: HeadLimits;
+  readonly buffers: BodyBuffers;
   readonly localAddress: string | undefined;
   readonly bugFound: (error: unknown) => void;
 };
@@ -52,11 +54,12 @@ export class Pools implements UpstreamOwner {
 
   /** A new connection; its user is told when it is connected or has failed. */
   open(endpoint: Endpoint, connectTimeoutMs: number): UpstreamConnection {
-    const { network, deadlines, limits, localAddress } = this.#options;
+    const { network, deadlines, limits, buffers, localAddress } = this.#options;
     const connection = new UpstreamConnection({
       socket: network.connect({ address: endpoint.address, port: endpoint.port, localAddress }),
       endpointId: endpoint.id,
       limits,
+      buffers,
       owner: this,
     });
     this.#open.add(connection);

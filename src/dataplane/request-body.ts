@@ -7,6 +7,7 @@ import type { Fields } from './http1/fields.ts';
 import type { RequestFraming } from './http1/framing.ts';
 import { chunkEnd, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
 import { replayBytesMax } from './limits.ts';
+import { writable } from './read-buffers.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
 const smallestHold = 4 * 1024;
@@ -54,14 +55,18 @@ export class RequestBody {
     }
     if (this.#heldBytes + end - start > replayBytesMax) this.stopHolding();
     else if (this.#isHolding) this.#hold(buffer, start, end);
-    const isFlowing = this.#write(target, buffer.subarray(start, end));
-    if (!isFlowing) this.#countWaiting(target.unsentBytes);
-    return isFlowing;
+    return this.#write(target, buffer, start, end);
+  }
+
+  /** So many bytes wait for the endpoint. */
+  countWaiting(bytes: number): void {
+    this.#counts.bufferedBytes += bytes - this.#waitingBytes;
+    this.#waitingBytes = bytes;
   }
 
   /** What waited for the endpoint has gone, or nobody waits any more. Idempotent. */
   clearWaiting(): void {
-    this.#countWaiting(0);
+    this.countWaiting(0);
   }
 
   complete(trailers: Fields | undefined): void {
@@ -74,15 +79,11 @@ export class RequestBody {
    * Writes what is held to the connection, which is corked; later pieces follow by themselves.
    * `isRepeatable`: keep the copy for another attempt.
    */
-  sendTo(connection: UpstreamConnection, isRepeatable: boolean): boolean {
+  sendTo(connection: UpstreamConnection, isRepeatable: boolean): void {
     this.#target = connection;
-    let isFlowing = true;
-    if (this.#heldBytes > 0) {
-      isFlowing = this.#write(connection, this.#held.subarray(0, this.#heldBytes));
-    }
+    if (this.#heldBytes > 0) this.#write(connection, this.#held, 0, this.#heldBytes);
     if (!isRepeatable || this.#heldBytes > replayBytesMax) this.stopHolding();
     if (this.#isComplete) this.#writeEnd(connection);
-    return isFlowing;
   }
 
   /** The attempt is over: what comes now is held again. */
@@ -99,16 +100,11 @@ export class RequestBody {
     this.#heldBytes = 0;
   }
 
-  #countWaiting(bytes: number): void {
-    this.#counts.bufferedBytes += bytes - this.#waitingBytes;
-    this.#waitingBytes = bytes;
-  }
-
-  #write(target: UpstreamConnection, piece: Buffer): boolean {
+  #write(target: UpstreamConnection, buffer: Buffer, start: number, end: number): boolean {
     target.cork();
-    if (!this.#isChunked) return target.write(piece);
-    target.write(renderChunkPrefix(piece.length));
-    target.write(piece);
+    if (!this.#isChunked) return target.write(writable(buffer, start, end));
+    target.write(renderChunkPrefix(end - start));
+    target.write(writable(buffer, start, end));
     return target.write(chunkEnd);
   }
 

@@ -1,6 +1,7 @@
 // An upgraded connection (101): bytes both ways under back-pressure, half-closes passed on, until
 // both sides have ended or one is cut. It has no time-outs: a WebSocket may be silent for a day.
 import type { Client } from './client.ts';
+import { writable } from './read-buffers.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
 export class Tunnel {
@@ -19,14 +20,16 @@ export class Tunnel {
     this.#ended = ended;
   }
 
-  fromClient(data: Buffer): void {
-    this.fromClientBytes += data.length;
-    if (!this.#upstream.write(data)) this.#client.pauseReading();
+  fromClient(buffer: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    this.fromClientBytes += end - start;
+    if (!this.#upstream.write(writable(buffer, start, end))) this.#client.pauseReading();
   }
 
-  fromUpstream(data: Buffer): void {
-    this.fromUpstreamBytes += data.length;
-    if (!this.#client.write(data)) this.#upstream.pause();
+  fromUpstream(buffer: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    this.fromUpstreamBytes += end - start;
+    if (!this.#client.write(writable(buffer, start, end))) this.#upstream.pause();
   }
 
   clientDrained(): void {

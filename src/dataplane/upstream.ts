@@ -2,7 +2,7 @@
 // user; it decides nothing about retries. Whatever arrives while nobody uses it closes it: such
 // bytes answer no request of ours (RFC 9112 9.2, the response-queue poisoning class).
 // Invariant: after `release`, `destroy` or `upstreamFailed` the former user hears nothing any more.
-import type { NetworkSocket } from '../lib/network.ts';
+import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import { Deadline } from './deadlines.ts';
 import type { BodyDecoder } from './http1/body-decoder.ts';
 import { createBodyDecoder } from './http1/body-decoder.ts';
@@ -12,6 +12,8 @@ import type { AnsweredRequest, HttpResponseHead } from './http1/response-head.ts
 import { ResponseHeadParser } from './http1/response-head.ts';
 import { upstreamIdleMs } from './limits.ts';
 import { errorCode } from './node-error.ts';
+import { longReadBytes, ReadBuffer } from './read-buffers.ts';
+import type { BodyBuffers } from './read-buffers.ts';
 
 export type UpstreamFailure = {
   readonly kind: 'connect' | 'connect-timeout' | 'reset' | 'protocol' | 'bug';
@@ -35,9 +37,9 @@ export type UpstreamUser = {
   upstreamReadEnded(): void;
   upstreamDrained(): void;
   upstreamFailed(failure: UpstreamFailure): void;
-  /** 101: from here on bytes; `rest` came with the head. */
-  switched(head: HttpResponseHead, rest: Buffer): void;
-  tunnelData(data: Buffer): void;
+  /** 101: from here on bytes. */
+  switched(head: HttpResponseHead): void;
+  tunnelData(buffer: Buffer, start: number, end: number): void;
   tunnelEnded(): void;
 };
 
@@ -56,10 +58,11 @@ export type UpstreamOptions = {
   readonly socket: NetworkSocket;
   readonly endpointId: string;
   readonly limits: HeadLimits;
+  readonly buffers: BodyBuffers;
   readonly owner: UpstreamOwner;
 };
 
-export class UpstreamConnection {
+export class UpstreamConnection implements SocketReader {
   readonly endpointId: string;
   /** While connecting: the connect timeout. While idle: the end of its life. */
   readonly deadline: Deadline;
@@ -67,6 +70,7 @@ export class UpstreamConnection {
   readonly #owner: UpstreamOwner;
   readonly #limits: HeadLimits;
   readonly #parser: ResponseHeadParser;
+  readonly #buffer: ReadBuffer;
   #user: UpstreamUser | undefined;
   #decoder: BodyDecoder | undefined;
   #head: HttpResponseHead | undefined;
@@ -83,10 +87,12 @@ export class UpstreamConnection {
     this.#owner = options.owner;
     this.#limits = options.limits;
     this.#parser = new ResponseHeadParser(options.limits);
+    this.#buffer = new ReadBuffer(options.buffers);
     this.deadline = new Deadline(() => this.#expired());
     const socket = options.socket;
     socket.on('connect', () => this.#guard(() => this.#connected()));
-    socket.on('data', (data) => this.#guard(() => this.#read(data)));
+    if (socket.readInto === undefined) socket.on('data', (data) => this.read(data, data.length));
+    else socket.readInto(this);
     socket.on('end', () => this.#guard(() => this.#peerEnded()));
     socket.on('drain', () => this.#guard(() => this.#user?.upstreamDrained()));
     socket.on('error', (error) => this.#guard(() => this.#broke(error)));
@@ -109,6 +115,11 @@ export class UpstreamConnection {
 
   get unsentBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  /** More than what is unsent should not be written now: `upstreamDrained` tells when. */
+  get isFull(): boolean {
+    return this.#socket.writableNeedDrain;
   }
 
   /** Begins an attempt; the connection is idle or new. */
@@ -149,6 +160,15 @@ export class UpstreamConnection {
     this.#socket.resume();
   }
 
+  /** The client's write queue may hold bytes of what was read last; `reclaim`: it is empty. */
+  lend(): void {
+    this.#buffer.lend();
+  }
+
+  reclaim(): void {
+    this.#buffer.reclaim();
+  }
+
   /** Half-close of a tunnel. */
   endTunnel(): void {
     this.#socket.end();
@@ -176,6 +196,9 @@ export class UpstreamConnection {
     this.#user = undefined;
     if (this.#isClosed) return;
     this.#isClosed = true;
+    // Where its bytes are now, nobody knows.
+    this.#buffer.lend();
+    this.#buffer.release();
     this.#owner.forget(this);
     this.#socket.destroy();
   }
@@ -192,63 +215,79 @@ export class UpstreamConnection {
     this.#user?.upstreamConnected();
   }
 
-  #read(chunk: Buffer): void {
+  readBuffer(): Buffer {
+    return this.#buffer.current;
+  }
+
+  read(buffer: Buffer, bytes: number): void {
     const user = this.#user;
+    try {
+      this.#take(user, buffer, bytes);
+    } catch (error) {
+      this.#endAfterBug(user, error);
+    }
+  }
+
+  #take(user: UpstreamUser | undefined, buffer: Buffer, bytes: number): void {
     if (user === undefined) {
       this.destroy();
       return;
     }
     if (this.#isTunnel) {
-      user.tunnelData(chunk);
+      user.tunnelData(buffer, 0, bytes);
       return;
     }
-    if (this.#isSent) this.#parse(user, chunk);
+    if (this.#isSent) this.#parse(user, buffer, bytes);
     else this.#fail('protocol', 'bytes before the request');
     user.upstreamReadEnded();
+    if (this.#decoder === undefined) this.#buffer.release();
+    else if (bytes >= longReadBytes) this.#buffer.own();
   }
 
-  #parse(user: UpstreamUser, chunk: Buffer): void {
+  #parse(user: UpstreamUser, buffer: Buffer, end: number): void {
     let at = 0;
     while (this.#user === user && !this.#isTunnel) {
       if (this.#decoder !== undefined) {
-        if (!this.#parseBody(user, this.#decoder, chunk, at)) return;
-        at = this.#decoder.position;
+        at = this.#parseBody(user, buffer, at, end);
+        if (at < 0) return;
         continue;
       }
-      if (at === chunk.length) return;
-      const result = this.#parser.parse(chunk, at, chunk.length, user.answeredRequest);
+      if (at === end) return;
+      const result = this.#parser.parse(buffer, at, end, user.answeredRequest);
       if (result.kind === 'incomplete') return;
       if (result.kind === 'reject') {
         this.#fail('protocol', result.detail);
         return;
       }
       at = result.end;
-      this.#acceptHead(user, result.head, chunk, at);
+      this.#acceptHead(user, result.head);
+      if (this.#isTunnel) user.tunnelData(buffer, at, end);
     }
   }
 
-  /** One step through the body; false when there is nothing more to do with this chunk. */
-  #parseBody(user: UpstreamUser, decoder: BodyDecoder, chunk: Buffer, at: number): boolean {
-    const step = decoder.advance(chunk, at, chunk.length);
-    switch (step) {
+  /** One step through the body: where to go on, or -1 when there is nothing more to do. */
+  #parseBody(user: UpstreamUser, buffer: Buffer, at: number, end: number): number {
+    const decoder = this.#decoder;
+    if (decoder === undefined) return -1;
+    switch (decoder.advance(buffer, at, end)) {
       case 'data':
-        user.answerData(chunk, decoder.dataStart, decoder.dataEnd);
-        return true;
+        user.answerData(buffer, decoder.dataStart, decoder.dataEnd);
+        return decoder.position;
       case 'end':
-        this.#complete(user, decoder, decoder.position === chunk.length);
-        return false;
+        this.#complete(user, decoder, decoder.position === end);
+        return -1;
       case 'incomplete':
-        return false;
+        return -1;
       case 'reject':
         this.#fail('protocol', decoder.reject?.detail ?? 'malformed body');
-        return false;
+        return -1;
     }
   }
 
-  #acceptHead(user: UpstreamUser, head: HttpResponseHead, chunk: Buffer, at: number): void {
+  #acceptHead(user: UpstreamUser, head: HttpResponseHead): void {
     if (head.status === 101) {
       this.#isTunnel = true;
-      user.switched(head, chunk.subarray(at));
+      user.switched(head);
       return;
     }
     if (head.status < 200) {
@@ -311,10 +350,14 @@ export class UpstreamConnection {
     try {
       step();
     } catch (error) {
-      this.#owner.bugFound(error);
-      this.destroy();
-      this.#tellBug(user);
+      this.#endAfterBug(user, error);
     }
+  }
+
+  #endAfterBug(user: UpstreamUser | undefined, error: unknown): void {
+    this.#owner.bugFound(error);
+    this.destroy();
+    this.#tellBug(user);
   }
 
   #tellBug(user: UpstreamUser | undefined): void {

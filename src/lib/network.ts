@@ -2,6 +2,14 @@
 // implementation; a simulation can give one without a kernel. The socket type names just what the
 // data plane uses of `node:net`, so that a real socket is one as it stands.
 
+/** Takes what a socket reads, into buffers of its own choice. */
+export type SocketReader = {
+  /** Where the next read goes; asked again after each read. */
+  readonly readBuffer: () => Buffer;
+  /** `bytes` of the buffer were read; the next read may overwrite them. */
+  readonly read: (buffer: Buffer, bytes: number) => void;
+};
+
 /** The part of a byte stream socket that is used; `net.Socket` fits. */
 export type NetworkSocket = {
   readonly remoteAddress?: string | undefined;
@@ -27,6 +35,11 @@ export type NetworkSocket = {
   resume(): unknown;
   cork(): void;
   uncork(): void;
+  /**
+   * Begins to read into buffers of the reader; no `data` event comes then. Called at once or never;
+   * absent where a socket cannot do it.
+   */
+  readInto?(reader: SocketReader): void;
   on(event: 'data', listener: (data: Buffer) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'connect' | 'end' | 'drain' | 'close', listener: () => void): unknown;

@@ -1,7 +1,7 @@
 // Entry of dist/worker.js: one data-plane worker thread. Wires the worker's half of a proxy to the
 // real clock, network and randomness (A12); loads nothing else (A7).
 import { parentPort, workerData } from 'node:worker_threads';
-import { nodeNetwork, startWorker, type ToWorker, type WorkerStart } from '../proxy/worker.ts';
+import { fastestNetwork, startWorker, type ToWorker, type WorkerStart } from '../proxy/worker.ts';
 import { idMakers } from './ids.ts';
 import { realRuntime } from './runtime.ts';
 
@@ -11,9 +11,10 @@ const port = parentPort;
 // The control thread is the only one that makes workers, with exactly this type.
 const start = workerData as WorkerStart;
 
+const { network } = await fastestNetwork();
 const receive = startWorker(start, {
   runtime: realRuntime,
-  network: nodeNetwork(),
+  network,
   ids: idMakers(),
   post: (message) => port.postMessage(message),
 });

@@ -2,7 +2,7 @@
 // endpoints that a test gives it. Policy is off unless a test says otherwise. The clock is the real
 // one; time-outs are short where a test waits for them.
 import { performance } from 'node:perf_hooks';
-import { startDataplane, silentObserver, nodeNetwork } from '../../src/dataplane/index.ts';
+import { fastestNetwork, startDataplane, silentObserver } from '../../src/dataplane/index.ts';
 import type {
   Dataplane,
   DataplaneLimits,
@@ -196,6 +196,9 @@ export type HarnessOptions = MeshOptions & {
   readonly network?: Partial<Network>;
 };
 
+/** What a worker uses; a test that wants plain sockets says so. */
+const fastest = fastestNetwork();
+
 /** Slot 0 is nobody's own. */
 const firstEndpointSlot = 1;
 
@@ -226,7 +229,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   });
   const dataplane = startDataplane({
     runtime: testRuntime,
-    network: { ...nodeNetwork(), ...options.network },
+    network: { ...(await fastest).network, ...options.network },
     ids: {
       requestId: () => `request-${(count += 1)}`,
       traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -237,6 +240,8 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     localAddress: undefined,
     reusePort: false,
     trustedSources: options.trustedSources ?? [],
+    // Whoever still holds bytes of a returned buffer sends these.
+    bufferReturned: (buffer) => buffer.fill('!'),
     observer: {
       ...silentObserver,
       ...options.observer,

@@ -53,7 +53,7 @@ export function gatherFacts(fields: Fields): FieldFacts {
 }
 
 /** Never added to. */
-const noNames = new Set<string>();
+const noNames = new Set<string>([]);
 /** The fields of interest have the lowest numbers. */
 const lastFact = field.maxForwards;
 

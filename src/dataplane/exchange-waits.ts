@@ -1,0 +1,72 @@
+// What an exchange waits for: progress in either direction, its total time, the back-off before a
+// retry or the time-out of one try. Made once per client connection and used by one exchange after
+// the other, so that a request makes no timer and no closure. Progress is noted, not armed: the
+// deadline looks at the note when it is due, and goes on where there was some.
+import { Deadline } from './deadlines.ts';
+import type { Deadlines } from './deadlines.ts';
+
+export type WaitsUser = {
+  idleExpired(): void;
+  totalExpired(): void;
+  /** The back-off is over, or the try took too long: whichever was waited for. */
+  waitExpired(): void;
+};
+
+export class ExchangeWaits {
+  readonly #deadlines: Deadlines;
+  readonly #idle: Deadline;
+  /** Both are rare, hence made when they are first needed. */
+  #total: Deadline | undefined;
+  /** The back-off before a retry, or the per-try timeout: never both. */
+  #wait: Deadline | undefined;
+  #user: WaitsUser | undefined;
+  #idleMs = 0;
+  #activeMs = 0;
+  readonly #guard: (step: () => void) => void;
+
+  /** `guard` runs what expires. */
+  constructor(deadlines: Deadlines, guard: (step: () => void) => void) {
+    this.#deadlines = deadlines;
+    this.#guard = guard;
+    this.#idle = new Deadline(() => guard(() => this.#idleExpired()));
+  }
+
+  /** For an exchange that begins; `totalMs`: from now to the end of its answer. */
+  begin(user: WaitsUser, idleMs: number, totalMs: number | undefined): void {
+    this.#user = user;
+    this.#idleMs = idleMs;
+    this.touch();
+    this.#deadlines.arm(this.#idle, idleMs);
+    if (totalMs === undefined) return;
+    this.#total ??= new Deadline(() => this.#guard(() => this.#user?.totalExpired()));
+    this.#deadlines.arm(this.#total, totalMs);
+  }
+
+  /** Something was sent or received. */
+  touch(): void {
+    this.#activeMs = this.#deadlines.nowMs();
+  }
+
+  wait(delayMs: number): void {
+    this.#wait ??= new Deadline(() => this.#guard(() => this.#user?.waitExpired()));
+    this.#deadlines.arm(this.#wait, delayMs);
+  }
+
+  stopWaiting(): void {
+    if (this.#wait !== undefined) this.#deadlines.disarm(this.#wait);
+  }
+
+  /** Nothing expires any more. Idempotent. */
+  end(): void {
+    this.#user = undefined;
+    this.#deadlines.disarm(this.#idle);
+    if (this.#total !== undefined) this.#deadlines.disarm(this.#total);
+    this.stopWaiting();
+  }
+
+  #idleExpired(): void {
+    const leftMs = this.#activeMs + this.#idleMs - this.#deadlines.nowMs();
+    if (leftMs > 0) this.#deadlines.arm(this.#idle, leftMs);
+    else this.#user?.idleExpired();
+  }
+}
