@@ -63,11 +63,22 @@ describe('slots follow the snapshot', () => {
     expect(textOf(follow().freed)).toContain('endpoint 10.1.0.2:8080');
   });
 
-  test('an endpoint that moves from one service to another is neither freed nor given anew', () => {
+  test.each([
+    ['web', 'api'],
+    ['api', 'web'],
+  ])('an endpoint that moves from %s to %s is neither freed nor given anew', (from, to) => {
     const { follow } = followed();
-    follow(...service('web', '10.1.0.2'), ...service('api'));
-    const { set, freed } = follow(...service('web'), ...service('api', '10.1.0.2'));
+    follow(...service(from, '10.1.0.2'), ...service(to));
+    const { set, freed } = follow(...service(from), ...service(to, '10.1.0.2'));
     expect({ set, freed }).toEqual({ set: [], freed: [] });
+  });
+
+  test('an endpoint that leaves its service gives its slot back', () => {
+    const { follow } = followed();
+    follow(...service('web', '10.1.0.2', '10.1.0.3'));
+    const { set, freed } = follow(...service('web', '10.1.0.2'));
+    expect(set).toEqual([]);
+    expect(textOf(freed)).toEqual(['endpoint 10.1.0.3:8080']);
   });
 
   test('a split that changes only its weights keeps its turn', () => {

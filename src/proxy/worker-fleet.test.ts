@@ -386,10 +386,11 @@ describe('drain', () => {
     expect(isOver).toBe(true);
   });
 
-  test('does not bring back a worker that had nothing left', () => {
-    const { thread, threads } = draining(2);
+  test('does not bring back a worker that had nothing left', async () => {
+    const { fake, thread, threads } = draining(2);
     thread(0).say({ kind: 'drained' });
     thread(0).die();
+    await fake.advance(10_000);
     expect(threads).toHaveLength(2);
   });
 

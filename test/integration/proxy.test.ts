@@ -308,6 +308,14 @@ describe('a proxy that cannot run', () => {
     expect(proxy.stderr()).toMatch(expected);
   });
 
+  test('with a kubeconfig that is no YAML it is one line, too', async () => {
+    const file = join(directory, 'broken');
+    writeFileSync(file, 'clusters:\n  - [\n  name: "x\n');
+    const proxy = start({ kubeconfig: [file] });
+    expect(await proxy.exitCode).toBe(2);
+    expect(proxy.stderr()).toMatch(/^weft proxy: [^\n]*broken[^\n]*\n$/);
+  });
+
   test('because its admin port is taken leaves nothing open', async () => {
     const other = http.createServer();
     await new Promise<void>((resolve) => other.listen(ports.admin, second, resolve));
