@@ -11,7 +11,8 @@ const warmBytes = 30 * 1024 * 1024;
 const piece = Buffer.alloc(64 * 1024, 'x');
 /** A slow side rests a millisecond – often more, as timers are – behind so many bytes. */
 const restEveryBytes = 512 * 1024;
-const bufferedBytesMax = 256 * 1024;
+/** The limit, and what a head or a chunk-size line adds to it. */
+const bufferedBytesMax = 256 * 1024 + 1024;
 /** Growth that stays, and growth in between: read buffers wait for the collector. */
 const rssBytesMax = 8 * 1024 * 1024;
 const rssPeakBytesMax = 2 * rssBytesMax;
