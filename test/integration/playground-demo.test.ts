@@ -1,8 +1,10 @@
 // The demo as a test: the production processes as children, a few seconds of load, and the verdict
 // by what the pods received. Needs dist/weft.js, which `npm test` builds first.
-import { existsSync, readdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { realRuntime } from '../../src/main/runtime.ts';
 import { runDemo } from '../../src/playground/index.ts';
@@ -43,6 +45,26 @@ test('the demo ends 0 when the pods received what the YAML asks for', async () =
   const directory = /kubeconfig +(\S+)\/kubeconfig/.exec(text)?.[1] ?? '';
   expect(existsSync(directory)).toBe(false);
   expect(before.has(directory)).toBe(false);
+}, 60_000);
+
+test('children of a demo that is killed drain and end by themselves', async () => {
+  const program = [process.execPath, resolve(root, 'build/demo.js')] as const;
+  const killed = spawn(program[0], [program[1]], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(killed, 'exit');
+  let text = '';
+  for await (const chunk of killed.stdout.setEncoding('utf8')) {
+    text += String(chunk);
+    if (text.includes('Ctrl-C ends it')) break;
+  }
+  killed.kill('SIGKILL');
+  await ended;
+  const pids = /processes ([\d, ]+)/.exec(text)?.[1]?.split(', ') ?? [];
+  expect(pids).toHaveLength(3);
+  const isGone = (pid: string): boolean => !existsSync(`/proc/${pid.trim()}`);
+  await expect.poll(() => pids.every(isGone), { timeout: 10_000 }).toBe(true);
+  const directory = /kubeconfig +(\S+)\/kubeconfig/.exec(text)?.[1] ?? '';
+  expect(readFileSync(join(directory, 'weft-proxy-node-1.log'), 'utf8')).toContain('drain');
+  rmSync(directory, { recursive: true });
 }, 60_000);
 
 test('with one loopback address (macOS) the demo says what differs and runs', async () => {

@@ -281,6 +281,94 @@ describe.each(servers)('kubectl against %s', (server, start) => {
       expect((await inside('auth', 'can-i', 'create', 'pods')).out).toBe('yes\n');
     });
 
+    const specOf = async (kind: string, name: string, path: string): Promise<unknown> => {
+      const shown = await inside('get', kind, name, '-o', 'json');
+      const spec = (JSON.parse(shown.out) as { spec: unknown }).spec;
+      return path.split('.').reduce((part, key) => (part as Record<string, unknown>)[key], spec);
+    };
+
+    // These send protobuf, and no kubectl falls back to JSON.
+    test('create deployment, service and job work', async () => {
+      const deployment = ['create', 'deployment', 'made', '--image=x:1', '--port=80'];
+      const made = await inside(...deployment, '--replicas=0', '--', 'sleep', '');
+      expect(made.out).toBe('deployment.apps/made created\n');
+      expect(await specOf('deploy', 'made', 'replicas')).toBe(0);
+      expect(await specOf('deploy', 'made', 'selector')).toEqual({ matchLabels: { app: 'made' } });
+      expect(await specOf('deploy', 'made', 'template')).toMatchObject({
+        metadata: { labels: { app: 'made' } },
+        spec: {
+          containers: [
+            {
+              name: 'x',
+              image: 'x:1',
+              command: ['sleep', ''],
+              ports: [{ containerPort: 80, protocol: 'TCP' }],
+              resources: {},
+            },
+          ],
+        },
+      });
+      const services = [
+        ['clusterip', 'plain', '--tcp=80:8080', '--tcp=81:web'],
+        ['clusterip', 'headless', '--clusterip=None'],
+        ['nodeport', 'open', '--tcp=80'],
+        ['externalname', 'away', '--external-name=example.com'],
+        ['loadbalancer', 'balanced', '--tcp=443'],
+      ];
+      for (const [type = '', name = '', ...rest] of services) {
+        const created = await inside('create', 'service', type, name, ...rest);
+        expect(created.out).toBe(`service/${name} created\n`);
+      }
+      expect(await specOf('svc', 'plain', 'ports')).toEqual([
+        { name: '80-8080', port: 80, protocol: 'TCP', targetPort: 8080 },
+        { name: '81-web', port: 81, protocol: 'TCP', targetPort: 'web' },
+      ]);
+      expect(await specOf('svc', 'plain', 'selector')).toEqual({ app: 'plain' });
+      expect(await specOf('svc', 'headless', 'clusterIP')).toBe('None');
+      expect(await specOf('svc', 'open', 'type')).toBe('NodePort');
+      expect(await specOf('svc', 'away', 'externalName')).toBe('example.com');
+      expect(await specOf('svc', 'balanced', 'type')).toBe('LoadBalancer');
+      expect((await inside('create', 'job', 'once', '--image=x', '--', 'date')).out).toBe(
+        'job.batch/once created\n',
+      );
+      const jobs = await inside('get', 'jobs');
+      expect(jobs.out).toMatch(
+        /^NAME +STATUS +COMPLETIONS +DURATION +AGE\nonce +Running +0\/1 +\S+\n/,
+      );
+    });
+
+    test('a kind: List is applied, and what get shows can be applied again', async () => {
+      const configMap = (name: string, more: Record<string, unknown>) => ({
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name },
+        ...more,
+      });
+      const list = (...items: readonly unknown[]) => ({ apiVersion: 'v1', kind: 'List', items });
+      const data = { a: 'b' };
+      const good = list(configMap('listed', { data }), widget('listed', { size: 4 }));
+      const path = await file('list', good);
+      const created = 'configmap/listed created\nwidget.conformance.weft.dev/listed created\n';
+      expect((await inside('apply', '-f', path)).out).toBe(created);
+      expect((await inside('apply', '-f', path)).out).toBe(
+        created.replaceAll('created', 'unchanged'),
+      );
+      const shown = await inside('get', 'cm/listed', 'deploy/made', 'svc/plain', '-o', 'yaml');
+      expect(shown.out).toMatch(/^kind: List$/m);
+      const saved = join(directory, `${namespace}-saved.yaml`);
+      await writeFile(saved, shown.out);
+      expect((await inside('apply', '-f', saved)).code).toBe(0);
+      expect((await inside('replace', '-f', saved, '--dry-run=client')).code).toBe(0);
+      const typo = await file('list', list(configMap('typo', { dataa: data })));
+      const refused = await inside('apply', '-f', typo);
+      expect(refused.code).toBe(1);
+      expect(refused.err).toContain('unknown field "dataa"');
+      expect((await inside('get', 'cm', 'typo')).err).toContain('NotFound');
+      const gone = await inside('delete', '-f', saved);
+      expect(gone.out).toContain('configmap "listed" deleted');
+      await inside('delete', 'svc', 'headless', 'open', 'away', 'balanced');
+    });
+
     test('delete says what it did, and what is not there', async () => {
       expect((await inside('delete', 'svc', 'web')).out).toMatch(/^service "web" deleted/);
       const none = await inside('delete', 'svc', 'web');

@@ -1,5 +1,6 @@
 // A production process run as a child: its log goes to a file, its end is known, and it is asked to
-// drain before it is made to go.
+// drain before it is made to go. It also drains when this process is gone without a word (SIGKILL):
+// the end of its standard input says so.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Runtime } from '../../lib/clock.ts';
@@ -17,6 +18,21 @@ const lastLinesMax = 15;
 /** After SIGTERM; the processes are started with a shorter drain. */
 const endTimeoutMs = 4000;
 
+/**
+ * Run by Node before a child's own program, which knows nothing of it: the pipe from here ends when
+ * this process ends, however it does. The pipe alone does not keep the child alive.
+ */
+const drainWithoutParent = `
+import { isMainThread } from 'node:worker_threads';
+if (isMainThread) {
+  process.stdin.once('end', () => process.kill(process.pid, 'SIGTERM')).resume().unref?.();
+}`;
+
+function childEnvironment(given: ChildOptions['environment']): ChildOptions['environment'] {
+  const preload = `--import=data:text/javascript,${encodeURIComponent(drainWithoutParent)}`;
+  return { ...given, NODE_OPTIONS: `${given['NODE_OPTIONS'] ?? ''} ${preload}`.trim() };
+}
+
 /** One running child; `stop` is idempotent. */
 export class Child {
   readonly name: string;
@@ -31,8 +47,8 @@ export class Child {
     const log = openSync(options.logFile, 'a');
     const [program, ...parameters] = options.command;
     this.#child = spawn(program, parameters, {
-      stdio: ['ignore', log, log],
-      env: options.environment,
+      stdio: ['pipe', log, log],
+      env: childEnvironment(options.environment),
       // A process group of its own: Ctrl-C in a terminal is for the demo, which then asks politely.
       detached: true,
     });

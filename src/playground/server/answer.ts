@@ -15,7 +15,13 @@ import {
 } from './json.ts';
 import { apiVersionOf, collectionOf, type ResourceKind, type User } from './kinds.ts';
 import { listPage, scopePredicate, type Scope } from './list.ts';
-import { openapiIndex, openapiDocument } from './openapi.ts';
+import {
+  openapiDocument,
+  openapiIndex,
+  openapiV2,
+  openapiV2Protobuf,
+  openapiV2Types,
+} from './openapi.ts';
 import { jsonPatch, mergePatch, parsePatch } from './patch.ts';
 import { answerReview } from './reviews.ts';
 import { resourcePath, type ResourcePath } from './routes.ts';
@@ -50,15 +56,23 @@ export type ApiRequest = {
 /** What is sent back, before it is bytes. */
 export type Reply = {
   readonly code: number;
-  /** Text is plain; an object is JSON. */
-  readonly body: JsonObject | string;
+  /** Text is plain; an object is JSON; bytes are what `contentType` says. */
+  readonly body: JsonObject | string | Buffer;
+  /** Only where the body does not tell. */
+  readonly contentType?: string;
   readonly warnings: readonly string[];
 };
 
 const fine = (body: JsonObject | string, code = 200): Reply => ({ code, body, warnings: [] });
 
 /** Documents that name no object; `undefined` when the path is none of them. */
-export function documentReply(api: ApiContext, path: string, address: string): Reply | undefined {
+export function documentReply(
+  api: ApiContext,
+  request: Pick<ApiRequest, 'path' | 'accept'>,
+  address: string,
+): Reply | undefined {
+  const { path } = request;
+  if (path === '/openapi/v2') return openapiV2Reply(request.accept);
   const found = ((): JsonObject | undefined => {
     switch (path) {
       case '/version':
@@ -74,6 +88,12 @@ export function documentReply(api: ApiContext, path: string, address: string): R
     }
   })();
   return found === undefined ? undefined : fine(found);
+}
+
+function openapiV2Reply(accept: string): Reply {
+  if (!accept.includes(openapiV2Types.asked)) return fine(openapiV2());
+  const contentType = openapiV2Types.answered;
+  return { code: 200, body: openapiV2Protobuf(), contentType, warnings: [] };
 }
 
 function groupDocument(api: ApiContext, path: string): JsonObject | undefined {

@@ -21,6 +21,7 @@ import { collectionOf, Registry } from './kinds.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { isProtobuf, parseProtobuf } from './protobuf.ts';
 import { builtInRules } from './rules.ts';
+import { resourcePath } from './routes.ts';
 import { seedObjects } from './seed.ts';
 import { noSuchResource, refusal, StatusFailure, statusObject } from './status.ts';
 import { Storage } from './storage.ts';
@@ -183,7 +184,7 @@ class ServedApi {
     }
     const user = this.#tokens.userOf(message);
     if (user === undefined) throw refusal(401, 'Unauthorized', 'Unauthorized');
-    const body = await readText(message);
+    const body = await this.#readText(message, url.pathname);
     const request: ApiRequest = {
       method,
       path: url.pathname,
@@ -195,6 +196,16 @@ class ServedApi {
       body,
     };
     this.#answer(request, response, faults);
+  }
+
+  /** The body as JSON text, whatever it came in. */
+  async #readText(message: IncomingMessage, path: string): Promise<string> {
+    const body = await readBody(message);
+    const isPlain = !isProtobuf(message.headers['content-type'] ?? '') || body.length === 0;
+    if (isPlain) return body.toString('utf8');
+    // A kind that is not served is no question of its form: `create role` is to hear 404, not 415.
+    if (resourcePath(this.#api.registry, path) === undefined) throw noSuchResource();
+    return JSON.stringify(parseProtobuf(body));
   }
 
   #answer(request: ApiRequest, response: ServerResponse, faults: readonly Fault[]): void {
@@ -210,7 +221,7 @@ class ServedApi {
     }
     const address = `${this.#options.address ?? '127.0.0.1'}`;
     const isDocument = request.method === 'GET';
-    const document = isDocument ? documentReply(this.#api, request.path, address) : undefined;
+    const document = isDocument ? documentReply(this.#api, request, address) : undefined;
     const isKnown = document !== undefined || /^\/apis?\//.test(request.path);
     if (!isKnown) throw noSuchResource();
     sendReply(response, document ?? answer(this.#api, request));
@@ -276,13 +287,6 @@ class ServedApi {
   }
 }
 
-/** The body as JSON text, whatever it came in. */
-async function readText(message: IncomingMessage): Promise<string> {
-  const body = await readBody(message);
-  const isPlain = !isProtobuf(message.headers['content-type'] ?? '') || body.length === 0;
-  return isPlain ? body.toString('utf8') : JSON.stringify(parseProtobuf(body));
-}
-
 async function readBody(message: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
@@ -299,17 +303,19 @@ async function readBody(message: IncomingMessage): Promise<Buffer> {
 }
 
 function sendReply(response: ServerResponse, reply: Reply): void {
-  const isText = typeof reply.body === 'string';
-  const text = typeof reply.body === 'string' ? reply.body : `${JSON.stringify(reply.body)}\n`;
+  const { body } = reply;
+  const isRaw = typeof body === 'string' || Buffer.isBuffer(body);
+  const content = isRaw ? body : `${JSON.stringify(body)}\n`;
+  const usualType = typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json';
   for (const warning of reply.warnings) {
     response.appendHeader('warning', `299 - ${JSON.stringify(warning)}`);
   }
   response.writeHead(reply.code, {
-    'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json',
-    'content-length': Buffer.byteLength(text),
+    'content-type': reply.contentType ?? usualType,
+    'content-length': Buffer.byteLength(content),
     'cache-control': 'no-cache, private',
   });
-  response.end(text);
+  response.end(content);
 }
 
 function sendFailure(response: ServerResponse, error: unknown): void {

@@ -132,6 +132,21 @@ function images(object: JsonObject): Json[] {
   );
 }
 
+function containerNames(object: JsonObject): string {
+  const listed = listAt(object, 'spec', 'template', 'spec', 'containers');
+  return listed.map((one) => textAt(one, 'name') ?? '').join(',');
+}
+
+function jobStatus(object: JsonObject): string {
+  if (conditionStatus(object, 'Complete') === 'True') return 'Complete';
+  return conditionStatus(object, 'Failed') === 'True' ? 'Failed' : 'Running';
+}
+
+function completions(object: JsonObject): string {
+  const succeeded = numberAt(object, 'status', 'succeeded') ?? 0;
+  return `${succeeded}/${numberAt(object, 'spec', 'completions') ?? '1'}`;
+}
+
 const workloadColumns: readonly Column[] = [
   column('Ready', readyOf),
   column('Up-to-date', count('status', 'updatedReplicas'), 'integer'),
@@ -207,6 +222,18 @@ export const builtInColumns: ReadonlyMap<string, readonly Column[]> = new Map([
     ],
   ],
   ['apps/statefulsets', [column('Ready', readyOf), ageColumn]],
+  [
+    'batch/jobs',
+    [
+      column('Status', jobStatus),
+      column('Completions', completions),
+      column('Duration', () => ''),
+      ageColumn,
+      wide('Containers', containerNames),
+      wide('Images', (object) => images(object).join(',')),
+      wide('Selector', selectorText('spec', 'selector', 'matchLabels')),
+    ],
+  ],
   [
     'discovery.k8s.io/endpointslices',
     [

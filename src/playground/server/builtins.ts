@@ -172,6 +172,15 @@ const groupedKinds: readonly BuiltIn[] = [
     hasGeneration: true,
   },
   {
+    group: 'batch',
+    kind: 'Job',
+    fields: groups.job,
+    plural: 'jobs',
+    categories: ['all'],
+    subresources: ['status'],
+    hasGeneration: true,
+  },
+  {
     group: 'discovery.k8s.io',
     kind: 'EndpointSlice',
     fields: groups.endpointSlice,

@@ -1,6 +1,9 @@
 // OpenAPI v3, as far as kubectl reads it: an index of documents, and per group and version one with
 // the schemas (`explain`) and, for each kind, the operations that tell that `fieldValidation` is
-// understood (`apply`, `create`) and which kind they are for.
+// understood (`apply`, `create`) and which kind they are for. OpenAPI v2 is a document without
+// definitions: kubectl asks for it when it meets a `kind: List`, checks only the kinds that it
+// finds there, and sends the items one by one with `fieldValidation=Strict`, so that the server
+// judges.
 import { contentHash } from '../../lib/hash.ts';
 import type { Json, JsonObject } from './json.ts';
 import { apiVersionOf, type Registry, type ResourceKind } from './kinds.ts';
@@ -8,6 +11,31 @@ import { rootShape } from './shape.ts';
 
 function documentPath(group: string, version: string): string {
   return group === '' ? `api/${version}` : `apis/${group}/${version}`;
+}
+
+const title = 'weft playground';
+
+/** `/openapi/v2` as JSON. */
+export function openapiV2(): JsonObject {
+  return { swagger: '2.0', info: { title, version: 'v1' }, paths: {}, definitions: {} };
+}
+
+/** The media type of the protobuf form: what kubectl asks for, and how the answer is called. */
+export const openapiV2Types = {
+  asked: 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf',
+  answered: 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
+};
+
+/** `/openapi/v2` as gnostic's Document: field 1 is `swagger`, field 2 is `info`. */
+export function openapiV2Protobuf(): Buffer {
+  const info = Buffer.concat([protobufField(1, title), protobufField(2, 'v1')]);
+  return Buffer.concat([protobufField(1, '2.0'), protobufField(2, info)]);
+}
+
+/** A length-delimited field; content shorter than 128 bytes has a length of one byte. */
+function protobufField(id: number, content: string | Buffer): Buffer {
+  const bytes = Buffer.from(content);
+  return Buffer.concat([Buffer.from([id * 8 + 2, bytes.length]), bytes]);
 }
 
 /** `/openapi/v3` */
@@ -45,7 +73,7 @@ export function openapiDocument(registry: Registry, path: string): JsonObject | 
   }
   return {
     openapi: '3.0.0',
-    info: { title: 'weft playground', version: 'v1' },
+    info: { title, version: 'v1' },
     paths,
     components: { schemas },
   };

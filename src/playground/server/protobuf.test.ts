@@ -1,4 +1,4 @@
-// Protobuf bodies: one that kubectl really sent (create namespace, 1.32), and hostile bytes.
+// Protobuf bodies: such as kubectl sends (its own are in test/kube), and hostile bytes.
 // A body that cannot be read is refused with 415; nothing throws anything else.
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../lib/random.ts';
@@ -15,6 +15,12 @@ function enveloped(apiVersion: string, kind: string, raw: Buffer): Buffer {
   const type = Buffer.concat([field(1, apiVersion), field(2, kind)]);
   return Buffer.concat([Buffer.from('k8s\u0000'), field(1, type), field(2, raw)]);
 }
+
+/** IntOrString as Go writes it: kind, number and text, all three. */
+const twoPorts = {
+  number: Buffer.concat([Buffer.from([8, 0, 0x10, 0x90, 0x3f]), field(3, '')]),
+  name: Buffer.concat([Buffer.from([8, 1, 0x10, 0]), field(3, 'web')]),
+};
 
 describe('a protobuf body', () => {
   test('is read by the table of its kind', () => {
@@ -39,6 +45,48 @@ describe('a protobuf body', () => {
     });
     const data = field(2, Buffer.concat([field(1, 'k'), field(2, Buffer.from([0, 255]))]));
     expect(parseProtobuf(enveloped('v1', 'Secret', data))).toMatchObject({ data: { k: 'AP8=' } });
+  });
+
+  test('keeps a zero where it says something, and drops it where Go always writes it', () => {
+    const port = field(6, Buffer.from([0x10, 0, 0x18, 80]));
+    const template = field(3, field(2, field(2, Buffer.concat([field(1, 'c'), port]))));
+    const spec = field(2, Buffer.concat([Buffer.from([8, 0, 0x28, 0]), template]));
+    expect(parseProtobuf(enveloped('apps/v1', 'Deployment', spec))).toEqual({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      spec: {
+        replicas: 0,
+        template: { spec: { containers: [{ name: 'c', ports: [{ containerPort: 80 }] }] } },
+      },
+    });
+  });
+
+  test('carries ports by number and by name, and negative numbers', () => {
+    const number = field(1, Buffer.concat([Buffer.from([0x18, 80]), field(4, twoPorts.number)]));
+    const name = field(1, Buffer.concat([Buffer.from([0x18, 81]), field(4, twoPorts.name)]));
+    const spec = field(2, Buffer.concat([number, name]));
+    expect(parseProtobuf(enveloped('v1', 'Service', spec))).toMatchObject({
+      spec: {
+        ports: [
+          { port: 80, targetPort: 8080 },
+          { port: 81, targetPort: 'web' },
+        ],
+      },
+    });
+    const minusOne = Buffer.from([8, ...Array<number>(9).fill(0xff), 1]);
+    expect(parseProtobuf(enveloped('autoscaling/v1', 'Scale', field(2, minusOne)))).toMatchObject({
+      spec: { replicas: -1 },
+    });
+  });
+
+  test('with a field that is not known is refused if it says something, never cut', () => {
+    const withStatus = (status: Buffer): Buffer =>
+      enveloped('v1', 'Service', Buffer.concat([field(1, field(1, 'one')), field(3, status)]));
+    // As Go writes the status of a new Service, and of one with a load balancer.
+    const blank = field(1, Buffer.alloc(0));
+    expect(parseProtobuf(withStatus(blank))).toMatchObject({ metadata: { name: 'one' } });
+    const status = field(1, field(1, field(1, '10.0.0.1')));
+    expect(() => parseProtobuf(withStatus(status))).toThrow('field 3 of a message is not known');
   });
 
   test('of an unknown kind, or cut off, is refused with 415', () => {

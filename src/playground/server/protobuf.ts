@@ -1,118 +1,26 @@
 // Bodies in Kubernetes' protobuf envelope (`k8s\0` + runtime.Unknown), which kubectl's typed
-// commands send: `create namespace`, `create configmap`, `scale`, `auth can-i`. Only the kinds of
-// the table are read; field numbers are those of the kinds' generated.proto. Answers are always
-// JSON, which these commands accept.
+// commands send: `create namespace`, `create deployment`, `scale`, `auth can-i`. No kubectl falls
+// back to JSON after a 415, so the kinds that it writes this way are read by the tables of
+// protobuf-kinds.ts. A body that says something that its table does not know is refused, never cut.
+// Answers are always JSON, which these commands accept.
+// The encoding: protobuf.dev/programming-guides/encoding.
 import { isObject, type Json, type JsonObject } from './json.ts';
+import { inner, message, protobufKinds, text, type FieldForm } from './protobuf-kinds.ts';
+import type { Message } from './protobuf-kinds.ts';
 import { refusal } from './status.ts';
-
-type FieldForm =
-  | { readonly kind: 'text' | 'base64' | 'number' | 'flag' }
-  | { readonly kind: 'message'; readonly fields: Message }
-  | { readonly kind: 'texts' }
-  | { readonly kind: 'messages'; readonly fields: Message }
-  /** map<string, string> or map<string, bytes>. */
-  | { readonly kind: 'map'; readonly of: 'text' | 'base64' };
-
-type Message = ReadonlyMap<number, { readonly name: string; readonly form: FieldForm }>;
-
-const text: FieldForm = { kind: 'text' };
-const number: FieldForm = { kind: 'number' };
-const flag: FieldForm = { kind: 'flag' };
-const texts: FieldForm = { kind: 'texts' };
-
-function message(fields: Readonly<Record<number, readonly [string, FieldForm]>>): Message {
-  return new Map(
-    Object.entries(fields).map(([id, [name, form]]) => [Number(id), { name, form }] as const),
-  );
-}
-
-function inner(fields: Message): FieldForm {
-  return { kind: 'message', fields };
-}
-
-const objectMeta = inner(
-  message({
-    1: ['name', text],
-    2: ['generateName', text],
-    3: ['namespace', text],
-    5: ['uid', text],
-    6: ['resourceVersion', text],
-    11: ['labels', { kind: 'map', of: 'text' }],
-    12: ['annotations', { kind: 'map', of: 'text' }],
-    14: ['finalizers', texts],
-  }),
-);
-
-const resourceAttributes = message({
-  1: ['namespace', text],
-  2: ['verb', text],
-  3: ['group', text],
-  4: ['version', text],
-  5: ['resource', text],
-  6: ['subresource', text],
-  7: ['name', text],
-});
-
-const reviewSpec = message({
-  1: ['resourceAttributes', inner(resourceAttributes)],
-  2: ['nonResourceAttributes', inner(message({ 1: ['path', text], 2: ['verb', text] }))],
-});
-
-/** By kind, and by apiVersion where two kinds share a name. */
-const messages: ReadonlyMap<string, Message> = new Map([
-  ['Namespace', message({ 1: ['metadata', objectMeta] })],
-  [
-    'ServiceAccount',
-    message({ 1: ['metadata', objectMeta], 4: ['automountServiceAccountToken', flag] }),
-  ],
-  [
-    'ConfigMap',
-    message({
-      1: ['metadata', objectMeta],
-      2: ['data', { kind: 'map', of: 'text' }],
-      3: ['binaryData', { kind: 'map', of: 'base64' }],
-      4: ['immutable', flag],
-    }),
-  ],
-  [
-    'Secret',
-    message({
-      1: ['metadata', objectMeta],
-      2: ['data', { kind: 'map', of: 'base64' }],
-      3: ['type', text],
-      4: ['stringData', { kind: 'map', of: 'text' }],
-      5: ['immutable', flag],
-    }),
-  ],
-  [
-    'Scale',
-    message({
-      1: ['metadata', objectMeta],
-      2: ['spec', inner(message({ 1: ['replicas', number] }))],
-    }),
-  ],
-  [
-    'SelfSubjectAccessReview',
-    message({ 1: ['metadata', objectMeta], 2: ['spec', inner(reviewSpec)] }),
-  ],
-  ['SelfSubjectReview', message({ 1: ['metadata', objectMeta] })],
-  [
-    'DeleteOptions',
-    message({
-      1: ['gracePeriodSeconds', number],
-      2: ['preconditions', inner(message({ 1: ['uid', text], 2: ['resourceVersion', text] }))],
-      3: ['orphanDependents', flag],
-      4: ['propagationPolicy', text],
-      5: ['dryRun', texts],
-    }),
-  ],
-]);
 
 const envelopeMark = Buffer.from('k8s\u0000', 'latin1');
 const typeMeta = message({ 1: ['apiVersion', text], 2: ['kind', text] });
 const unknownObject = message({ 1: ['typeMeta', inner(typeMeta)], 2: ['raw', { kind: 'base64' }] });
 
-/** Nesting of a message at most; ours are three deep. */
+/** apimachinery's IntOrString: which of the two it is, and both. */
+const intOrText = message({
+  1: ['isText', { kind: 'flag', isOptional: true }],
+  2: ['number', { kind: 'number', isOptional: true }],
+  3: ['text', text],
+});
+
+/** Nesting of a message at most; a container's port of a Deployment is six deep. */
 const depthMax = 16;
 
 /** Whether a body of this media type is in the envelope. */
@@ -126,7 +34,7 @@ export function parseProtobuf(body: Buffer): JsonObject {
   const envelope = readMessage(body.subarray(4), unknownObject, 0);
   const kind = isObject(envelope.typeMeta) ? envelope.typeMeta.kind : undefined;
   const apiVersion = isObject(envelope.typeMeta) ? envelope.typeMeta.apiVersion : undefined;
-  const fields = typeof kind === 'string' ? messages.get(kind) : undefined;
+  const fields = typeof kind === 'string' ? protobufKinds.get(kind) : undefined;
   if (fields === undefined || kind === undefined || apiVersion === undefined) {
     throw unreadable(`kind ${JSON.stringify(kind ?? '')} is read as JSON only`);
   }
@@ -145,21 +53,21 @@ function unreadable(why: string): Error {
 type Cursor = { readonly bytes: Buffer; offset: number };
 
 function readVarint(cursor: Cursor): number {
-  let value = 0;
-  for (let shift = 0; shift < 64; shift += 7) {
+  let value = 0n;
+  for (let shift = 0n; shift < 64n; shift += 7n) {
     const byte = cursor.bytes[cursor.offset];
     if (byte === undefined) throw unreadable('it ends inside a number');
     cursor.offset += 1;
-    // Beyond 2^53 precision is lost; none of the fields of the table is that large.
-    value += (byte & 0x7f) * 2 ** shift;
-    if (byte < 0x80) return value;
+    value |= BigInt(byte & 0x7f) << shift;
+    // Two's complement of 64 bits; beyond 2^53 precision is lost, and no field is that large.
+    if (byte < 0x80) return Number(BigInt.asIntN(64, value));
   }
   throw unreadable('a number is too long');
 }
 
 function readBytes(cursor: Cursor, length: number): Buffer {
   const end = cursor.offset + length;
-  if (end > cursor.bytes.length) throw unreadable('it ends inside a field');
+  if (length < 0 || end > cursor.bytes.length) throw unreadable('it ends inside a field');
   const part = cursor.bytes.subarray(cursor.offset, end);
   cursor.offset = end;
   return part;
@@ -172,12 +80,36 @@ function readMessage(bytes: Buffer, fields: Message, depth: number): JsonObject 
   while (cursor.offset < bytes.length) {
     const tag = readVarint(cursor);
     const wireType = tag % 8;
-    const field = fields.get(Math.floor(tag / 8));
+    const id = Math.floor(tag / 8);
+    const field = fields.get(id);
     const value = readWire(cursor, wireType);
-    if (field === undefined) continue;
+    if (field === undefined) {
+      if (!isBlank(value, depth)) throw unreadable(`field ${id} of a message is not known here`);
+      continue;
+    }
     place(object, field.name, decoded(value, field.form, depth), field.form);
   }
   return object;
+}
+
+/**
+ * Whether a field says nothing: Go writes every field that is not a pointer, structs of empty
+ * fields too (a new object's status).
+ */
+function isBlank(value: number | Buffer, depth: number): boolean {
+  if (typeof value === 'number') return value === 0;
+  if (depth > depthMax) return false;
+  const cursor: Cursor = { bytes: value, offset: 0 };
+  try {
+    while (cursor.offset < value.length) {
+      const tag = readVarint(cursor);
+      if (!isBlank(readWire(cursor, tag % 8), depth + 1)) return false;
+    }
+    return true;
+  } catch {
+    // Not a message, so a text with something in it.
+    return false;
+  }
 }
 
 /** Wire types 0, 1, 2 and 5; groups are not used by Kubernetes. */
@@ -204,6 +136,10 @@ function decoded(value: number | Buffer, form: FieldForm, depth: number): Json {
     case 'message':
     case 'messages':
       return readMessage(value, form.fields, depth + 1);
+    case 'int-or-text': {
+      const either = readMessage(value, intOrText, depth + 1);
+      return either.isText === true ? (either.text ?? '') : (either.number ?? 0);
+    }
     case 'map':
       return readMessage(
         value,
@@ -230,6 +166,7 @@ function place(object: JsonObject, name: string, value: Json, form: FieldForm): 
     object[name] = [...(Array.isArray(held) ? held : []), value];
     return;
   }
-  // Empty texts stand for absent fields.
-  if (value !== '') object[name] = value;
+  // Empty texts stand for absent fields, and so do the zeros of fields that are no pointers.
+  const isAbsent = 'isOptional' in form && !form.isOptional && (value === 0 || value === false);
+  if (value !== '' && !isAbsent) object[name] = value;
 }

@@ -14,6 +14,7 @@ import {
 } from './json.ts';
 import type { KindRules, WriteContext } from './kinds.ts';
 import { definitionRules } from './crds.ts';
+import { jobRules } from './jobs.ts';
 import { invalidValue, required } from './metadata.ts';
 import { serviceRules } from './services.ts';
 import type { Cause } from './status.ts';
@@ -298,6 +299,7 @@ export function builtInRules(storage: Storage): ReadonlyMap<string, KindRules> {
     ['apps/deployments', replicatedRules],
     ['apps/replicasets', replicatedRules],
     ['apps/statefulsets', replicatedRules],
+    ['batch/jobs', jobRules],
     ['apiextensions.k8s.io/customresourcedefinitions', definitionRules],
   ]);
 }

@@ -62,6 +62,72 @@ export const deviations: readonly Deviation[] = [
     },
   },
   {
+    name: 'no admission',
+    why: 'neither plug-ins (here: default tolerations) nor webhooks are played',
+    run: async ({ api, core }) => {
+      const { code } = await api.get(
+        '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations',
+      );
+      expect(code).toBe(api.isEmbedded ? 404 : 200);
+      const pod = await api.create(`${core}/pods`, {
+        metadata: { name: 'one' },
+        spec: { containers: [{ name: 'c', image: 'none' }] },
+      });
+      expect((pod.spec as JsonObject).tolerations === undefined).toBe(api.isEmbedded);
+    },
+  },
+  {
+    name: 'no aggregated discovery',
+    why: 'clients that ask for it take the plain lists, one request per group and version',
+    run: async ({ api }) => {
+      const accept =
+        'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json';
+      const { body } = await api.get('/apis', { accept });
+      expect(body.kind).toBe(api.isEmbedded ? 'APIGroupList' : 'APIGroupDiscoveryList');
+    },
+  },
+  {
+    name: 'OpenAPI v2 without definitions',
+    why: 'kubectl checks a `kind: List` by it before it sends anything; here each item is judged',
+    run: async ({ api }) => {
+      const { body } = await api.get('/openapi/v2');
+      const hasDefinitions = Object.keys(body.definitions as JsonObject).length > 0;
+      expect(hasDefinitions).toBe(!api.isEmbedded);
+    },
+  },
+  {
+    name: 'pods have no log, exec, attach, port-forward or eviction',
+    why: 'there is no kubelet to ask, and nothing that drains; a real server knows these paths',
+    run: async ({ api, core }) => {
+      await api.create(`${core}/pods`, {
+        metadata: { name: 'one' },
+        spec: { containers: [{ name: 'c', image: 'none' }] },
+      });
+      for (const part of ['log', 'exec?command=date', 'attach', 'portforward']) {
+        const { code, body } = await api.get(`${core}/pods/one/${part}`);
+        expect(code === 404, part).toBe(api.isEmbedded);
+        if (api.isEmbedded) expect(body.message, part).toContain('could not find the requested');
+      }
+      const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'one' } };
+      const { code } = await api.ask('POST', `${core}/pods/one/eviction`, eviction);
+      expect(code).toBe(api.isEmbedded ? 404 : 201);
+    },
+  },
+  {
+    name: 'Update entries of managedFields have no `.`',
+    why: 'who owns a map as such matters only to an apply that empties it',
+    run: async ({ api, core }) => {
+      const made = await api.create(`${core}/configmaps`, {
+        metadata: { name: 'one', labels: { a: 'b' } },
+      });
+      const { managedFields } = made.metadata as { managedFields: JsonObject[] };
+      expect(managedFields).toMatchObject([
+        { operation: 'Update', fieldsV1: { 'f:metadata': { 'f:labels': { 'f:a': {} } } } },
+      ]);
+      expect(JSON.stringify(managedFields).includes('".":{}')).toBe(!api.isEmbedded);
+    },
+  },
+  {
     name: 'partial schemas of built-in kinds',
     why: 'rare corners of a pod (here: lifecycle) are taken as they are',
     run: async ({ api, core }) => {

@@ -91,6 +91,18 @@ export const documentCases: readonly ApiCase[] = [
     });
     expect((await api.get('/apis/none.dev/v1')).code).toBe(404);
   }),
+  base('OpenAPI v2 is there as JSON and as protobuf', async ({ api }) => {
+    const json = await api.get('/openapi/v2');
+    expect(json).toMatchObject({ code: 200, contentType: 'application/json' });
+    expect(json.body).toMatchObject({ swagger: '2.0', info: { title: anyText } });
+    // What kubectl asks for before it applies a `kind: List`.
+    const accept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+    const protobuf = await api.get('/openapi/v2', { accept });
+    expect(protobuf.code).toBe(200);
+    expect(protobuf.contentType).toBe('application/com.github.proto-openapi.spec.v2.v1.0+protobuf');
+    // Field 1 of the document, `swagger`, three bytes long.
+    expect(protobuf.body.text).toMatch(/^\n\x032\.0/);
+  }),
   base(
     'OpenAPI v3 has a document per version, with kinds and field validation',
     async ({ api }) => {

@@ -256,6 +256,49 @@ export const kindCases: readonly ApiCase[] = [
     };
     expect((await api.ask('PATCH', `${path}/one`, patch, { type: mergeType })).code).toBe(422);
   }),
+  base('a Job gets its defaults and a selector of its own', async ({ api, inGroup }) => {
+    const path = `${inGroup('batch', 'v1')}/jobs`;
+    const container = { name: 'c', image: 'none' };
+    const template = (more: JsonObject): JsonObject => ({
+      metadata: { labels: { a: 'b' } },
+      spec: { containers: [container], ...more },
+    });
+    const job = (name: string, spec: JsonObject): JsonObject => ({ metadata: { name }, spec });
+    const made = await api.create(
+      path,
+      job('one', { template: template({ restartPolicy: 'Never' }) }),
+    );
+    const { uid } = made.metadata as { uid: string };
+    const own = {
+      'batch.kubernetes.io/controller-uid': uid,
+      'batch.kubernetes.io/job-name': 'one',
+    };
+    expect(made).toMatchObject({
+      metadata: { generation: 1, labels: { a: 'b' } },
+      spec: {
+        backoffLimit: 6,
+        completionMode: 'NonIndexed',
+        completions: 1,
+        parallelism: 1,
+        suspend: false,
+        selector: { matchLabels: { 'batch.kubernetes.io/controller-uid': uid } },
+        template: { metadata: { labels: { a: 'b', ...own } } },
+      },
+      status: {},
+    });
+    const patch = { spec: { completions: 3 } };
+    expect((await api.ask('PATCH', `${path}/one`, patch, { type: mergeType })).body).toMatchObject({
+      code: 422,
+      details: { causes: [{ field: 'spec.completions' }] },
+    });
+    const always = job('two', { template: template({}) });
+    expect((await api.ask('POST', path, always)).body).toMatchObject({
+      code: 422,
+      details: { causes: [{ field: 'spec.template.spec.restartPolicy' }] },
+    });
+    const many = job('three', { parallelism: 2, template: template({ restartPolicy: 'Never' }) });
+    expect(((await api.create(path, many)).spec as JsonObject).completions).toBeUndefined();
+  }),
   base('a Secret takes stringData and shows data', async ({ api, core }) => {
     const made = await api.create(`${core}/secrets`, {
       metadata: { name: 'one' },

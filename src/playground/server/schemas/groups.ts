@@ -123,6 +123,44 @@ export const statefulSet: Fields = {
   }),
 };
 
+/** batch/v1 Job; nobody here runs its pods. */
+export const job: Fields = {
+  spec: object(
+    {
+      parallelism: whole,
+      completions: whole,
+      activeDeadlineSeconds: long,
+      podFailurePolicy: anything,
+      successPolicy: anything,
+      backoffLimit: whole,
+      backoffLimitPerIndex: whole,
+      maxFailedIndexes: whole,
+      selector: labelSelector,
+      manualSelector: flag,
+      template: podTemplate,
+      ttlSecondsAfterFinished: whole,
+      completionMode: text,
+      suspend: flag,
+      podReplacementPolicy: text,
+      managedBy: text,
+    },
+    ['template'],
+  ),
+  status: object({
+    conditions,
+    startTime: time,
+    completionTime: time,
+    active: whole,
+    succeeded: whole,
+    failed: whole,
+    terminating: whole,
+    ready: whole,
+    completedIndexes: text,
+    failedIndexes: text,
+    uncountedTerminatedPods: anything,
+  }),
+};
+
 const sliceReference = atomic(
   object({
     apiVersion: text,
