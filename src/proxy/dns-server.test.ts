@@ -369,7 +369,7 @@ describe('sockets that do not open', () => {
     expect(server.listening().open).toBe(0);
   });
 
-  test('each address has a socket of each kind', async () => {
+  test('each address has a socket of each kind', () => {
     const { listens, network } = scripted();
     const addresses = ['127.0.0.2', '127.0.0.3'];
     const opened: string[] = [];

@@ -54,9 +54,10 @@ describe('settings of a proxy', () => {
   });
 
   test('without a node there is one line that says what to do', () => {
-    expect(proxySettingsOf(new Map(), machine)).toEqual({
-      complaint: expect.stringMatching(/^a proxy serves one node: give --node-name, or set NODE_/),
-    });
+    const found = proxySettingsOf(new Map(), machine);
+    expect('complaint' in found ? found.complaint : '').toMatch(
+      /^a proxy serves one node: give --node-name, or set NODE_NAME/,
+    );
   });
 
   test.each(['some', 'sample:1/0', 'sample:2/3', 'ALL', 'all '])(

@@ -203,11 +203,10 @@ describe('updates', () => {
     const snapshot = buildSnapshot([listenerOn(taken), namespacesSection('off')]);
     worker.update(1, { snapshot: diffSnapshot(undefined, snapshot) });
     await until('it failed', () => worker.of('applied').at(-1)?.failedPorts.length === 1);
-    expect(worker.of('applied').at(-1)).toMatchObject({
-      openPorts: [],
-      openingPorts: [],
-      failedPorts: [{ port: taken, message: expect.stringContaining('EADDRINUSE') }],
-    });
+    const applied = worker.of('applied').at(-1);
+    expect(applied).toMatchObject({ openPorts: [], openingPorts: [] });
+    expect(applied?.failedPorts[0]?.port).toBe(taken);
+    expect(applied?.failedPorts[0]?.message).toContain('EADDRINUSE');
   });
 
   test('a delta that does not fit is refused, and what was in force stays', async () => {
@@ -222,9 +221,8 @@ describe('updates', () => {
     const third = withService(first, 'shop/another');
     const before = worker.of('applied').length;
     worker.update(2, { snapshot: diffSnapshot(second, third) });
-    expect(worker.of('refused')).toEqual([
-      { kind: 'refused', sequence: 2, message: expect.stringContaining('does not fit') },
-    ]);
+    expect(worker.of('refused').map(({ sequence }) => sequence)).toEqual([2]);
+    expect(worker.of('refused')[0]?.message).toContain('does not fit');
     expect(worker.of('applied')).toHaveLength(before);
     expect(worker.of('applied').at(-1)).toMatchObject({ sequence: 1, version: first.version });
   });

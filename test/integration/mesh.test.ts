@@ -194,7 +194,10 @@ async function workersOf(node: number) {
   const { items } = JSON.parse((await mesh.admin(node, '/debug/workers')).body) as {
     items: { version: string; restarts: number; dataplane?: { connections: number } }[];
   };
-  return items.map(({ dataplane, ...one }) => ({ ...one, connections: dataplane?.connections ?? 0 }));
+  return items.map(({ dataplane, ...worker }) => ({
+    ...worker,
+    connections: dataplane?.connections ?? 0,
+  }));
 }
 
 describe('policy', () => {

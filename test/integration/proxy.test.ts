@@ -198,7 +198,8 @@ describe('a running proxy', () => {
     start();
     await ready();
     const facts = JSON.parse((await page('/version')).body) as Record<string, unknown>;
-    expect(facts).toMatchObject({ build: '9.9.9-test', version: expect.stringMatching(/^\w+$/) });
+    expect(facts['build']).toBe('9.9.9-test');
+    expect(facts['version']).toMatch(/^\w+$/);
     expect(facts['recent']).toEqual([facts['policyVersion']]);
     expect((await page('/debug/version')).body).toBe((await page('/version')).body);
     const { body } = await page('/debug/config');
@@ -209,17 +210,17 @@ describe('a running proxy', () => {
     });
     expect(body).not.toContain(server.adminToken);
     expect(await items('/debug/problems')).toEqual([]);
-    expect(await items('/debug/workers')).toEqual([
-      expect.objectContaining({
-        index: 0,
-        isRunning: true,
-        isSettled: true,
-        restarts: 0,
-        version: facts['version'],
-        openPorts: [ports.http],
-        dataplane: expect.objectContaining({ isDraining: false }),
-      }),
-    ]);
+    const workers = await items('/debug/workers');
+    expect(workers).toHaveLength(1);
+    expect(workers[0]).toMatchObject({
+      index: 0,
+      isRunning: true,
+      isSettled: true,
+      restarts: 0,
+      version: facts['version'],
+      openPorts: [ports.http],
+      dataplane: { isDraining: false },
+    });
     const kinds = (await items('/debug/watch')).map(({ kind }) => kind);
     expect(kinds).toContain('EndpointSlice');
     expect(await page('/debug/nothing')).toMatchObject({ status: 404 });
