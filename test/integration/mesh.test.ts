@@ -171,7 +171,7 @@ describe('routing', () => {
       await asked(front[0]);
       return sea.received > 0;
     }, visibleMs);
-    await mesh.remove({ ...podPath('blue-3') });
+    await mesh.remove(podPath('blue-3'));
     await until('it is called no more', async () => {
       const answers = await Promise.all(Array.from({ length: 12 }, () => asked(front[1])));
       return answers.every((one) => one?.status === 200 && one.pod !== 'shop/blue-3');
@@ -347,6 +347,28 @@ describe('faults', () => {
       const { body } = await mesh.admin(1, '/metrics');
       return body.includes('weft_worker_restarts_total 1');
     }, visibleMs);
+  });
+
+  test('what a dead worker had in flight is not held against its pods', async () => {
+    const to = 'reviews-green.shop.mesh';
+    const before = received(green);
+    for (const pod of green) pod.fault = { delayMs: 3_000, failShare: 0 };
+    const lost = Array.from({ length: 6 }, () => asked(front[0], to));
+    await until('they are at the pod', () => received(green) === before + 6, visibleMs);
+    for (const pod of green) pod.fault = { delayMs: 0, failShare: 0 };
+    const restarts = (await workersOf(1)).map((one) => one.restarts);
+    for (const index of restarts.keys()) {
+      await mesh.admin(1, `/debug/workers/${index}/kill`, 'POST');
+    }
+    expect(await Promise.all(lost)).toEqual(lost.map(() => undefined));
+    await mesh.startPod({ name: 'green-2', node: 1, account: 'reviews', app: 'green' });
+    // With six phantoms in flight the old pod would always be the busier one.
+    const pods = new Set<string>();
+    await until('both pods are called', async () => {
+      pods.add((await asked(front[0], to))?.pod ?? '');
+      return pods.has('shop/green-1') && pods.has('shop/green-2');
+    }, visibleMs);
+    await mesh.remove(podPath('green-2'));
   });
 
   test('while the API server is away traffic goes on, and changes are caught up', async () => {
