@@ -10,7 +10,7 @@ export type FlagValues = ReadonlyMap<string, readonly string[]>;
 /** One line that says which flag is wrong and what it takes. */
 export type FlagComplaint = { readonly complaint: string };
 
-export function environmentName(flag: string): string {
+function environmentName(flag: string): string {
   return `WEFT_${flag.toUpperCase().replaceAll('-', '_')}`;
 }
 
@@ -58,8 +58,7 @@ function settingOf(
   const from = `--${spec.name}`;
   const flag = given.get(spec.name);
   if (flag !== undefined) return { values: spec.kind === 'texts' ? flag : flag.slice(-1), from };
-  const names = [environmentName(spec.name), ...(spec.env === undefined ? [] : [spec.env])];
-  for (const name of names) {
+  for (const name of describeFlag(spec).variables) {
     const text = environment[name];
     if (text === undefined || text === '') continue;
     const isList = spec.kind === 'texts';
@@ -68,9 +67,19 @@ function settingOf(
   return spec.initial === undefined ? undefined : { values: [spec.initial], from };
 }
 
-/** What the flag means, and that it means nothing yet where that is so. */
-export function describeFlag({ doc, isBuilt }: FlagSpec): string {
-  return isBuilt === false ? `${doc} (not built yet: taken, and without effect)` : doc;
+export type FlagDescription = {
+  /** What it means, and that it means nothing yet where that is so. */
+  readonly meaning: string;
+  /** Environment variables, in the order in which they are looked at. */
+  readonly variables: readonly string[];
+};
+
+export function describeFlag({ name, doc, env, isBuilt }: FlagSpec): FlagDescription {
+  const idle = ' (not built yet: taken, and without effect)';
+  return {
+    meaning: isBuilt === false ? doc + idle : doc,
+    variables: [environmentName(name), ...(env === undefined ? [] : [env])],
+  };
 }
 
 /** Flags that were set and do nothing yet, for a warning at the start. */

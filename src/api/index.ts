@@ -5,7 +5,7 @@ export type * from './schema-validate.ts';
 export type * from './state.ts';
 export { isMeshed, isWatchedNamespace } from './adoption.ts';
 export { flagTable } from './flag-table.ts';
-export { describeFlag, environmentName, flagsNotBuilt, resolveFlags } from './flags.ts';
+export { describeFlag, flagsNotBuilt, resolveFlags } from './flags.ts';
 export { meshSettingsOf, readFlags } from './mesh-settings.ts';
 export { parsers } from './parsers.ts';
 export { namespaceProblems, resolvePolicy, resolveServiceSettings } from './resolve-settings.ts';

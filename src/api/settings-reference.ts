@@ -1,7 +1,7 @@
 // docs/reference/settings.md, rendered from the table of flags. A test compares the file with this,
 // so that the reference cannot say what the code does not.
 import { flagTable, type FlagSpec } from './flag-table.ts';
-import { describeFlag, environmentName } from './flags.ts';
+import { describeFlag } from './flags.ts';
 
 const head = `# Settings
 
@@ -19,14 +19,14 @@ export function settingsReference(): string {
 }
 
 function row(spec: FlagSpec): string {
-  const variables = [environmentName(spec.name), ...(spec.env === undefined ? [] : [spec.env])];
+  const { meaning, variables } = describeFlag(spec);
   const cells = [
     `\`--${spec.name}\``,
     takes(spec),
     spec.initial === undefined ? '–' : `\`${spec.initial}\``,
     spec.processes.join(', '),
     variables.map((name) => `\`${name}\``).join(', '),
-    describeFlag(spec).replaceAll('|', '\\|'),
+    meaning.replaceAll('|', '\\|'),
   ];
   return `| ${cells.join(' | ')} |`;
 }

@@ -5,7 +5,6 @@ import { Command, CommanderError, Option } from 'commander';
 import { stringify } from 'yaml';
 import {
   describeFlag,
-  environmentName,
   flagTable,
   resolveFlags,
   type FlagProcess,
@@ -62,7 +61,10 @@ function told(command: Command, wiring: CliWiring, hint: string): void {
     writeOut: wiring.writeOut,
     writeErr: wiring.writeError,
     outputError: (text, write) => {
-      const complaint = text.trim().replace(/^error: /, '').replace(/\s+/g, ' ');
+      const complaint = text
+        .trim()
+        .replace(/^error: /, '')
+        .replace(/\s+/g, ' ');
       write(`${path}: ${complaint} (${hint})\n`);
     },
   });
@@ -93,9 +95,9 @@ function commandOf(owner: FlagProcess, wiring: CliWiring, setExitCode: SetExitCo
 
 function optionOf(spec: FlagSpec): Option {
   const initial = spec.initial === undefined ? '' : ` (default ${spec.initial})`;
-  const variables = [environmentName(spec.name), ...(spec.env === undefined ? [] : [spec.env])];
-  const meaning = `${describeFlag(spec)}${initial} [env ${variables.join(', ')}]`;
-  return new Option(`--${spec.name}${argumentOf(spec)}`, meaning);
+  const { meaning, variables } = describeFlag(spec);
+  const text = `${meaning}${initial} [env ${variables.join(', ')}]`;
+  return new Option(`--${spec.name}${argumentOf(spec)}`, text);
 }
 
 function argumentOf(spec: FlagSpec): string {

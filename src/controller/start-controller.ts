@@ -204,7 +204,9 @@ class RunningController implements Controller {
 
 /** Unique per process: a container that restarts in its pod is another holder. */
 function identityOf({ settings, runtime }: ControllerOptions): string {
-  const suffix = Math.floor(runtime.random() * 2 ** 32).toString(16).padStart(8, '0');
+  const suffix = Math.floor(runtime.random() * 2 ** 32)
+    .toString(16)
+    .padStart(8, '0');
   return `${settings.podName ?? 'weft-controller'}_${suffix}`;
 }
 

@@ -17,7 +17,9 @@ import { splitDestinations } from './split-destinations.ts';
 test('each backend of a split with two of them is told with its workload', () => {
   const sections = [
     meshSection(),
-    serviceSection('shop/web', { routes: [splitTo('split shop/web', { 'shop/v1': 1, 'shop/v2': 0 })] }),
+    serviceSection('shop/web', {
+      routes: [splitTo('split shop/web', { 'shop/v1': 1, 'shop/v2': 0 })],
+    }),
     serviceSection('shop/alone', { routes: [routeTo('shop/alone')] }),
     endpointsSection('shop/v1', ['10.1.0.1:8080']),
     endpointsSection('shop/v2', ['10.1.0.2:8080']),
