@@ -23,10 +23,9 @@ export type VisitOptions = {
   readonly localAddress: string;
   readonly visit: Visit;
   readonly report: ClientReport;
+  /** A visit that takes longer hangs: every wait in it is bounded by a time-out of the proxy. */
+  readonly limitMs: number;
 };
-
-/** A visit that takes longer hangs: every wait in it is bounded by a time-out of the proxy. */
-const visitMs = 20_000;
 
 /** Resolves when the connection of the visit has closed. */
 export function playVisit(options: VisitOptions): Promise<void> {
@@ -35,7 +34,7 @@ export function playVisit(options: VisitOptions): Promise<void> {
       clearTimeout(timer);
       done();
     });
-    const timer = setTimeout(() => running.giveUp(), visitMs);
+    const timer = setTimeout(() => running.giveUp(), options.limitMs);
   });
 }
 

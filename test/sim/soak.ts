@@ -1,6 +1,6 @@
 // The soak: many thousand mixed exchanges through the running data plane on real sockets, most of
-// them whole, many broken off by client or pod in every way of soak-plan.ts. It goes in rounds; after
-// each one everybody leaves, and nothing may be left: no socket, deadline, listener, pool slot,
+// them whole, many broken off by client or pod in every way of soak-plan.ts. It goes in rounds; in
+// between everybody leaves, and nothing may be left: no socket, deadline, listener, pool slot,
 // buffered byte or request in flight, and memory as before. Needs `--expose-gc`.
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness } from '../support/dataplane-harness.ts';
@@ -44,6 +44,8 @@ const clientAddresses = 100;
 /** Everybody has left; what is still open after this is leaked. A planted leak stays anyway. */
 const restMs = 8_000;
 const plantedRestMs = 500;
+const visitMs = 20_000;
+const plantedVisitMs = 4_000;
 const printMs = 5_000;
 /** Leaks show as a slope; this is what measuring itself moves, whatever the length of the run. */
 const heapNoiseBytes = 4 * 1024 * 1024;
@@ -157,7 +159,7 @@ class RunningSoak {
   }
 
   async #playLane(goal: number): Promise<void> {
-    const { seed } = this.#options;
+    const { seed, plant } = this.#options;
     while (this.report.exchanges < goal && !this.#isOver) {
       const number = (this.#visits += 1);
       await playVisit({
@@ -165,6 +167,7 @@ class RunningSoak {
         localAddress: `127.0.1.${1 + (number % clientAddresses)}`,
         visit: planVisit(seed, number),
         report: this.report,
+        limitMs: plant === 'none' ? visitMs : plantedVisitMs,
       });
       if (Date.now() - this.#printedMs > printMs) this.#print('...');
     }

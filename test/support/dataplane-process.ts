@@ -41,7 +41,7 @@ export class DataplaneProcess {
   }
 
   static async start(options: ProcessOptions): Promise<DataplaneProcess> {
-    const program = await bundleScript('test/support/dataplane-child.ts');
+    const { program, remove } = await bundleScript('test/support/dataplane-child.ts');
     const child = spawn(process.execPath, [...program, JSON.stringify(options)]);
     child.stderr.on('data', (data: Buffer) => process.stderr.write(data));
     const lines = createInterface({ input: child.stdout });
@@ -50,6 +50,8 @@ export class DataplaneProcess {
       child.once('error', fail);
       child.once('exit', (code) => fail(new Error(`the data plane ended with ${code}`)));
     });
+    // It has been read.
+    remove();
     const started = new DataplaneProcess(child, factsOf(first).port);
     lines.on('line', (line) => started.#waiting.shift()?.(factsOf(line)));
     return started;

@@ -2,8 +2,9 @@
 // first, because the oldest Node that we run on does not read TypeScript. The bundle is made anew
 // each time, so it is never stale.
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
 import { build } from 'rolldown';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -21,23 +22,31 @@ export type ScriptChild = {
   readonly limitMs: number;
 };
 
-/** Arguments of `node` that run this file (path from the root) with `--expose-gc`. */
-export async function bundleScript(file: string): Promise<readonly string[]> {
-  const folder = resolve(root, 'build', 'test');
-  mkdirSync(folder, { recursive: true });
-  const bundle = resolve(folder, `${basename(file, '.ts')}-${process.pid}.js`);
+export type BundledScript = {
+  /** Arguments of `node` that run it with `--expose-gc`. */
+  readonly program: readonly string[];
+  readonly remove: () => void;
+};
+
+/** Bundles this file (path from the root) into a folder of its own. */
+export async function bundleScript(file: string): Promise<BundledScript> {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-script-'));
+  const bundle = join(folder, `${basename(file, '.ts')}.js`);
   await build({
     input: resolve(root, file),
     platform: 'node',
     output: { file: bundle, format: 'esm', sourcemap: true, codeSplitting: false, banner },
     logLevel: 'warn',
   });
-  return ['--expose-gc', '--enable-source-maps', bundle];
+  return {
+    program: ['--expose-gc', '--enable-source-maps', bundle],
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 /** Runs it; resolves with what it printed. */
 export async function runScript({ file, args, limitMs }: ScriptChild): Promise<ChildEnd> {
-  const program = await bundleScript(file);
+  const { program, remove } = await bundleScript(file);
   const child = spawn(process.execPath, [...program, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -53,5 +62,6 @@ export async function runScript({ file, args, limitMs }: ScriptChild): Promise<C
     child.on('close', done);
   });
   clearTimeout(timer);
+  remove();
   return { code, output };
 }

@@ -1,4 +1,5 @@
-// Message body length (RFC 9112 6.3) and the chunked coding (7.1), rule by rule.
+// Message body length (RFC 9112 6.3) and the chunked coding (7.1), rule by rule, for the reference
+// parser of the differential fuzz.
 import { chunkExt, chunkSize, transferCoding, whole } from './grammar.ts';
 import type { Notes } from './notes.ts';
 import { membersOf, readFields, readNumber, reject, valuesOf } from './stream.ts';

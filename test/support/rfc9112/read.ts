@@ -132,7 +132,8 @@ function readResponseHead(
   const said = saidOf(fields, { minor, isBodyless }, notes);
   const isInterim = status < 200;
   if (isInterim && hasContent(said)) notes.add('content in an interim response');
-  if (status === 101 && !isOffered(fields, request, notes)) notes.add('switch that was not offered');
+  const isRefused = status === 101 && !isOffered(fields, request, notes);
+  if (isRefused) notes.add('switch that was not offered');
   const framing = framingOf(said, isBodyless);
   const isUnreliable = status === 204 && hasContent(said);
   if (isUnreliable) notes.add('end of the connection after 204 with content');

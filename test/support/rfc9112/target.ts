@@ -1,4 +1,5 @@
-// Request target (RFC 9112 3.2) and Host (RFC 9110 7.2), by their forms.
+// Request target (RFC 9112 3.2) and Host (RFC 9110 7.2), by their forms, for the reference parser
+// of the differential fuzz.
 import {
   absolutePath,
   hostAndPort,
