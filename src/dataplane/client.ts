@@ -1,5 +1,6 @@
 // What an exchange may do to the connection that its request came on. The connection itself is
 // downstream.ts; this type keeps the two from knowing each other's insides.
+import type { RenderedForwarded } from './http1/serialise.ts';
 import type { ExchangeWaits } from './exchange-waits.ts';
 
 /** What becomes of the connection when an exchange is over. */
@@ -14,6 +15,8 @@ export type ConnectionFate =
 export type Client = {
   /** Deadlines of the exchange that is under way. */
   readonly waits: ExchangeWaits;
+  /** What was forwarded of this client last, rendered; `request-fields.ts` owns it. */
+  forwarded: RenderedForwarded | undefined;
   /** Bytes that the kernel has not taken yet. */
   readonly unsentBytes: number;
   /** More than that should not be written now: `Exchange.clientDrained` tells when. */

@@ -2,7 +2,7 @@
 // what all connections share and counts them; what happens on a connection is downstream.ts, what
 // happens to a request is exchange.ts. Traffic never waits for anything here.
 import { normaliseAddress } from '../lib/address.ts';
-import type { Runtime } from '../lib/clock.ts';
+import type { Clock, Runtime } from '../lib/clock.ts';
 import type { Network, NetworkSocket } from '../lib/network.ts';
 import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
@@ -20,8 +20,10 @@ import type { ListenerState } from './listener.ts';
 import type { ExchangeObserver } from './observer.ts';
 import { Pools } from './pool.ts';
 import { BodyBuffers } from './read-buffers.ts';
+import { RetryBudgets } from './retries.ts';
 import { reasonStatus } from './refusals.ts';
 import { TrustedSources } from './trusted-sources.ts';
+import { TurnClock } from './turn-clock.ts';
 
 export type DataplaneOptions = {
   readonly runtime: Runtime;
@@ -87,14 +89,16 @@ class RunningDataplane {
 
   constructor(options: DataplaneOptions) {
     const { runtime, observer, limits } = options;
-    const deadlines = new Deadlines(runtime.clock, runtime.timers);
+    const clock = new TurnClock(runtime.clock);
+    const deadlines = new Deadlines(clock, runtime.timers);
     const buffers = new BodyBuffers(options.bufferReturned);
     this.#engine = {
-      clock: runtime.clock,
+      clock,
       random: runtime.random,
       deadlines,
       slots: options.slots,
       loads: new EndpointLoads(options.slots),
+      budgets: new RetryBudgets(options.slots),
       limits,
       headLimits: limits,
       trusted: new TrustedSources(options.trustedSources),
@@ -105,12 +109,13 @@ class RunningDataplane {
         deadlines,
         limits,
         buffers,
+        clock,
         localAddress: options.localAddress,
         bugFound: observer.bugFound,
       }),
       buffers,
       counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
-      httpDate: httpDates(runtime.clock.wallMs),
+      httpDate: httpDates(clock),
       table: undefined,
       isDraining: false,
     };
@@ -205,11 +210,11 @@ class RunningDataplane {
 }
 
 /** The Date field changes once a second; so does its text. */
-function httpDates(wallMs: () => number): () => string {
+function httpDates(clock: Clock): () => string {
   let second = -1;
   let text = '';
   return () => {
-    const now = Math.floor(wallMs() / 1000);
+    const now = Math.floor(clock.wallMs() / 1000);
     if (now !== second) {
       second = now;
       text = new Date(now * 1000).toUTCString();

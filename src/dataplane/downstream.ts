@@ -25,6 +25,7 @@ import { Linger } from './linger.ts';
 import { PendingBytes } from './pending-bytes.ts';
 import { longReadBytes, ReadBuffer } from './read-buffers.ts';
 import type { Reason } from './refusals.ts';
+import type { RenderedForwarded } from './http1/serialise.ts';
 import { RequestIntake } from './request-intake.ts';
 import type { RequestTaker } from './request-intake.ts';
 import { renderFinalRefusal } from './answer.ts';
@@ -68,6 +69,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #isNew = true;
   readonly #acceptedMs: number;
   readonly waits: ExchangeWaits;
+  forwarded: RenderedForwarded | undefined;
   isReading = false;
   hasEnded = false;
 
@@ -205,12 +207,14 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   }
 
   read(buffer: Buffer, bytes: number): void {
+    this.#engine.clock.begin();
     try {
       if (this.#mode === 'tunnel') this.#exchange?.tunnelFromClient(buffer, 0, bytes);
       else if (this.#mode === 'requests') this.#take(buffer, bytes);
     } catch (error) {
       this.#endAfterBug(error);
     }
+    this.#engine.clock.end();
   }
 
   #take(buffer: Buffer, bytes: number): void {

@@ -1,7 +1,7 @@
 // What all connections of one worker share. The current table is a pointer that `publish` swaps; an
 // exchange reads it once (A5). Everything else here is live state or a limit, keyed by stable names
 // so that it survives every snapshot.
-import type { Clock, Random } from '../lib/clock.ts';
+import type { Random } from '../lib/clock.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -11,7 +11,9 @@ import type { DataplaneLimits } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
 import type { Pools } from './pool.ts';
 import type { BodyBuffers } from './read-buffers.ts';
+import type { RetryBudgets } from './retries.ts';
 import type { TrustedSources } from './trusted-sources.ts';
+import type { TurnClock } from './turn-clock.ts';
 
 /** Makers of ids for requests that bring none. */
 export type IdMakers = {
@@ -31,11 +33,12 @@ export type Counts = {
 };
 
 export type Engine = {
-  readonly clock: Clock;
+  readonly clock: TurnClock;
   readonly random: Random;
   readonly deadlines: Deadlines;
   readonly slots: SlotView;
   readonly loads: EndpointLoads;
+  readonly budgets: RetryBudgets;
   readonly limits: DataplaneLimits;
   readonly headLimits: HeadLimits;
   readonly trusted: TrustedSources;

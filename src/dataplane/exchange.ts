@@ -193,7 +193,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   #send(connection: UpstreamConnection): void {
     this.#client.waits.touch();
-    this.#upstreamHead ??= renderUpstreamHead(this.#engine, this.#head, this);
+    this.#upstreamHead ??= renderUpstreamHead(this.#engine, this.#head, this.#client, this);
     connection.cork();
     connection.write(this.#upstreamHead);
     this.#body.sendTo(connection, this.#retries?.isRepeatable === true);

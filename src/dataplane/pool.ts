@@ -7,6 +7,7 @@ import type { Deadlines } from './deadlines.ts';
 import type { HeadLimits } from './http1/limits.ts';
 import { idlePerEndpointMax, lingerMs } from './limits.ts';
 import type { BodyBuffers } from './read-buffers.ts';
+import type { TurnClock } from './turn-clock.ts';
 import { UpstreamConnection } from './upstream.ts';
 import type { UpstreamOwner } from './upstream.ts';
 
@@ -15,6 +16,7 @@ export type PoolsOptions = {
   readonly deadlines: Deadlines;
   readonly limits: HeadLimits;
   readonly buffers: BodyBuffers;
+  readonly clock: TurnClock;
   readonly localAddress: string | undefined;
   readonly bugFound: (error: unknown) => void;
 };
@@ -54,12 +56,13 @@ export class Pools implements UpstreamOwner {
 
   /** A new connection; its user is told when it is connected or has failed. */
   open(endpoint: Endpoint, connectTimeoutMs: number): UpstreamConnection {
-    const { network, deadlines, limits, buffers, localAddress } = this.#options;
+    const { network, deadlines, limits, buffers, clock, localAddress } = this.#options;
     const connection = new UpstreamConnection({
       socket: network.connect({ address: endpoint.address, port: endpoint.port, localAddress }),
       endpointId: endpoint.id,
       limits,
       buffers,
+      clock,
       owner: this,
     });
     this.#open.add(connection);

@@ -2,9 +2,10 @@
 // the pod sees. Fields that a client sends never feed a decision (A8); who is trusted only gets
 // them passed on. What is taken away is the renderer's business (http1/serialise.ts).
 import type { Source, VirtualHost } from '../route/index.ts';
+import type { Client } from './client.ts';
 import type { Engine } from './engine.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
-import { renderRequestHead } from './http1/serialise.ts';
+import { RenderedForwarded, renderRequestHead } from './http1/serialise.ts';
 import type { ForwardedValues } from './http1/serialise.ts';
 import { isRequestId, isTraceparent } from './http1/trace-fields.ts';
 
@@ -33,12 +34,13 @@ export type RequestFacts = {
 export function renderUpstreamHead(
   engine: Engine,
   head: HttpRequestHead,
+  client: Client,
   facts: RequestFacts,
 ): string {
   return renderRequestHead({
     head,
     authority: facts.host?.rules.upstreamHost ?? head.authority,
-    forwarded: forwardedOf(engine, head, facts),
+    forwarded: forwardedOf(engine, head, client, facts),
     requestId: facts.requestId,
     traceparent: facts.traceparent,
     connection: 'keep-alive',
@@ -49,15 +51,22 @@ export function renderUpstreamHead(
 function forwardedOf(
   engine: Engine,
   head: HttpRequestHead,
+  client: Client,
   { source, remoteAddress }: RequestFacts,
 ): ForwardedValues {
+  const isTrusted = engine.trusted.has(source, remoteAddress);
+  const last = client.forwarded;
+  if (!isTrusted && last !== undefined && last.host === head.authority) return last;
   const known: ForwardedValues = {
     for: remoteAddress,
     host: head.authority,
     proto: 'http',
     port: head.servicePort,
   };
-  if (!engine.trusted.has(source, remoteAddress)) return known;
+  if (!isTrusted) {
+    client.forwarded = new RenderedForwarded(known);
+    return client.forwarded;
+  }
   const { fields } = head;
   const port = Number(fields.get('x-forwarded-port'));
   return {

@@ -2,6 +2,7 @@
 // (retry-policy.ts) and by the service's budget – and how long to wait before it.
 import { backoffMs } from '../lib/backoff.ts';
 import type { Endpoint, VirtualHost } from '../route/index.ts';
+import type { SlotView } from '../telemetry/index.ts';
 import type { Engine } from './engine.ts';
 import { depositRequest, withdrawRetry } from './retry-budget.ts';
 import type { BudgetPlace } from './retry-budget.ts';
@@ -11,9 +12,31 @@ import type { AttemptFailure } from './retry-policy.ts';
 /** Wait before a retry, with full jitter (contract §4: 25 to 250 ms). */
 const retryBackoff = { baseMs: 25, maxMs: 250 } as const;
 
+/** Where the budgets of services are; looked up once per virtual host of a table. */
+export class RetryBudgets {
+  readonly #slots: SlotView;
+  readonly #places = new WeakMap<VirtualHost, BudgetPlace>();
+
+  constructor(slots: SlotView) {
+    this.#slots = slots;
+  }
+
+  of(host: VirtualHost): BudgetPlace {
+    let place = this.#places.get(host);
+    if (place === undefined) {
+      const offset = this.#slots.offset('service', `${host.namespace}/${host.service}`);
+      place = { cells: this.#slots.cells.service, offset };
+      // Slot 0 is nobody's: the service may get its own later.
+      if (offset !== 0) this.#places.set(host, place);
+    }
+    return place;
+  }
+}
+
+const noneTried: ReadonlySet<string> = new Set<string>([]);
+
 export class Retries {
-  /** Ids of endpoints that failed; avoided while there are others. */
-  readonly tried = new Set<string>();
+  #tried: Set<string> | undefined;
   readonly #engine: Engine;
   readonly #host: VirtualHost;
   readonly #budget: BudgetPlace;
@@ -22,13 +45,16 @@ export class Retries {
 
   /** `isRepeatable`: sending the request twice does no more than sending it once. */
   constructor(engine: Engine, host: VirtualHost, isRepeatable: boolean) {
-    const { slots, clock } = engine;
     this.#engine = engine;
     this.#host = host;
     this.isRepeatable = isRepeatable;
-    const offset = slots.offset('service', `${host.namespace}/${host.service}`);
-    this.#budget = { cells: slots.cells.service, offset };
-    depositRequest(this.#budget, host.rules.retryBudgetPercent, clock.wallMs());
+    this.#budget = engine.budgets.of(host);
+    depositRequest(this.#budget, host.rules.retryBudgetPercent, engine.clock.wallMs());
+  }
+
+  /** Ids of endpoints that failed; avoided while there are others. */
+  get tried(): ReadonlySet<string> {
+    return this.#tried ?? noneTried;
   }
 
   isAllowed(failure: AttemptFailure): boolean {
@@ -44,7 +70,9 @@ export class Retries {
   begin(failure: AttemptFailure, endpoint: Endpoint | undefined): void {
     this.#done.total += 1;
     if (!failure.isUnsent) this.#done.afterSent += 1;
-    if (endpoint !== undefined) this.tried.add(endpoint.id);
+    if (endpoint === undefined) return;
+    this.#tried ??= new Set();
+    this.#tried.add(endpoint.id);
   }
 
   waitMs(): number {

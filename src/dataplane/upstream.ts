@@ -14,6 +14,7 @@ import { upstreamIdleMs } from './limits.ts';
 import { errorCode } from './node-error.ts';
 import { longReadBytes, ReadBuffer } from './read-buffers.ts';
 import type { BodyBuffers } from './read-buffers.ts';
+import type { TurnClock } from './turn-clock.ts';
 
 export type UpstreamFailure = {
   readonly kind: 'connect' | 'connect-timeout' | 'reset' | 'protocol' | 'bug';
@@ -59,6 +60,7 @@ export type UpstreamOptions = {
   readonly endpointId: string;
   readonly limits: HeadLimits;
   readonly buffers: BodyBuffers;
+  readonly clock: TurnClock;
   readonly owner: UpstreamOwner;
 };
 
@@ -71,6 +73,7 @@ export class UpstreamConnection implements SocketReader {
   readonly #limits: HeadLimits;
   readonly #parser: ResponseHeadParser;
   readonly #buffer: ReadBuffer;
+  readonly #clock: TurnClock;
   #user: UpstreamUser | undefined;
   #decoder: BodyDecoder | undefined;
   #head: HttpResponseHead | undefined;
@@ -88,6 +91,7 @@ export class UpstreamConnection implements SocketReader {
     this.#limits = options.limits;
     this.#parser = new ResponseHeadParser(options.limits);
     this.#buffer = new ReadBuffer(options.buffers);
+    this.#clock = options.clock;
     this.deadline = new Deadline(() => this.#expired());
     const socket = options.socket;
     socket.on('connect', () => this.#guard(() => this.#connected()));
@@ -221,11 +225,13 @@ export class UpstreamConnection implements SocketReader {
 
   read(buffer: Buffer, bytes: number): void {
     const user = this.#user;
+    this.#clock.begin();
     try {
       this.#take(user, buffer, bytes);
     } catch (error) {
       this.#endAfterBug(user, error);
     }
+    this.#clock.end();
   }
 
   #take(user: UpstreamUser | undefined, buffer: Buffer, bytes: number): void {

@@ -146,7 +146,7 @@ describe.each(networks)('%s sockets', (_, network) => {
   });
 });
 
-test('a read buffer whose bytes wait for the client when the answer ends is not returned', async () => {
+test('a read buffer that still holds bytes for the client at the end is not returned', async () => {
   const text = Array.from({ length: 40_000 }, (_, index) => `${index}\n`).join('');
   const client = await stuckClientOf(endings, text);
   expect(client.pieces().length).toBeGreaterThan(0);

@@ -62,7 +62,8 @@ export function isToken(text: string): boolean {
 /** True when `text` can be written as a field value: bytes only, no control byte but TAB. */
 export function isFieldValue(text: string): boolean {
   for (let at = 0; at < text.length; at += 1) {
-    if (valueBytes[text.charCodeAt(at)] !== 1) return false;
+    const code = text.charCodeAt(at);
+    if ((code < space || code > 0x7e) && valueBytes[code] !== 1) return false;
   }
   return true;
 }

@@ -84,7 +84,11 @@ export class FieldSection {
   /** The value and the CRLF behind it; only then is the line a field. */
   #scanValue(buffer: Buffer, base: number, stop: number): number {
     let at = base + this.#scanned;
-    while (at < stop && valueBytes[buffer[at] ?? 0] === 1) at += 1;
+    // Printable ASCII without a look at the table: nearly all bytes of nearly all values.
+    for (let byte = 0; at < stop; at += 1) {
+      byte = buffer[at] ?? 0;
+      if ((byte < 0x20 || byte > 0x7e) && valueBytes[byte] !== 1) break;
+    }
     this.#scanned = at - base;
     if (at === stop) return incomplete;
     if (buffer[at] !== cr) return this.#refuse(valueFault(buffer[at]));

@@ -3,11 +3,14 @@
 // character is one byte.
 // A Fields is the text of the section and positions in it; names and values are cut out when asked
 // for (a cut is cheap in V8, a string per field of every head is not). Immutable.
+import { cr, space } from './bytes.ts';
 import type { KnownField } from './field-names.ts';
 import { lowerNameOf, unknownField } from './field-names.ts';
 
 /** Numbers that `marks` holds per field: known field, name start and end, value start and end. */
 export const marksPerField = 5;
+
+const underscore = 0x5f;
 
 /** The fields of one section; read-only. */
 export class Fields {
@@ -41,6 +44,37 @@ export class Fields {
   /** Number of the name in field-names.ts; `unknownField` for names without a number. */
   knownAt(index: number): KnownField {
     return this.#marks[index * marksPerField] ?? unknownField;
+  }
+
+  /**
+   * The line is exactly `name: value CRLF`, as it would be written: then a run of such lines can be
+   * written as one piece of the text.
+   */
+  isPlainAt(index: number): boolean {
+    const mark = index * marksPerField;
+    const nameEnd = this.#marks[mark + 2] ?? 0;
+    const valueEnd = this.#marks[mark + 4] ?? 0;
+    if ((this.#marks[mark + 3] ?? 0) !== nameEnd + 2) return false;
+    if (this.#text.charCodeAt(nameEnd + 1) !== space) return false;
+    return this.#text.charCodeAt(valueEnd) === cr;
+  }
+
+  /** The lines of the fields `from` to `to` (exclusive), which are all plain, with their ends. */
+  plainLines(from: number, to: number): string {
+    const start = this.#marks[from * marksPerField + 1] ?? 0;
+    const end = this.#marks[(to - 1) * marksPerField + 4] ?? 0;
+    return this.#text.slice(start, end + 2);
+  }
+
+  /** A letter that the name begins with (lower case), or 0 for a name with an underscore. */
+  initialAt(index: number): number {
+    const mark = index * marksPerField + 1;
+    const start = this.#marks[mark] ?? 0;
+    const end = this.#marks[mark + 1] ?? 0;
+    for (let at = start; at < end; at += 1) {
+      if (this.#text.charCodeAt(at) === underscore) return 0;
+    }
+    return this.#text.charCodeAt(start) | 0x20;
   }
 
   has(lowerName: string): boolean {

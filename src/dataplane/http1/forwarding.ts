@@ -89,6 +89,10 @@ const claimedNames: ReadonlySet<string> = new Set([
   'l5d-client-id',
 ]);
 
+/** First letters of names without underscore that can be a claim; 0: the name has one. */
+const claimInitials = new Uint8Array(256);
+for (const name of [...proxyPrefixes, ...claimedNames, '\0']) claimInitials[name.charCodeAt(0)] = 1;
+
 /** The field at `index` of a request passes on to the pod. */
 export function passesUpstream(
   fields: Fields,
@@ -97,9 +101,8 @@ export function passesUpstream(
 ): boolean {
   const known = fields.knownAt(index);
   if (heldFromUpstream[known] === 1) return false;
-  const lowerName = fields.lowerNameAt(index);
-  if (known === 0 && isClaim(lowerName)) return false;
-  return nominated.size === 0 || !nominated.has(lowerName);
+  if (known === 0 && mayBeClaim(fields, index) && isClaim(fields.lowerNameAt(index))) return false;
+  return nominated.size === 0 || !nominated.has(fields.lowerNameAt(index));
 }
 
 /** The field at `index` of a response passes on to the client. */
@@ -110,15 +113,21 @@ export function passesDownstream(
 ): boolean {
   const known = fields.knownAt(index);
   if (heldFromDownstream[known] === 1) return false;
-  const lowerName = fields.lowerNameAt(index);
-  if (known === 0 && hasProxyPrefix(lowerName)) return false;
-  return nominated.size === 0 || !nominated.has(lowerName);
+  if (known === 0 && mayBeClaim(fields, index) && hasProxyPrefix(fields.lowerNameAt(index))) {
+    return false;
+  }
+  return nominated.size === 0 || !nominated.has(fields.lowerNameAt(index));
 }
 
 /** The trailer at `index` passes on, in either direction. */
 export function passesAsTrailer(fields: Fields, index: number): boolean {
   const known = fields.knownAt(index);
   return heldFromTrailers[known] !== 1 && (known !== 0 || !isClaim(fields.lowerNameAt(index)));
+}
+
+/** Spares most names the string that `isClaim` looks at; says yes too often, never too seldom. */
+function mayBeClaim(fields: Fields, index: number): boolean {
+  return claimInitials[fields.initialAt(index)] === 1;
 }
 
 function isClaim(lowerName: string): boolean {

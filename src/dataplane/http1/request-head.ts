@@ -67,6 +67,9 @@ export class RequestHeadParser {
   readonly #servicePort: number;
   readonly #carried: CarriedBytes;
   readonly #scanner: RequestScanner;
+  /** The last Host and what it is: most clients ask for one host only. */
+  #host = '';
+  #hostAuthority: Authority | undefined;
 
   constructor(options: RequestHeadOptions) {
     this.#limits = options.limits;
@@ -98,22 +101,22 @@ export class RequestHeadParser {
     const { target, fields, version, method } = scanner;
     assert(target !== undefined, 'a complete head has a target');
     const facts = gatherFacts(fields);
-    const authority = authorityOf(target, facts, version);
-    if (authority.kind === 'reject') return authority;
+    const authority = this.#authorityOf(target, facts, version);
+    if ('kind' in authority) return authority;
     const framing = parseFraming(facts, version);
     if (framing.kind === 'reject') return framing;
     const maxForwards = maxForwardsOf(method, facts);
     if (typeof maxForwards === 'object') return maxForwards;
     const head: HttpRequestHead = {
       servicePort: this.#servicePort,
-      hostname: authority.authority.hostname,
+      hostname: authority.hostname,
       method,
       path: target.path,
       fieldValues: (name) => fields.values(name),
       version,
       target: target.target,
       query: target.query,
-      authority: authority.authority.text,
+      authority: authority.text,
       fields,
       framing,
       isKeepAlive: !facts.closes && (version === 11 || facts.keepsAlive),
@@ -126,33 +129,34 @@ export class RequestHeadParser {
     };
     return { kind: 'built', head };
   }
+
+  /**
+   * Exactly one valid Host in HTTP/1.1, at most one before (RFC 9112 section 3.2), also where an
+   * absolute-form target replaces it: a message with two hosts is refused, whoever would win.
+   */
+  #authorityOf(
+    target: RequestTarget,
+    facts: FieldFacts,
+    version: 10 | 11,
+  ): Authority | Reject {
+    if (facts.hostCount > 1) return rejectHost('several Host fields');
+    if (facts.hostCount === 0) {
+      if (version === 11) return rejectHost('no Host field');
+      // A mesh routes by name; HTTP/1.0 lets a client leave it out: then there is nowhere to go.
+      return target.authority ?? rejectHost('HTTP/1.0 request without a host');
+    }
+    if (facts.host !== this.#host || this.#hostAuthority === undefined) {
+      this.#host = facts.host;
+      this.#hostAuthority = parseAuthority(facts.host);
+    }
+    if (this.#hostAuthority === undefined) return rejectHost('Host is no host');
+    return target.authority ?? this.#hostAuthority;
+  }
 }
 
 type BuiltHead = { readonly kind: 'built'; readonly head: HttpRequestHead };
-type FoundAuthority = { readonly kind: 'found'; readonly authority: Authority };
 
 const incompleteHead: RequestHeadResult = { kind: 'incomplete' };
-
-/**
- * Exactly one valid Host in HTTP/1.1, at most one before (RFC 9112 section 3.2), also where an
- * absolute-form target replaces it: a message with two hosts is refused, whoever would win.
- */
-function authorityOf(
-  target: RequestTarget,
-  facts: FieldFacts,
-  version: 10 | 11,
-): FoundAuthority | Reject {
-  if (facts.hostCount > 1) return rejectHost('several Host fields');
-  if (facts.hostCount === 0) {
-    if (version === 11) return rejectHost('no Host field');
-    // A mesh routes by name; HTTP/1.0 lets a client leave it out and then there is nowhere to go.
-    if (target.authority === undefined) return rejectHost('HTTP/1.0 request without a host');
-    return { kind: 'found', authority: target.authority };
-  }
-  const host = parseAuthority(facts.host);
-  if (host === undefined) return rejectHost('Host is no host');
-  return { kind: 'found', authority: target.authority ?? host };
-}
 
 function isContinue(expect: string): boolean {
   return expect !== '' && expect.toLowerCase() === '100-continue';

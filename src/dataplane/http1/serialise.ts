@@ -48,35 +48,80 @@ export function renderRequestHead(rendering: RequestRendering): string {
   text += framingLine(head.framing);
   if (head.upgrade !== undefined) text += `connection: upgrade\r\nupgrade: ${head.upgrade}\r\n`;
   else if (rendering.connection === 'close') text += 'connection: close\r\n';
-  text += fieldLine('x-forwarded-for', forwarded.for);
-  text += fieldLine('x-forwarded-host', forwarded.host);
-  text += `x-forwarded-proto: ${forwarded.proto}\r\nx-forwarded-port: ${forwarded.port}\r\n`;
+  text += forwardedLines(forwarded);
   text += fieldLine('x-request-id', rendering.requestId);
   text += fieldLine('traceparent', rendering.traceparent);
   text += head.version === 11 ? `via: 1.1 ${viaName}\r\n` : `via: 1.0 ${viaName}\r\n`;
   return `${text}${extraLines(rendering.extra)}\r\n`;
 }
 
+/** `x-forwarded-*`; who forwards for one client again and again brings the rendered lines. */
+function forwardedLines(forwarded: ForwardedValues): string {
+  return forwarded instanceof RenderedForwarded ? forwarded.lines : renderForwarded(forwarded);
+}
+
+function renderForwarded(values: ForwardedValues): string {
+  return (
+    fieldLine('x-forwarded-for', values.for) +
+    fieldLine('x-forwarded-host', values.host) +
+    `x-forwarded-proto: ${values.proto}\r\nx-forwarded-port: ${values.port}\r\n`
+  );
+}
+
+/** Values of `x-forwarded-*` whose lines are rendered once. */
+export class RenderedForwarded implements ForwardedValues {
+  readonly for: string;
+  readonly host: string;
+  readonly proto: 'http' | 'https';
+  readonly port: number;
+  readonly lines: string;
+
+  constructor(values: ForwardedValues) {
+    this.for = values.for;
+    this.host = values.host;
+    this.proto = values.proto;
+    this.port = values.port;
+    this.lines = renderForwarded(values);
+  }
+}
+
 function passedRequestFields(rendering: RequestRendering): string {
-  const { fields, nominated, framing, maxForwards, version } = rendering.head;
+  const { fields, maxForwards } = rendering.head;
   let text = '';
+  let runStart = 0;
   for (let index = 0; index < fields.size; index += 1) {
-    if (!passesUpstream(fields, index, nominated)) {
+    if (isPassedUpstream(rendering, index)) {
+      if (fields.isPlainAt(index)) continue;
+      text += plainRun(fields, runStart, index) + passedLine(fields, index);
+    } else {
+      text += plainRun(fields, runStart, index);
       if (fields.knownAt(index) === field.te && wantsTrailers(fields.valueAt(index))) {
         text += 'te: trailers\r\n';
       }
-      continue;
     }
-    const known = fields.knownAt(index);
-    // Meaningless without a chunked body, without HTTP/1.1, or with another trace.
-    if (known === field.trailer && framing.kind !== 'chunked') continue;
-    if (known === field.expect && version === 10) continue;
-    if (known === field.tracestate && rendering.traceparent !== fields.get('traceparent')) continue;
-    if (known === field.maxForwards && maxForwards !== undefined) continue;
-    text += passedLine(fields, index);
+    runStart = index + 1;
   }
+  text += plainRun(fields, runStart, fields.size);
   if (maxForwards !== undefined) text += `max-forwards: ${Math.max(0, maxForwards - 1)}\r\n`;
   return text;
+}
+
+function isPassedUpstream(rendering: RequestRendering, index: number): boolean {
+  const { fields, nominated, framing, maxForwards, version } = rendering.head;
+  if (!passesUpstream(fields, index, nominated)) return false;
+  switch (fields.knownAt(index)) {
+    // Meaningless without a chunked body, without HTTP/1.1, or with another trace.
+    case field.trailer:
+      return framing.kind === 'chunked';
+    case field.expect:
+      return version !== 10;
+    case field.tracestate:
+      return rendering.traceparent === fields.get('traceparent');
+    case field.maxForwards:
+      return maxForwards === undefined;
+    default:
+      return true;
+  }
 }
 
 /** TE is for the next hop only, but for this: we forward trailers, so the pod may send them. */
@@ -111,13 +156,19 @@ export function downstreamFraming(response: HttpResponseHead, clientVersion: 10 
 /** Head of a final or interim (1xx, 101) response. */
 export function renderResponseHead(rendering: ResponseRendering): string {
   const { head } = rendering;
+  const { fields, nominated } = head;
+  const isChunked = rendering.framing.kind === 'chunked';
   let text = `HTTP/1.1 ${head.status} ${head.statusText}\r\n`;
-  for (let index = 0; index < head.fields.size; index += 1) {
-    if (!passesDownstream(head.fields, index, head.nominated)) continue;
-    const isTrailer = head.fields.knownAt(index) === field.trailer;
-    if (isTrailer && rendering.framing.kind !== 'chunked') continue;
-    text += passedLine(head.fields, index);
+  let runStart = 0;
+  for (let index = 0; index < fields.size; index += 1) {
+    const isPassed = passesDownstream(fields, index, nominated)
+      && (isChunked || fields.knownAt(index) !== field.trailer);
+    if (isPassed && fields.isPlainAt(index)) continue;
+    text += plainRun(fields, runStart, index);
+    if (isPassed) text += passedLine(fields, index);
+    runStart = index + 1;
   }
+  text += plainRun(fields, runStart, fields.size);
   text += head.status < 200 ? interimLines(head) : finalLines(rendering);
   return `${text}${extraLines(rendering.extra)}\r\n`;
 }
@@ -220,6 +271,11 @@ export function countOwnVia(fields: Fields): number {
     }
   }
   return count;
+}
+
+/** Lines that stand in the text as they are to be written, in one piece. */
+function plainRun(fields: Fields, from: number, to: number): string {
+  return from === to ? '' : fields.plainLines(from, to);
 }
 
 function passedLine(fields: Fields, index: number): string {
