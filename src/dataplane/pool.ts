@@ -46,7 +46,6 @@ export class Pools implements UpstreamOwner {
     while (list !== undefined && list.length > 0) {
       const connection = list.pop();
       if (connection === undefined) break;
-      if (list.length === 0) this.#idle.delete(endpoint.id);
       this.#options.deadlines.disarm(connection.deadline);
       if (connection.isUsable) return connection;
       connection.destroy();
@@ -71,12 +70,16 @@ export class Pools implements UpstreamOwner {
   }
 
   keepIdle(connection: UpstreamConnection, idleMs: number): void {
-    const list = this.#idle.get(connection.endpointId) ?? [];
+    let list = this.#idle.get(connection.endpointId);
+    if (list === undefined) {
+      list = [];
+      this.#idle.set(connection.endpointId, list);
+    }
     if (idleMs === 0 || list.length >= idlePerEndpointMax) {
       connection.destroy();
       return;
     }
-    if (list.push(connection) === 1) this.#idle.set(connection.endpointId, list);
+    list.push(connection);
     this.#options.deadlines.arm(connection.deadline, idleMs);
   }
 
@@ -84,9 +87,10 @@ export class Pools implements UpstreamOwner {
     this.#options.deadlines.disarm(connection.deadline);
     this.#open.delete(connection);
     const list = this.#idle.get(connection.endpointId);
-    const index = list?.indexOf(connection) ?? -1;
-    if (list === undefined || index < 0) return;
-    list.splice(index, 1);
+    if (list === undefined) return;
+    const index = list.indexOf(connection);
+    if (index >= 0) list.splice(index, 1);
+    // An empty list stays as long as a connection may come back to it.
     if (list.length === 0) this.#idle.delete(connection.endpointId);
   }
 
