@@ -25,6 +25,8 @@ const steps: readonly (readonly [string, readonly string[]])[] = [
       'test/vitest.config.ts',
       '--exclude',
       'test/integration/**',
+      '--exclude',
+      'test/sim/**',
     ],
   ],
 ];

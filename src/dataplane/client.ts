@@ -25,6 +25,8 @@ export type Client = {
   readonly canSkipBody: boolean;
   /** The client has sent its FIN; it may still read. */
   readonly hasEnded: boolean;
+  /** What the client sends is being read: if nothing comes, it is late. */
+  readonly isListenedTo: boolean;
   /** A read is being parsed; `Exchange.clientReadEnded` follows. */
   readonly isReading: boolean;
   /** False: full. */

@@ -136,6 +136,10 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#buffer.reclaim();
   }
 
+  get isListenedTo(): boolean {
+    return !this.#isPaused;
+  }
+
   pauseReading(): void {
     this.#isBodyPaused = true;
     this.#updateFlow();

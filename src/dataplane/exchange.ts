@@ -413,7 +413,9 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   idleExpired(): void {
-    this.#timedOut('TimeoutIdle');
+    // A body that does not come is the client's fault, whichever time-out is the shorter one.
+    const isClientLate = !this.#body.isComplete && this.#client.isListenedTo;
+    this.#timedOut(isClientLate ? 'BadRequestTimeout' : 'TimeoutIdle');
   }
 
   totalExpired(): void {

@@ -141,6 +141,12 @@ describe('time-outs', () => {
       request('POST /', 'Content-Length: 5') + 'he',
       /408 .*BadRequestTimeout/s,
     ],
+    [
+      'a body that stops for as long as anything may be idle',
+      { limits: { bodyTimeoutMs: 5_000, idleTimeoutMs: 60 } },
+      request('POST /', 'Content-Length: 5') + 'he',
+      /408 .*BadRequestTimeout/s,
+    ],
   ])('%s ends the connection', async (_, options, text, expected) => {
     await start(options);
     const c = await client();
