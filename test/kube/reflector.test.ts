@@ -37,8 +37,11 @@ function mirrored(world: WatchedPlane): readonly string[] {
 
 async function untilEqual(world: WatchedPlane): Promise<number> {
   const started = Date.now();
-  const wanted = await listed(world);
-  await until('the mirror is equal', () => mirrored(world).join() === wanted.join());
+  // Listed anew each time: the server makes Services of its own (default/kubernetes) when it likes.
+  await until('the mirror is equal', async () => {
+    const wanted = await listed(world);
+    return mirrored(world).join() === wanted.join();
+  });
   return Date.now() - started;
 }
 
