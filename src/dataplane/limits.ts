@@ -42,8 +42,12 @@ export const lingerMs = 2_000;
 /** Connections that linger at the same time; more are cut. */
 export const lingeringMax = 1_024;
 
-/** Idle upstream connections kept for one endpoint, and for how long: most servers wait longer. */
-export const idlePerEndpointMax = 64;
+/**
+ * Idle upstream connections kept for one endpoint. Fewer than are busy at once would mean to open
+ * and close one for every second request; newest first, so that what a burst leaves ages out.
+ */
+export const idlePerEndpointMax = 1024;
+/** How long they are kept: most servers wait longer. */
 export const upstreamIdleMs = 30_000;
 
 /** Below this a queue of unsent bytes counts as sent when the next pipelined request starts. */
