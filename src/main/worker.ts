@@ -11,10 +11,11 @@ const port = parentPort;
 // The control thread is the only one that makes workers, with exactly this type.
 const start = workerData as WorkerStart;
 
-const { network } = await fastestNetwork();
+const { network, isDirect } = await fastestNetwork();
 const receive = startWorker(start, {
   runtime: realRuntime,
   network,
+  hasDirectSockets: isDirect,
   ids: idMakers(),
   post: (message) => port.postMessage(message),
 });

@@ -50,7 +50,7 @@ export type ListenerPorts = {
 };
 
 export type FromWorker =
-  | { readonly kind: 'started' }
+  | { readonly kind: 'started'; readonly hasDirectSockets: boolean }
   | ({
       readonly kind: 'applied';
       readonly sequence: number;

@@ -8,6 +8,7 @@ function worker(given: Partial<WorkerState> = {}): WorkerState {
   return {
     index: 0,
     isRunning: true,
+    hasDirectSockets: true,
     restarts: 0,
     version: 'v1',
     isSettled: true,

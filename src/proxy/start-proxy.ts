@@ -246,6 +246,8 @@ class Control implements Proxy {
         onSeries: (worker, definitions) => this.#registry.define(worker, definitions),
         onAccessLog: (lines, dropped) => this.#writeAccessLog(lines, dropped),
         onBug: (message, error) => this.#countBug(message, error),
+        onStarted: (worker, hasDirectSockets) =>
+          log.info('worker started', { worker, directSockets: hasDirectSockets }),
         onRestart: (worker) => {
           this.#slots.forgetWorker(worker);
           const { meters } = this.#registry;
@@ -295,6 +297,12 @@ class Control implements Proxy {
     }
     registry.sample('weft_watch_relists_total', () =>
       this.#watch.status().map(({ kind, relists }) => ({ labels: { kind }, value: relists })),
+    );
+    registry.sample('weft_worker_direct_sockets', () =>
+      this.#fleet.states().map(({ index, hasDirectSockets }) => ({
+        labels: { worker: String(index) },
+        value: hasDirectSockets ? 1 : 0,
+      })),
     );
     registry.sample('weft_config_version_info', () => {
       const version = this.#publisher.snapshot?.version;

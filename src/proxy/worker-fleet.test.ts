@@ -38,7 +38,7 @@ class FakeThread implements WorkerThread {
   }
 
   started(): this {
-    this.say({ kind: 'started' });
+    this.say({ kind: 'started', hasDirectSockets: this.start.index === 0 });
     return this;
   }
 
@@ -74,6 +74,7 @@ function fleetOf(count: number, options: { readonly spawnFails?: () => boolean }
   const fake = new FakeRuntime();
   const threads: FakeThread[] = [];
   const told: string[] = [];
+  const started: (readonly [number, boolean])[] = [];
   const applied: number[] = [];
   const fleet = new WorkerFleet({
     count,
@@ -94,6 +95,7 @@ function fleetOf(count: number, options: { readonly spawnFails?: () => boolean }
       onSeries: (worker) => told.push(`series of ${worker}`),
       onAccessLog: (lines) => told.push(...lines),
       onBug: (message) => told.push(message),
+      onStarted: (worker, hasDirectSockets) => started.push([worker, hasDirectSockets]),
       onRestart: (worker) => told.push(`restart of ${worker}`),
       onApplied: (sequence) => applied.push(sequence),
     },
@@ -103,7 +105,7 @@ function fleetOf(count: number, options: { readonly spawnFails?: () => boolean }
     if (found === undefined) throw new Error(`thread ${index} was not spawned`);
     return found;
   };
-  return { fake, fleet, threads, thread, told, applied };
+  return { fake, fleet, threads, thread, told, started, applied };
 }
 
 describe('updates', () => {
@@ -156,6 +158,16 @@ describe('updates', () => {
       openPorts: [],
       restarts: 1,
     });
+  });
+
+  test('it is told and kept which workers drive their sockets directly', () => {
+    const { fleet, thread, started } = fleetOf(2);
+    for (const index of [0, 1]) thread(index).started();
+    const expected = [true, false];
+    expect(started).toEqual([...expected.entries()]);
+    expect(fleet.states().map((state) => state.hasDirectSockets)).toEqual(expected);
+    thread(0).die();
+    expect(fleet.states()[0]?.hasDirectSockets).toBe(false);
   });
 
   test('a worker is settled once each listener has opened or failed', () => {

@@ -28,6 +28,8 @@ export type WorkerUpdate = Omit<Extract<ToWorker, { kind: 'update' }>, 'kind' | 
 export type WorkerState = ListenerPorts & {
   readonly index: number;
   readonly isRunning: boolean;
+  /** It reads and writes past the stream machinery of Node. */
+  readonly hasDirectSockets: boolean;
   readonly restarts: number;
   /** Version of the snapshot in force; empty before the first. */
   readonly version: string;
@@ -40,6 +42,8 @@ export type FleetEvents = {
   readonly onSeries: (worker: number, definitions: readonly SeriesDefinition[]) => void;
   readonly onAccessLog: (lines: readonly string[], dropped: number) => void;
   readonly onBug: (message: string, error: Error | undefined) => void;
+  /** The worker runs and waits for its first update. */
+  readonly onStarted: (worker: number, hasDirectSockets: boolean) => void;
   /** The worker is gone, and another will take its place. */
   readonly onRestart: (worker: number) => void;
   /** Every running worker has this update in force, and all before it. */
@@ -71,6 +75,7 @@ type Member = {
   readonly index: number;
   thread: WorkerThread | undefined;
   isStarted: boolean;
+  hasDirectSockets: boolean;
   startedMs: number;
   restarts: number;
   /** Deaths in a row, each soon after its start. */
@@ -151,6 +156,7 @@ export class WorkerFleet {
     return this.#members.map((member) => ({
       index: member.index,
       isRunning: member.isStarted,
+      hasDirectSockets: member.hasDirectSockets,
       restarts: member.restarts,
       version: member.version,
       isSettled: member.isSettled,
@@ -241,6 +247,8 @@ export class WorkerFleet {
     switch (message.kind) {
       case 'started':
         member.isStarted = true;
+        member.hasDirectSockets = message.hasDirectSockets;
+        events.onStarted(member.index, message.hasDirectSockets);
         this.#sequence += 1;
         this.#sendComplete(member, this.#sequence);
         if (this.#drain !== undefined) this.#askToDrain(member, this.#drain);
@@ -339,6 +347,7 @@ function newMember(index: number): Member {
     index,
     thread: undefined,
     isStarted: false,
+    hasDirectSockets: false,
     startedMs: 0,
     restarts: 0,
     quickDeaths: 0,
@@ -357,6 +366,7 @@ function newMember(index: number): Member {
 function forgetThread(member: Member): void {
   member.thread = undefined;
   member.isStarted = false;
+  member.hasDirectSockets = false;
   member.completeSequence = -1;
   member.isRefusing = false;
   member.appliedSequence = -1;

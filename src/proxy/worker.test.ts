@@ -75,6 +75,7 @@ class TestWorker {
       {
         runtime: testRuntime,
         network,
+        hasDirectSockets: true,
         ids: { requestId: () => 'id', traceparent: () => `00-${'a'.repeat(32)}-bbbb-00` },
         post: (message) => this.told.push(message),
       },
@@ -180,7 +181,7 @@ function addressesWith(callerName?: string) {
 describe('updates', () => {
   test('a worker says that it has started, and confirms nothing before it has a snapshot', () => {
     const worker = new TestWorker();
-    expect(worker.told).toEqual([{ kind: 'started' }]);
+    expect(worker.told).toEqual([{ kind: 'started', hasDirectSockets: true }]);
     worker.update(1, { node: addressesWith('shop/front') });
     expect(worker.of('applied')).toEqual([]);
   });

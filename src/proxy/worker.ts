@@ -39,6 +39,8 @@ export type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 export type WorkerPlatform = {
   readonly runtime: Runtime;
   readonly network: Network;
+  /** The network's sockets are direct ones; the control thread tells. */
+  readonly hasDirectSockets: boolean;
   readonly ids: IdMakers;
   readonly post: (message: FromWorker) => void;
 };
@@ -49,7 +51,7 @@ const reportMs = 100;
 /** Starts the worker; the answer takes the control thread's messages. */
 export function startWorker(start: WorkerStart, platform: WorkerPlatform) {
   const worker = new Worker(start, platform);
-  platform.post({ kind: 'started' });
+  platform.post({ kind: 'started', hasDirectSockets: platform.hasDirectSockets });
   return (message: ToWorker): void => worker.receive(message);
 }
 

@@ -95,6 +95,11 @@ export const metricTable = {
     help: 'Data-plane workers that died and were replaced',
     labels: [],
   },
+  weft_worker_direct_sockets: {
+    type: 'gauge',
+    help: '1 = the worker drives its sockets directly; 0 = through the slower streams of Node',
+    labels: ['worker'],
+  },
   weft_leader: {
     type: 'gauge',
     help: '1 on the controller replica that holds the Lease and writes',

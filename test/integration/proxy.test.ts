@@ -236,6 +236,7 @@ describe('a running proxy', () => {
     expect(body).toContain(`weft_config_version_info{version="${version}"} 1`);
     expect(body).toContain('weft_watch_relists_total{kind="Pod"} 0');
     expect(body).toContain('weft_worker_restarts_total 0');
+    expect(body).toContain('weft_worker_direct_sockets{worker="0"} 0');
     expect(body).toContain('weft_bugs_total 0');
     const count = () => metric(/^weft_config_applied_seconds_count /);
     expect(await count()).toBe(1);

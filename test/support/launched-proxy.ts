@@ -48,6 +48,7 @@ const spawnWorker: SpawnWorker = (start, events) => {
   const receive = startWorker(start, {
     runtime: realRuntime,
     network,
+    hasDirectSockets: false,
     ids: {
       requestId: () => `request-${(count += 1)}`,
       traceparent: () => `00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`,
