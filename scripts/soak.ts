@@ -1,6 +1,7 @@
-// `npm run soak [-- --exchanges N --seed S --seconds T --plant leak|timer|listener|memory]`: a
-// million mixed exchanges with aborts, resets, half-closes and stalls on both sides; exits 1 when
-// anything is left at the end, memory grows or an answer was wrong. Runs under `--expose-gc`.
+// `npm run soak [-- --exchanges N --seed S --seconds T --plant leak|timer|listener|memory --plain]`:
+// a million mixed exchanges with aborts, resets, half-closes and stalls on both sides, on the
+// sockets of the product or on plain ones; exits 1 when anything is left at the end, memory grows or
+// an answer was wrong. Runs under `--expose-gc`.
 import { parseArgs } from 'node:util';
 import { plants } from '../test/sim/soak-census.ts';
 import { runSoak } from '../test/sim/soak.ts';
@@ -11,6 +12,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     seconds: { type: 'string', default: '7200' },
     plant: { type: 'string', default: 'none' },
+    plain: { type: 'boolean', default: false },
   },
 });
 const plant = plants.find((one) => one === values.plant);
@@ -22,7 +24,14 @@ if (plant === undefined || !numbers.every((one) => Number.isInteger(one) && one 
 }
 const print = (line: string): void => console.log(line);
 print(`soak: ${exchanges} exchanges, seed ${seed}, planted: ${plant}, node ${process.version}`);
-const { faults, exchanges: played } = await runSoak({ exchanges, seed, seconds, plant, print });
+const { faults, exchanges: played } = await runSoak({
+  exchanges,
+  seed,
+  seconds,
+  plant,
+  plain: values.plain,
+  print,
+});
 for (const fault of faults) print(`FAULT ${fault}`);
 if (played < exchanges) print(`soak: cut short, ${played} of ${exchanges} exchanges`);
 print(faults.length === 0 ? 'soak: nothing leaked' : `soak: ${faults.length} faults`);

@@ -1,9 +1,7 @@
 // What is alive: sockets that went through the network seam, the data plane's own counts, resources
 // of the process, listeners per socket, bytes of heap. The soak takes a census when everybody has
 // left; then every count has one right value. It can plant a leak, to show that it would be found.
-import { EventEmitter } from 'node:events';
 import type { Network, NetworkSocket } from '../../src/lib/network.ts';
-import { nodeNetwork } from '../../src/dataplane/index.ts';
 import type { DataplaneState } from '../../src/dataplane/index.ts';
 
 export const plants = ['none', 'leak', 'timer', 'listener', 'memory'] as const;
@@ -13,15 +11,15 @@ export type Plant = (typeof plants)[number];
 const plantedEvery = 100;
 
 export class SocketCensus {
-  readonly #open = new Set<NetworkSocket>();
+  /** Each open socket with how often each event was listened to. */
+  readonly #open = new Map<NetworkSocket, Map<string, number>>();
   readonly #plant: Plant;
   readonly #kept: unknown[] = [];
   readonly network: Network;
   #seen = 0;
 
-  constructor(plant: Plant) {
+  constructor(real: Network, plant: Plant) {
     this.#plant = plant;
-    const real = nodeNetwork();
     this.network = {
       listen: (options, events) =>
         real.listen(options, {
@@ -46,16 +44,13 @@ export class SocketCensus {
   /** The greatest number of listeners that one socket has for one event. */
   get listenersMax(): number {
     let most = 0;
-    for (const socket of this.#open) {
-      if (!(socket instanceof EventEmitter)) continue;
-      for (const name of socket.eventNames()) most = Math.max(most, socket.listenerCount(name));
-    }
+    for (const counts of this.#open.values()) most = Math.max(most, ...counts.values());
     return most;
   }
 
   #watch(socket: NetworkSocket): void {
-    this.#open.add(socket);
     socket.on('close', () => this.#open.delete(socket));
+    this.#open.set(socket, countListeners(socket));
     this.#seen += 1;
     if (this.#plant === 'listener') addListeners(socket);
     else if (this.#seen % plantedEvery === 0) this.#leak(socket);
@@ -74,10 +69,26 @@ export class SocketCensus {
   }
 }
 
-/** An exchange that forgets to take its listener from the pooled connection. */
+/** Nothing takes a listener away again, so that what is added stays. */
+function countListeners(socket: NetworkSocket): Map<string, number> {
+  const counts = new Map<string, number>();
+  const real = socket.on.bind(socket) as (event: string, listener: unknown) => unknown;
+  const on = (event: string, listener: unknown): unknown => {
+    counts.set(event, (counts.get(event) ?? 0) + 1);
+    return real(event, listener);
+  };
+  Object.assign(socket, { on });
+  return counts;
+}
+
+/** An exchange that leaves its listener on the pooled connection. */
 function addListeners(socket: NetworkSocket): void {
-  if (socket instanceof EventEmitter) socket.setMaxListeners(0);
-  socket.on('data', () => socket.on('drain', () => undefined));
+  const real = socket.write.bind(socket);
+  const write: NetworkSocket['write'] = (data, encoding) => {
+    socket.on('error', () => undefined);
+    return real(data, encoding);
+  };
+  Object.assign(socket, { write });
 }
 
 /** How often each kind of resource keeps the process alive, but for pipes and the terminal. */

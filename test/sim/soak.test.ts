@@ -11,8 +11,12 @@ function soak(...args: readonly string[]): Promise<{ code: number | null; output
 }
 
 describe('soak', { timeout: limitMs + 10_000 }, () => {
-  test('5 000 mixed exchanges leave nothing behind', async () => {
-    const { code, output } = await soak('--exchanges', '5000', '--seed', '7');
+  test.each([
+    ['direct', []],
+    ['plain', ['--plain']],
+  ])('5 000 mixed exchanges leave nothing behind on %s sockets', async (kind, flags) => {
+    const { code, output } = await soak('--exchanges', '5000', '--seed', '7', ...flags);
+    expect(output).toContain(`sockets: ${kind}`);
     expect(output).toContain('soak: nothing leaked');
     expect(code, output).toBe(0);
   });

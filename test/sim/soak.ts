@@ -2,6 +2,7 @@
 // them whole, many broken off by client or pod in every way of soak-plan.ts. It goes in rounds; in
 // between everybody leaves, and nothing may be left: no socket, deadline, listener, pool slot,
 // buffered byte or request in flight, and memory as before. Needs `--expose-gc`.
+import { fastestNetwork, nodeNetwork } from '../../src/dataplane/index.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness } from '../support/dataplane-harness.ts';
 import {
@@ -24,6 +25,8 @@ export type SoakOptions = {
   /** Ends after so long, with what was played by then; a run that is cut short says so. */
   readonly seconds: number;
   readonly plant: Plant;
+  /** Not the direct sockets of the product. */
+  readonly plain: boolean;
   readonly print: (line: string) => void;
 };
 
@@ -67,7 +70,11 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const before = liveResources();
   const podReport: PodReport = { requests: 0, violations: [] };
   const pods = await Promise.all(podAddresses.map((one) => startSoakPod(one, podReport)));
-  const census = new SocketCensus(options.plant);
+  const { network, isDirect } = options.plain
+    ? { network: nodeNetwork(), isDirect: false }
+    : await fastestNetwork();
+  options.print(`sockets: ${isDirect ? 'direct' : 'plain'}`);
+  const census = new SocketCensus(network, options.plant);
   const harness = await startHarness({
     endpoints: pods.map((pod) => pod.endpoint),
     limits: timeouts,
