@@ -17,7 +17,7 @@ type WriteRequest = {
 type Chunks = (Uint8Array | string)[];
 
 /** A TCP stream of libuv as `net` holds it. */
-type KernelStream = {
+export type KernelStream = {
   reading: boolean;
   onread: (this: KernelStream) => Uint8Array | undefined;
   readonly writeQueueSize: number;
@@ -30,6 +30,8 @@ type KernelStream = {
 };
 
 export type Internals = {
+  /** Undefined when the socket is closed, or has another shape. */
+  readonly streamOf: (socket: net.Socket) => KernelStream | undefined;
   readonly WriteRequest: new () => WriteRequest;
   /** What the last call of a stream did. */
   readonly state: Int32Array;
@@ -54,6 +56,7 @@ export function findInternals(): Internals | undefined {
     if (typeof kReadBytesOrError !== 'number') return undefined;
     if (typeof kLastWriteWasAsync !== 'number') return undefined;
     return {
+      streamOf,
       WriteRequest: WriteWrap as Internals['WriteRequest'], // a constructor, by the check above
       state: streamBaseState,
       readBytesIndex: kReadBytesOrError,
@@ -251,7 +254,7 @@ export class DirectSocket implements NetworkSocket {
   }
 
   #attach(): void {
-    const stream = streamOf(this.#socket);
+    const stream = this.#internals.streamOf(this.#socket);
     if (stream === undefined) {
       // Closed meanwhile, or not the stream that direct-network.ts has tried.
       this.#socket.destroy();

@@ -1,0 +1,129 @@
+// A Node whose insides are not what they were: the trial of direct sockets finds it out, whatever
+// goes wrong, and traffic then flows on plain sockets. The internals given here are real ones with
+// one lie each, so that the trial, not a look at shapes, has to find it.
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { fastestNetwork } from '../../src/dataplane/index.ts';
+import type { Internals, KernelStream } from '../../src/dataplane/direct-socket.ts';
+import { findInternals } from '../../src/dataplane/direct-socket.ts';
+import { until } from '../kube/support/until.ts';
+import { startHarness } from '../support/dataplane-harness.ts';
+
+const endings: (() => void)[] = [];
+
+afterEach(() => {
+  for (const end of endings.splice(0)) end();
+});
+
+function realInternals(): Internals {
+  const found = findInternals();
+  if (found === undefined) throw new Error('this Node has no insides that are known');
+  return found;
+}
+
+/** Real internals, each of whose streams is changed by `lie`. */
+function lying(lie: (stream: KernelStream) => Partial<KernelStream>): Internals {
+  const real = realInternals();
+  return {
+    ...real,
+    streamOf: (socket) => {
+      const stream = real.streamOf(socket);
+      return stream === undefined ? undefined : Object.assign(stream, lie(stream));
+    },
+  };
+}
+
+function broken(): never {
+  throw new TypeError('not a function any more');
+}
+
+const lies: readonly (readonly [string, () => Internals])[] = [
+  [
+    'a write that alters bytes',
+    () =>
+      lying((stream) => {
+        const write = stream.writeBuffer.bind(stream);
+        return {
+          writeBuffer: (request, bytes) => {
+            const copy = Uint8Array.from(bytes);
+            copy[100] = 1 + (copy[100] ?? 0);
+            return write(request, copy);
+          },
+        };
+      }),
+  ],
+  [
+    'a write that drops a byte',
+    () =>
+      lying((stream) => {
+        const write = stream.writeBuffer.bind(stream);
+        return { writeBuffer: (request, bytes) => write(request, bytes.subarray(1)) };
+      }),
+  ],
+  ['a write that fails', () => lying(() => ({ writeBuffer: () => -22 }))],
+  ['corked writes that throw', () => lying(() => ({ writev: broken }))],
+  ['reads that do not start', () => lying(() => ({ readStart: () => 0 }))],
+  ['reads whose start throws', () => lying(() => ({ readStart: broken }))],
+  ['read buffers that are not taken', () => lying(() => ({ useUserBuffer: () => undefined }))],
+  ['streams that are not found', () => ({ ...realInternals(), streamOf: () => undefined })],
+  ['lengths of reads that are elsewhere', () => ({ ...realInternals(), readBytesIndex: 99 })],
+  ['writes that never seem to wait', () => ({ ...realInternals(), wasAsyncIndex: 99 })],
+  [
+    'write requests that cannot be made',
+    () => ({ ...realInternals(), WriteRequest: broken as unknown as Internals['WriteRequest'] }),
+  ],
+];
+
+/** A proxy before a pod that says how much came. */
+async function startProxy(internals: Internals | undefined) {
+  const fastest = await fastestNetwork(internals);
+  const pod = http.createServer((request, response) => {
+    let bytes = 0;
+    request.on('data', (piece: Buffer) => (bytes += piece.length));
+    request.on('end', () => response.end(`${bytes} bytes`));
+  });
+  await new Promise<void>((resolve) => pod.listen(0, '127.0.0.1', resolve));
+  endings.push(() => (pod.closeAllConnections(), pod.close()));
+  const { port } = pod.address() as AddressInfo;
+  const harness = await startHarness({
+    endpoints: [{ address: '127.0.0.1', port }],
+    network: fastest.network,
+  });
+  endings.push(() => harness.dataplane.close());
+  return { harness, isDirect: fastest.isDirect };
+}
+
+function post(port: number, bytes: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const headers = { host: 'h1.t.mesh', 'content-length': bytes };
+    const request = http.request({ port, method: 'POST', headers, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (piece: Buffer) => (text += piece.toString('latin1')));
+      response.on('end', () => resolve(text));
+    });
+    request.on('error', reject);
+    request.end(Buffer.alloc(bytes));
+  });
+}
+
+test('insides that tell the truth are used', async () => {
+  expect((await fastestNetwork(realInternals())).isDirect).toBe(true);
+});
+
+describe('the fall-back to plain sockets', () => {
+  test.each(lies)('%s: found, and the proxy serves', async (_, internals) => {
+    const { harness, isDirect } = await startProxy(internals());
+    expect(isDirect).toBe(false);
+    expect(await post(harness.port, 1_000_000)).toBe('1000000 bytes');
+    expect(harness.bugs).toEqual([]);
+  });
+
+  test('the trial leaves nothing behind when it fails', async () => {
+    const { isDirect } = await fastestNetwork(lying(() => ({ readStart: () => 0 })));
+    expect(isDirect).toBe(false);
+    expect(process.hasUncaughtExceptionCaptureCallback()).toBe(false);
+    const isSocket = (name: string): boolean => name.startsWith('TCP');
+    await until('no socket is open', () => !process.getActiveResourcesInfo().some(isSocket));
+  });
+});
