@@ -30,7 +30,8 @@ import { RequestIntake } from './request-intake.ts';
 import type { RequestTaker } from './request-intake.ts';
 import { renderFinalRefusal } from './answer.ts';
 
-type Mode = 'requests' | 'tunnel' | 'closing' | 'closed';
+/** `cut`: destroyed, and not told yet that it is closed. */
+type Mode = 'requests' | 'tunnel' | 'closing' | 'cut' | 'closed';
 
 /** What the connection's deadline waits for. */
 type Phase = 'none' | 'head' | 'keep-alive' | 'body' | 'linger';
@@ -171,6 +172,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.flush();
     if (this.#mode === 'closed') return;
     if (fate === 'cut') {
+      // What is left of the read that led here must not become a request.
+      this.#mode = 'cut';
       this.#socket.resetAndDestroy();
     } else if (fate === 'close') {
       this.#closeAfterAnswer();
@@ -376,7 +379,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   /** FIN, then a while in which the client may read (linger.ts). */
   #closeAfterAnswer(): void {
-    if (this.#mode === 'closing' || this.#mode === 'closed') return;
+    if (this.#mode !== 'requests' && this.#mode !== 'tunnel') return;
     const { counts, limits } = this.#engine;
     this.#mode = 'closing';
     counts.lingering += 1;

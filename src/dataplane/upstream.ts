@@ -246,7 +246,8 @@ export class UpstreamConnection implements SocketReader {
     if (this.#isSent) this.#parse(user, buffer, bytes);
     else this.#fail('protocol', 'bytes before the request');
     user.upstreamReadEnded();
-    if (this.#decoder === undefined) this.#buffer.release();
+    // A connection that was cut in this read owns nothing any more.
+    if (this.#decoder === undefined || this.#isClosed) this.#buffer.release();
     else if (bytes >= longReadBytes) this.#buffer.own();
   }
 

@@ -1,0 +1,87 @@
+// What is left when an exchange ends in the wrong place: read buffers, requests behind a cut, answers
+// that nobody reads, and fields that one neighbour meant for the proxy alone.
+import { afterEach, describe, expect, test } from 'vitest';
+import { startHarness } from '../support/dataplane-harness.ts';
+import type { Harness, HarnessOptions } from '../support/dataplane-harness.ts';
+import {
+  connectTo,
+  eventually,
+  okAnswer,
+  RawUpstream,
+  request,
+} from '../support/dataplane-sockets.ts';
+import type { Peer } from '../support/dataplane-sockets.ts';
+
+let upstream: RawUpstream;
+let harness: Harness;
+const clients: Peer[] = [];
+
+async function start(options: Partial<HarnessOptions> = {}): Promise<void> {
+  upstream = await RawUpstream.start('127.0.0.2');
+  harness = await startHarness({ endpoints: [upstream.endpoint], ...options });
+}
+
+async function client(): Promise<Peer> {
+  const peer = await connectTo(harness.port);
+  clients.push(peer);
+  return peer;
+}
+
+afterEach(async () => {
+  for (const peer of clients.splice(0)) peer.socket.destroy();
+  const { dataplane } = harness;
+  await eventually(() => dataplane.state().connections === 0, 'all connections closed');
+  expect(dataplane.state()).toMatchObject({ exchanges: 0, bufferedBytes: 0, bodyBuffers: 0 });
+  expect(harness.inFlight()).toBe(0);
+  expect(harness.bugs).toEqual([]);
+  dataplane.close();
+  upstream.close();
+});
+
+const chunked = 'Transfer-Encoding: chunked';
+const head = (status: number, ...lines: readonly string[]): string =>
+  [`HTTP/1.1 ${status} Some Reason`, ...lines, '', ''].join('\r\n');
+const longBytes = 48 * 1024;
+/** Long enough for its connection to take a read buffer of its own. */
+const longChunk = `${longBytes.toString(16)}\r\n${'x'.repeat(longBytes)}\r\n`;
+
+describe('read buffers', () => {
+  test('an answer that breaks in a long read leaves none behind', async () => {
+    await start();
+    upstream.answer = (peer) => peer.send(`${head(200, chunked)}${longChunk}ZZ\r\n`);
+    const c = await client();
+    c.send(request('POST /', 'Content-Length: 0'));
+    await c.closed();
+    expect(harness.dataplane.state().bodyBuffers).toBe(0);
+  });
+
+  test('a long answer that is tried again leaves none behind', async () => {
+    await start({ rules: { retryAttempts: 1, retryOn: ['5xx'] } });
+    const answers = [`${head(503, chunked)}${longChunk}`, okAnswer('fine')];
+    upstream.answer = (peer) => peer.send(answers.shift() ?? '');
+    const c = await client();
+    await c.send(request('GET /')).see('fine');
+    expect(harness.dataplane.state().bodyBuffers).toBe(0);
+  });
+});
+
+describe('a cut is final', () => {
+  test('nothing behind a request that is cut is forwarded', async () => {
+    await start({ rules: { maxRequestBodyBytes: 8 } });
+    const c = await client();
+    c.send(`${request('POST /', chunked)}5\r\nhello\r\n`);
+    const u = await upstream.accept();
+    await u.see('hello');
+    u.send(`${head(200, 'Content-Length: 100')}part`);
+    await c.see('part');
+    // A kept connection: what is forwarded over it leaves at once.
+    upstream.answer = (peer) => peer.send(okAnswer('kept'));
+    await (await client()).send(request('GET /other')).see('kept');
+    c.send(`5\r\nhello\r\n0\r\n\r\n${request('POST /behind', 'Content-Length: 0')}`);
+    await c.closed();
+    await (await client()).send(request('GET /last')).see('kept');
+    const seen = upstream.connections.map((peer) => peer.text).join('');
+    expect(seen).toContain('/last');
+    expect(seen).not.toContain('/behind');
+  });
+});
