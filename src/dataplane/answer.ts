@@ -26,12 +26,16 @@ export type OwnAnswer = {
   readonly closes: boolean;
 };
 
+const noNames: ReadonlySet<string> = new Set<string>([]);
+
 export class AnswerWriter {
   readonly #client: Client;
   readonly #counts: Counts;
   readonly #httpDate: () => string;
   readonly #request: HttpRequestHead;
   #isChunked = false;
+  /** Names that the answer's Connection lists. */
+  #nominated: ReadonlySet<string> = noNames;
   #waitingBytes = 0;
   /** Rendered, not written yet; latin1. */
   #text = '';
@@ -62,6 +66,7 @@ export class AnswerWriter {
     this.status = head.status;
     this.closes = closes || framing.kind === 'until-close';
     this.#isChunked = framing.kind === 'chunked';
+    this.#nominated = head.nominated;
     this.#writeHead(head, this.closes ? 'close' : 'keep-alive');
   }
 
@@ -81,7 +86,7 @@ export class AnswerWriter {
   }
 
   end(trailers: Fields | undefined): void {
-    if (this.#isChunked) this.#text += renderLastChunk(trailers);
+    if (this.#isChunked) this.#text += renderLastChunk(trailers, this.#nominated);
   }
 
   /** False: the client has to take what it got before more is read from upstream. */

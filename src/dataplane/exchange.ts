@@ -85,7 +85,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#client = options.client;
     this.#table = options.table;
     this.#head = head;
-    this.#body = new RequestBody(head.framing, options.isBodyComplete, engine.counts);
+    this.#body = new RequestBody(head, options.isBodyComplete, engine.counts);
     this.#answer = new AnswerWriter(options.client, engine, head);
     this.source = sourceOf(options.table, options.remoteAddress);
     this.remoteAddress = options.remoteAddress;

@@ -4,7 +4,7 @@
 // everything that came is either held, or was written to the one current connection.
 import type { Counts } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
-import type { RequestFraming } from './http1/framing.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
 import { chunkEnd, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
 import { replayBytesMax } from './limits.ts';
 import { writable } from './read-buffers.ts';
@@ -15,6 +15,8 @@ const nothing = Buffer.alloc(0);
 
 export class RequestBody {
   readonly #isChunked: boolean;
+  /** Names that the request's Connection lists. */
+  readonly #nominated: ReadonlySet<string>;
   readonly #counts: Counts;
   #target: UpstreamConnection | undefined;
   #held = nothing;
@@ -26,8 +28,9 @@ export class RequestBody {
   /** Sent, but not taken by the kernel yet. */
   #waitingBytes = 0;
 
-  constructor(framing: RequestFraming, isComplete: boolean, counts: Counts) {
-    this.#isChunked = framing.kind === 'chunked';
+  constructor(head: HttpRequestHead, isComplete: boolean, counts: Counts) {
+    this.#nominated = head.nominated;
+    this.#isChunked = head.framing.kind === 'chunked';
     this.#isComplete = isComplete;
     this.#counts = counts;
   }
@@ -111,7 +114,7 @@ export class RequestBody {
   #writeEnd(target: UpstreamConnection): void {
     if (!this.#isChunked) return;
     target.cork();
-    target.write(renderLastChunk(this.#trailers));
+    target.write(renderLastChunk(this.#trailers, this.#nominated));
   }
 
   /** Copies, because a small piece would keep the whole buffer of its read alive. */

@@ -1,7 +1,6 @@
 // Whole messages written again from what the codec read: the bytes that would be forwarded, head
 // and body, with values of ours that never change.
 import { createHash } from 'node:crypto';
-import type { Fields } from '../../src/dataplane/http1/fields.ts';
 import type { Framing } from '../../src/dataplane/http1/framing.ts';
 import type { HttpRequestHead } from '../../src/dataplane/http1/request-head.ts';
 import type { HttpResponseHead } from '../../src/dataplane/http1/response-head.ts';
@@ -30,7 +29,7 @@ export function rewriteRequestHead(head: HttpRequestHead): string {
 }
 
 export function rewriteRequest(seen: Seen<HttpRequestHead>): string {
-  return rewriteRequestHead(seen.head) + rewriteBody(seen.head.framing, seen.body, seen.trailers);
+  return rewriteRequestHead(seen.head) + rewriteBody(seen.head.framing, seen);
 }
 
 export function rewriteResponse(seen: Seen<HttpResponseHead>): string {
@@ -41,11 +40,12 @@ export function rewriteResponse(seen: Seen<HttpResponseHead>): string {
     connection: 'keep-alive',
     clientVersion: 11,
   });
-  return head + rewriteBody(framing, seen.body, seen.trailers);
+  return head + rewriteBody(framing, seen);
 }
 
-function rewriteBody(framing: Framing, body: string, trailers: Fields | undefined): string {
+function rewriteBody(framing: Framing, seen: Seen<HttpRequestHead | HttpResponseHead>): string {
+  const { body, trailers, head } = seen;
   if (framing.kind !== 'chunked') return body;
   const data = body === '' ? '' : renderChunkPrefix(body.length) + body + chunkEnd;
-  return data + renderLastChunk(trailers);
+  return data + renderLastChunk(trailers, head.nominated);
 }

@@ -112,6 +112,14 @@ describe('a request is made harmless', () => {
     expect(text).not.toMatch(/x-hop/i);
   });
 
+  test('a trailer that Connection nominates goes, too', async () => {
+    const trailers = 'X-Hop: 1\r\nX-Sum: 1\r\n';
+    const text = await forwarded(
+      `${request('POST /', 'Connection: x-hop', chunked)}1\r\nx\r\n0\r\n${trailers}\r\n`,
+    );
+    expect(text).toContain('0\r\nX-Sum: 1\r\n\r\n');
+  });
+
   test.each([
     ['h2c', ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMA']],
     ['without Connection', ['Upgrade: websocket']],
@@ -256,6 +264,14 @@ describe('a response that goes wrong later is visibly broken, or harmless', () =
     const text = await (await client()).send(request('GET /')).see('\r\n\r\nhi');
     expect(text).not.toMatch(/x-hop|upgrade/i);
     expect(text).toMatch(/content-length: 2\r\n/i);
+  });
+
+  test('a trailer that Connection nominates stays with the pod', async () => {
+    const trailers = 'X-Hop: 1\r\nX-Sum: 1\r\n';
+    const head = answer('Connection: x-hop', chunked);
+    upstream.answer = (peer) => peer.send(`${head}1\r\nx\r\n0\r\n${trailers}\r\n`);
+    const text = await (await client()).send(request('GET /')).see('X-Sum: 1\r\n\r\n');
+    expect(text).not.toContain('X-Hop');
   });
 
   test('102 and 103 are passed on, 100 only where it is awaited', async () => {

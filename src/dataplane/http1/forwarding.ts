@@ -120,9 +120,15 @@ export function passesDownstream(
 }
 
 /** The trailer at `index` passes on, in either direction. */
-export function passesAsTrailer(fields: Fields, index: number): boolean {
+export function passesAsTrailer(
+  fields: Fields,
+  index: number,
+  nominated: ReadonlySet<string>,
+): boolean {
   const known = fields.knownAt(index);
-  return heldFromTrailers[known] !== 1 && (known !== 0 || !isClaim(fields.lowerNameAt(index)));
+  if (heldFromTrailers[known] === 1) return false;
+  if (known === 0 && isClaim(fields.lowerNameAt(index))) return false;
+  return nominated.size === 0 || !nominated.has(fields.lowerNameAt(index));
 }
 
 /** Spares most names the string that `isClaim` looks at; says yes too often, never too seldom. */

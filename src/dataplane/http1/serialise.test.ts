@@ -276,6 +276,8 @@ describe('chunks', () => {
     expect(() => renderChunkPrefix(0)).toThrow('BUG:');
   });
 
+  const none: ReadonlySet<string> = new Set();
+
   function trailersOf(...lines: readonly string[]): Fields | undefined {
     const used = { limits: defaultHeadLimits, headBytes: 0, headFields: 0 };
     const decoder = createBodyDecoder({ kind: 'chunked' }, used);
@@ -285,10 +287,16 @@ describe('chunks', () => {
   }
 
   test('the last one carries trailers', () => {
-    expect(renderLastChunk(trailersOf())).toBe('0\r\n\r\n');
-    expect(renderLastChunk(trailersOf('X-Sum: 1', 'grpc-status: 0'))).toBe(
+    expect(renderLastChunk(trailersOf(), none)).toBe('0\r\n\r\n');
+    expect(renderLastChunk(trailersOf('X-Sum: 1', 'grpc-status: 0'), none)).toBe(
       '0\r\nX-Sum: 1\r\ngrpc-status: 0\r\n\r\n',
     );
+  });
+
+  test('it leaves out what Connection nominated', () => {
+    const trailers = trailersOf('X-Hop: 1', 'ETag: "a"', 'X-Stay: 2');
+    const nominated = new Set(['x-hop', 'etag']);
+    expect(renderLastChunk(trailers, nominated)).toBe('0\r\nX-Stay: 2\r\n\r\n');
   });
 
   test.each([
@@ -303,7 +311,7 @@ describe('chunks', () => {
     'weft-reason: x',
     'X_Mesh_Source: x',
   ])('%s is no trailer', (line) => {
-    expect(renderLastChunk(trailersOf(line))).toBe('0\r\n\r\n');
+    expect(renderLastChunk(trailersOf(line), none)).toBe('0\r\n\r\n');
   });
 });
 

@@ -201,12 +201,18 @@ export function renderChunkPrefix(bytes: number): string {
 
 export const chunkEnd = '\r\n';
 
-/** The last chunk with trailers; those that may not be trailers are left out. */
-export function renderLastChunk(trailers: Fields | undefined): string {
+/**
+ * The last chunk with trailers; left out are those that may not be trailers and those that
+ * Connection of the same message `nominated` (RFC 9110 section 7.6.1 names trailers, too).
+ */
+export function renderLastChunk(
+  trailers: Fields | undefined,
+  nominated: ReadonlySet<string>,
+): string {
   if (trailers === undefined) return '0\r\n\r\n';
   let text = '0\r\n';
   for (let index = 0; index < trailers.size; index += 1) {
-    if (passesAsTrailer(trailers, index)) text += passedLine(trailers, index);
+    if (passesAsTrailer(trailers, index, nominated)) text += passedLine(trailers, index);
   }
   return `${text}\r\n`;
 }
