@@ -325,9 +325,12 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   /** Chooses what the connection waits for, once everything that came has been looked at. */
   #settle(): void {
     if (this.#mode !== 'requests' || this.#exchange !== undefined) return;
-    if (this.#intake.isInBody || this.#pending.bytes > 0) return;
+    if (this.#intake.isInBody) return;
     const { headTimeoutMs, keepAliveTimeoutMs } = this.#engine.limits;
-    if (this.hasEnded) this.#closeAfterAnswer();
+    if (this.#pending.bytes > 0) {
+      // The next request waits until its client has read the last answer, but not for ever.
+      if (this.#phase === 'none') this.#wait('keep-alive', keepAliveTimeoutMs);
+    } else if (this.hasEnded) this.#closeAfterAnswer();
     else if (!this.#intake.hasPartialHead) this.#wait('keep-alive', keepAliveTimeoutMs);
     else if (this.#phase !== 'head') this.#wait('head', headTimeoutMs);
   }

@@ -1,6 +1,8 @@
 // What is left when an exchange ends in the wrong place: read buffers, requests behind a cut, answers
 // that nobody reads, and fields that one neighbour meant for the proxy alone.
 import { afterEach, describe, expect, test } from 'vitest';
+import { fastestNetwork } from '../../src/dataplane/index.ts';
+import type { Network, NetworkSocket } from '../../src/lib/network.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness, HarnessOptions } from '../support/dataplane-harness.ts';
 import {
@@ -83,5 +85,41 @@ describe('a cut is final', () => {
     const seen = upstream.connections.map((peer) => peer.text).join('');
     expect(seen).toContain('/last');
     expect(seen).not.toContain('/behind');
+  });
+});
+
+/** Accepted sockets of which `of` says how many bytes wait for a client that does not read. */
+async function withUnsentBytes(of: () => number): Promise<Pick<Network, 'listen'>> {
+  const { network } = await fastestNetwork();
+  const stuck = (socket: NetworkSocket): NetworkSocket =>
+    new Proxy(socket, {
+      get: (target, name: keyof NetworkSocket) => {
+        if (name === 'writableLength') return of();
+        const value: unknown = target[name];
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  return {
+    listen: (options, events) =>
+      network.listen(options, {
+        ...events,
+        accepted: (socket) => events.accepted(stuck(socket)),
+      }),
+  };
+}
+
+describe('a client that does not read', () => {
+  test('and has sent a further request is ended', async () => {
+    let unsentBytes = 0;
+    const network = await withUnsentBytes(() => unsentBytes);
+    await start({ network, limits: { keepAliveTimeoutMs: 100 } });
+    upstream.answer = (peer) => {
+      unsentBytes = 100_000;
+      peer.send(okAnswer('ok'));
+    };
+    const c = await client();
+    await c.send(request('GET /1') + request('GET /2')).see('ok');
+    await c.closed();
+    expect(upstream.connections.map((peer) => peer.text).join('')).not.toContain('/2');
   });
 });
