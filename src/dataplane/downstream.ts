@@ -22,9 +22,10 @@ import {
   unsentBytesMax,
 } from './limits.ts';
 import { Linger } from './linger.ts';
-import { PendingBytes } from './pending-bytes.ts';
+import { PendingBytes, WaitingBytes } from './pending-bytes.ts';
 import { longReadBytes, ReadBuffer } from './read-buffers.ts';
-import type { Reason } from './refusals.ts';
+import { headTimedOut } from './refusals.ts';
+import type { HeadReject } from './refusals.ts';
 import type { RenderedForwarded } from './http1/serialise.ts';
 import { RequestIntake } from './request-intake.ts';
 import type { RequestTaker } from './request-intake.ts';
@@ -58,6 +59,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #exchange: Exchange | undefined;
   /** Bytes behind the current request, unparsed. */
   readonly #pending: PendingBytes;
+  /** Of an answer whose exchange is over. */
+  readonly #unsent: WaitingBytes;
   readonly #buffer: ReadBuffer;
   #skippedBytes = 0;
   #bodyActiveMs = 0;
@@ -82,6 +85,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#servicePort = options.servicePort;
     this.#closed = options.closed;
     this.#pending = new PendingBytes(engine.counts);
+    this.#unsent = new WaitingBytes(engine.counts);
     this.#buffer = new ReadBuffer(engine.buffers);
     this.waits = new ExchangeWaits(engine.deadlines, (step) => this.#guard(step));
     this.#acceptedMs = engine.clock.nowMs();
@@ -171,6 +175,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#exchange = undefined;
     this.flush();
     if (this.#mode === 'closed') return;
+    if (this.isFull) this.#unsent.set(this.unsentBytes);
     if (fate === 'cut') {
       // What is left of the read that led here must not become a request.
       this.#mode = 'cut';
@@ -260,6 +265,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     }
     this.#isNew = false;
     this.#skippedBytes = 0;
+    this.#unsent.set(0);
     if (isBodyComplete) this.#waitForNothing();
     else this.#waitForBody();
     this.#exchange = new Exchange({
@@ -345,6 +351,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   }
 
   #drained(): void {
+    this.#unsent.set(0);
     if (this.#exchange !== undefined) this.#exchange.clientDrained();
     else if (this.#mode === 'requests') this.#advance();
   }
@@ -406,6 +413,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#stopProbe();
     this.#waitForNothing();
     this.#pending.takeAll();
+    this.#unsent.set(0);
     this.#intake.forgetBody();
     this.#exchange?.clientGone();
     this.#closed(this);
@@ -483,15 +491,3 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     }
   }
 }
-
-type HeadReject = {
-  readonly reason: Reason;
-  readonly status: number;
-  readonly detail: string;
-};
-
-const headTimedOut: HeadReject = {
-  reason: 'BadRequestTimeout',
-  status: 408,
-  detail: 'head timed out',
-};

@@ -1,6 +1,7 @@
-// Bytes of a client that wait for their turn, unparsed: pipelined requests behind the current
-// one, or the rest of a body that its pod is not ready for. Counted with everything else that is
-// buffered.
+// What a connection holds in memory between exchanges, counted with everything else that is
+// buffered: bytes of a client that wait for their turn, unparsed (pipelined requests behind the
+// current one, or the rest of a body that its pod is not ready for), and the end of an answer that
+// the client has not taken yet.
 import type { Counts } from './engine.ts';
 
 export class PendingBytes {
@@ -44,5 +45,21 @@ export class PendingBytes {
   #count(bytes: number): void {
     this.#bytes += bytes;
     this.#counts.bufferedBytes += bytes;
+  }
+}
+
+/** Bytes that wait for a peer; whose they are, another object knows. */
+export class WaitingBytes {
+  readonly #counts: Counts;
+  #bytes = 0;
+
+  constructor(counts: Counts) {
+    this.#counts = counts;
+  }
+
+  /** So many wait now. */
+  set(bytes: number): void {
+    this.#counts.bufferedBytes += bytes - this.#bytes;
+    this.#bytes = bytes;
   }
 }

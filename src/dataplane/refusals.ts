@@ -53,6 +53,19 @@ export function failureReason(kind: UpstreamFailure['kind']): Reason {
   }
 }
 
+/** Why bytes never became a request; `detail` is for logs. */
+export type HeadReject = {
+  readonly reason: Reason;
+  readonly status: number;
+  readonly detail: string;
+};
+
+export const headTimedOut: HeadReject = {
+  reason: 'BadRequestTimeout',
+  status: 408,
+  detail: 'head timed out',
+};
+
 export type RefusalPlace = {
   readonly source: Source;
   readonly method: string;

@@ -92,7 +92,7 @@ export class UpstreamConnection implements SocketReader {
     this.#parser = new ResponseHeadParser(options.limits);
     this.#buffer = new ReadBuffer(options.buffers);
     this.#clock = options.clock;
-    this.deadline = new Deadline(() => this.#expired());
+    this.deadline = new Deadline(() => this.#guard(() => this.#expired()));
     const socket = options.socket;
     socket.on('connect', () => this.#guard(() => this.#connected()));
     if (socket.readInto === undefined) socket.on('data', (data) => this.read(data, data.length));

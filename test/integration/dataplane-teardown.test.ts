@@ -95,6 +95,7 @@ async function withUnsentBytes(of: () => number): Promise<Pick<Network, 'listen'
     new Proxy(socket, {
       get: (target, name: keyof NetworkSocket) => {
         if (name === 'writableLength') return of();
+        if (name === 'writableNeedDrain') return of() > 0;
         const value: unknown = target[name];
         return typeof value === 'function' ? (value.bind(target) as unknown) : value;
       },
@@ -109,6 +110,21 @@ async function withUnsentBytes(of: () => number): Promise<Pick<Network, 'listen'
 }
 
 describe('a client that does not read', () => {
+  test('what it has not taken counts as buffered after its answer has ended, too', async () => {
+    let unsentBytes = 0;
+    const network = await withUnsentBytes(() => unsentBytes);
+    await start({ network });
+    upstream.answer = (peer) => {
+      unsentBytes = 10_000;
+      peer.send(okAnswer('ok'));
+    };
+    const c = await client();
+    await c.send(request('GET /1')).see('ok');
+    expect(harness.dataplane.state()).toMatchObject({ exchanges: 0, bufferedBytes: 10_000 });
+    await c.send(request('GET /2')).seeTimes('ok', 2);
+    expect(harness.dataplane.state()).toMatchObject({ exchanges: 0, bufferedBytes: 10_000 });
+  });
+
   test('and has sent a further request is ended', async () => {
     let unsentBytes = 0;
     const network = await withUnsentBytes(() => unsentBytes);
