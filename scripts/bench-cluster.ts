@@ -1,7 +1,10 @@
 // Measurements on a real kube-apiserver with three simulated nodes (run by `npm run bench` inside a
 // pod network): how long from writing an object until it is in force on every node, under load, and
 // what a proxy costs with 10 000 pods.
-import { readFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { startLoad } from '../test/kube/support/load.ts';
 import {
@@ -141,6 +144,15 @@ async function measureCrowd(mesh: MeshCluster): Promise<void> {
   const startedMs = performance.now();
   await createPods(mesh, pods);
   console.log(`made ${pods} pods in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
+  await measureTurns(mesh);
+  const { child, readyMs } = await restarted(mesh);
+  console.log(`proxy with ${pods} pods: spawned -> ready ${readyMs.toFixed(0)} ms`);
+  await measureRest(child.pid ?? 0);
+}
+
+type Restarted = { readonly child: ChildProcess; readonly readyMs: number };
+
+async function restarted(mesh: MeshCluster): Promise<Restarted> {
   mesh.proxyOf(1).kill('SIGKILL');
   await wait(200);
   const spawnedMs = performance.now();
@@ -149,10 +161,37 @@ async function measureCrowd(mesh: MeshCluster): Promise<void> {
     const answer = await mesh.admin(1, '/readyz').catch(() => undefined);
     return answer?.status === 200;
   });
-  console.log(
-    `proxy with ${pods} pods: spawned -> ready ${(performance.now() - spawnedMs).toFixed(0)} ms`,
-  );
-  const pid = child.pid ?? 0;
+  return { child, readyMs: performance.now() - spawnedMs };
+}
+
+/** How long probes and DNS wait while a proxy reads everything, once it listens for them. */
+async function measureTurns(mesh: MeshCluster): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-turns-'));
+  const file = join(folder, 'turns.json');
+  const before = process.env['NODE_OPTIONS'];
+  process.env['NODE_OPTIONS'] = `--require ${resolve('test/bench/tools/longest-turn.cjs')}`;
+  process.env['WEFT_TURNS_FILE'] = file;
+  for (let round = 1; round <= 3; round += 1) {
+    const { readyMs } = await restarted(mesh);
+    await until('turns are written', () => existsSync(file), 20_000);
+    const turns = JSON.parse(readFileSync(file, 'utf8')) as readonly Turn[];
+    rmSync(file);
+    const worst = turns.toSorted((left, right) => right.onCoreMs - left.onCoreMs).slice(0, 4);
+    const shown = worst.map(
+      ({ atMs, wallMs, onCoreMs }) =>
+        `${wallMs.toFixed(1)} (${onCoreMs.toFixed(1)} on a core) at ${atMs.toFixed(0)}`,
+    );
+    const ready = `ready after ${readyMs.toFixed(0)} ms`;
+    console.log(`longest turns (budget 20 ms) of a sync, ${ready}: ${shown.join(', ')}`);
+  }
+  if (before === undefined) delete process.env['NODE_OPTIONS'];
+  else process.env['NODE_OPTIONS'] = before;
+  rmSync(folder, { recursive: true });
+}
+
+type Turn = { readonly atMs: number; readonly wallMs: number; readonly onCoreMs: number };
+
+async function measureRest(pid: number): Promise<void> {
   await wait(5_000);
   const before = cpuMs(pid);
   await wait(20_000);

@@ -1,11 +1,12 @@
 // The workers of a proxy: starts them, tells each the same updates, replaces one that dies at once,
 // also while the proxy drains. A worker that throws takes only its own connections with it; its
 // successor is given everything in one complete update, so no history is kept here.
-// Invariant: what is posted to one worker has growing sequence numbers, so an answer names its
-// question.
+// Invariant: the sequence numbers of what is posted to one worker never fall, so an answer names
+// its question.
 import type { Runtime, Timer } from '../lib/clock.ts';
 import type { SeriesDefinition } from '../telemetry/index.ts';
 import type { FromWorker, ListenerPorts, ToWorker, WorkerStart } from './messages.ts';
+import { pacedThread } from './paced-thread.ts';
 
 /** A running worker thread, as `main` makes it. */
 export type WorkerThread = {
@@ -206,10 +207,11 @@ export class WorkerFleet {
     member.restartTimer = undefined;
     member.startedMs = this.#options.runtime.clock.nowMs();
     try {
-      member.thread = this.#options.spawn(this.#options.startOf(member.index), {
+      const thread = this.#options.spawn(this.#options.startOf(member.index), {
         onMessage: (message) => this.#receive(member, message),
         onExit: (error) => this.#exited(member, error),
       });
+      member.thread = pacedThread(thread, this.#options.runtime.timers);
     } catch (error) {
       // No thread to be had now is like one that died at once: later there may be one.
       this.#exited(member, error instanceof Error ? error : new Error(String(error)));

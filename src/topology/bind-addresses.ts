@@ -9,7 +9,7 @@ import {
   type NodePart,
   type Workload,
 } from '../snapshot/index.ts';
-import { byText, problemOf, sortedProblems } from './problems.ts';
+import { problemOf, sortedProblems } from './problems.ts';
 
 /**
  * How long an address is nobody's source after a pod lost it. The kubelet frees an address before
@@ -29,13 +29,19 @@ export type AddressBook = {
   readonly problems: readonly Problem[];
   /** When to bind again although no object changed: the end of the next quarantine. */
   readonly nextChangeMs: number | undefined;
-  /** Address → uids of the live pods that claim it. */
-  readonly claims: ReadonlyMap<string, readonly string[]>;
+  readonly claims: Claims;
   /** Address → until when it is nobody's. */
   readonly quarantine: ReadonlyMap<string, number>;
 };
 
-/** The bindings of this moment, given what was known before. */
+/** Address → the live pod that claims it, or all of them where there are several. */
+type Claims = ReadonlyMap<string, Claim>;
+type Claim = Pod | readonly Pod[];
+
+/**
+ * The bindings of this moment, given what was known before. It runs for every change of any pod, on
+ * the thread that answers DNS and probes: a pod that nobody disputes costs one object, its binding.
+ */
 export function bindAddresses(
   previous: AddressBook | undefined,
   input: AddressInput,
@@ -44,37 +50,24 @@ export function bindAddresses(
   // Read twice, and a Map's `values()` can be read only once.
   const pods = [...input.pods];
   const infrastructure = nodeAddresses(input.nodes, pods);
-  const claimants = liveClaims(pods);
-  const claims = new Map<string, readonly string[]>();
-  for (const [address, claiming] of claimants) {
-    claims.set(address, claiming.map(({ meta }) => meta.uid).sort(byText));
-  }
+  const claims = liveClaims(pods);
   const quarantine = quarantined(previous, claims, nowMs);
   const bindings = new Map<string, AddressBinding>();
   for (const address of infrastructure) bindings.set(address, { kind: 'infrastructure' });
   for (const address of quarantine.keys()) {
     if (!infrastructure.has(address)) bindings.set(address, { kind: 'disputed' });
   }
-  for (const [address, claiming] of claimants) {
+  for (const [address, claim] of claims) {
     if (infrastructure.has(address)) continue;
-    const binding = bindingOf(claiming, quarantine.has(address) ? undefined : input.nodeName);
+    const nodeName = quarantine.has(address) ? undefined : input.nodeName;
     const before = previous?.part.bindings.get(address);
-    bindings.set(
-      address,
-      before !== undefined && isSameBinding(before, binding) ? before : binding,
-    );
+    bindings.set(address, bindingOf(claim, nodeName, before));
   }
   let nextChangeMs: number | undefined;
   for (const untilMs of quarantine.values())
     nextChangeMs = Math.min(untilMs, nextChangeMs ?? untilMs);
-  const problems = disputes(claimants, infrastructure);
-  return {
-    part: { nodeName: input.nodeName, bindings },
-    problems,
-    nextChangeMs,
-    claims,
-    quarantine,
-  };
+  const part = { nodeName: input.nodeName, bindings };
+  return { part, problems: disputes(claims, infrastructure), nextChangeMs, claims, quarantine };
 }
 
 function nodeAddresses(nodes: Iterable<Node>, pods: readonly Pod[]): ReadonlySet<string> {
@@ -87,18 +80,26 @@ function nodeAddresses(nodes: Iterable<Node>, pods: readonly Pod[]): ReadonlySet
   return addresses;
 }
 
-/** Address → the pods that have it now, in the order of their uids. */
-function liveClaims(pods: readonly Pod[]): ReadonlyMap<string, readonly Pod[]> {
-  const claims = new Map<string, Pod[]>();
+function liveClaims(pods: readonly Pod[]): Claims {
+  const claims = new Map<string, Claim>();
   for (const pod of pods) {
     if (pod.isHostNetwork || !isLive(pod)) continue;
-    for (const address of new Set(pod.addresses)) {
+    for (const address of pod.addresses) {
       const others = claims.get(address);
-      if (others === undefined) claims.set(address, [pod]);
-      else others.push(pod);
+      if (others === undefined) claims.set(address, pod);
+      // A pod may say its own address twice.
+      else if (!claimants(others).includes(pod)) claims.set(address, [...claimants(others), pod]);
     }
   }
   return claims;
+}
+
+function claimants(claim: Claim): readonly Pod[] {
+  return isAlone(claim) ? [claim] : claim;
+}
+
+function isAlone(claim: Claim): claim is Pod {
+  return 'meta' in claim;
 }
 
 /** A finished pod has given its address back; a deleted one keeps it while a container runs. */
@@ -108,10 +109,15 @@ function isLive(pod: Pod): boolean {
 }
 
 /** `nodeName`: whose pods may be sources; `undefined` while the address is quarantined. */
-function bindingOf(pods: readonly Pod[], nodeName: string | undefined): AddressBinding {
-  const [pod, other] = pods;
-  if (pod === undefined || other !== undefined) return { kind: 'disputed' };
-  return { kind: 'workload', isLocal: pod.nodeName === nodeName, workload: workloadOf(pod) };
+function bindingOf(
+  claim: Claim,
+  nodeName: string | undefined,
+  before: AddressBinding | undefined,
+): AddressBinding {
+  if (!isAlone(claim)) return before?.kind === 'disputed' ? before : { kind: 'disputed' };
+  const isLocal = claim.nodeName === nodeName;
+  const binding: AddressBinding = { kind: 'workload', isLocal, workload: workloadOf(claim) };
+  return before !== undefined && isSameBinding(before, binding) ? before : binding;
 }
 
 function workloadOf({ meta, serviceAccount, workload }: Pod): Workload {
@@ -121,30 +127,37 @@ function workloadOf({ meta, serviceAccount, workload }: Pod): Workload {
 
 function quarantined(
   previous: AddressBook | undefined,
-  claims: ReadonlyMap<string, readonly string[]>,
+  claims: Claims,
   nowMs: number,
 ): ReadonlyMap<string, number> {
   const quarantine = new Map<string, number>();
-  for (const [address, untilMs] of previous?.quarantine ?? []) {
+  if (previous === undefined) return quarantine;
+  for (const [address, untilMs] of previous.quarantine) {
     if (untilMs > nowMs) quarantine.set(address, untilMs);
   }
-  for (const [address, uids] of previous?.claims ?? []) {
-    const now = claims.get(address) ?? [];
-    if (uids.some((uid) => !now.includes(uid))) quarantine.set(address, nowMs + quarantineMs);
+  for (const [address, before] of previous.claims) {
+    const now = claims.get(address);
+    if (before !== now && hasLost(before, now)) quarantine.set(address, nowMs + quarantineMs);
   }
   return quarantine;
 }
 
-function disputes(
-  claimants: ReadonlyMap<string, readonly Pod[]>,
-  infrastructure: ReadonlySet<string>,
-): readonly Problem[] {
+/** Whether a pod that claimed the address does so no longer. */
+function hasLost(before: Claim, now: Claim | undefined): boolean {
+  if (now === undefined) return true;
+  if (isAlone(before) && isAlone(now)) return before.meta.uid !== now.meta.uid;
+  const uids = new Set(claimants(now).map(({ meta }) => meta.uid));
+  return claimants(before).some(({ meta }) => !uids.has(meta.uid));
+}
+
+function disputes(claims: Claims, infrastructure: ReadonlySet<string>): readonly Problem[] {
   const problems: Problem[] = [];
-  for (const [address, pods] of claimants) {
-    if (pods.length < 2 && !infrastructure.has(address)) continue;
-    for (const pod of pods) {
-      const rival = infrastructure.has(address) ? 'a node' : 'another live pod';
-      const message = `address ${address} is claimed by ${rival} too: nobody is known by it`;
+  for (const [address, claim] of claims) {
+    const isOfNode = infrastructure.has(address);
+    if (isAlone(claim) && !isOfNode) continue;
+    const rival = isOfNode ? 'a node' : 'another live pod';
+    const message = `address ${address} is claimed by ${rival} too: nobody is known by it`;
+    for (const pod of claimants(claim)) {
       problems.push(problemOf(pod, 'AddressDisputed', message));
     }
   }
