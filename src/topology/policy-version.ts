@@ -7,15 +7,20 @@ import { byKey, byText } from './problems.ts';
 
 /** Hash over kind, namespace, name, uid and what identifies the content of each input. */
 export function policyVersionOf(state: ClusterState): string {
-  const lines: string[] = [];
-  for (const service of state.services.values()) lines.push(serviceLine(service));
-  for (const namespace of state.namespaces.values()) lines.push(namespaceLine(namespace));
-  for (const objects of smiObjects(state)) {
-    for (const { kind, meta } of objects.values()) {
-      lines.push(`${identityOf(kind, meta)} ${meta.generation}`);
-    }
+  let text = inOrder(state.services, serviceLine);
+  text += inOrder(state.namespaces, namespaceLine);
+  for (const objects of smiObjects(state)) text += inOrder(objects, smiLine);
+  return contentHash(text);
+}
+
+/** Lines by the keys of their objects, one kind at a time: keys are short, and sort fast. */
+function inOrder<T>(objects: ReadonlyMap<string, T>, lineOf: (object: T) => string): string {
+  let text = '';
+  for (const key of [...objects.keys()].sort(byText)) {
+    const object = objects.get(key);
+    if (object !== undefined) text += `${lineOf(object)}\n`;
   }
-  return contentHash(lines.sort(byText).join('\n'));
+  return text;
 }
 
 /** The maps that decide the version; unchanged maps mean an unchanged version. */
@@ -23,7 +28,8 @@ export function policyInputs(state: ClusterState): readonly object[] {
   return [state.services, state.namespaces, ...smiObjects(state)];
 }
 
-type SmiObjects = ReadonlyMap<string, { readonly kind: string; readonly meta: ObjectMeta }>;
+type SmiObject = { readonly kind: string; readonly meta: ObjectMeta };
+type SmiObjects = ReadonlyMap<string, SmiObject>;
 
 function smiObjects(state: ClusterState): readonly SmiObjects[] {
   return [
@@ -33,6 +39,10 @@ function smiObjects(state: ClusterState): readonly SmiObjects[] {
     state.udpRoutes,
     state.trafficSplits,
   ];
+}
+
+function smiLine({ kind, meta }: SmiObject): string {
+  return `${identityOf(kind, meta)} ${meta.generation}`;
 }
 
 function identityOf(kind: string, { namespace, name, uid }: ObjectMeta): string {
