@@ -291,7 +291,9 @@ describe('connection', () => {
     [['Expect: 100-continue'], false],
     [['Expect: 100-continue', 'Content-Length: 0'], false],
     [['Expect: cookies', 'Content-Length: 5'], false],
-    [['Expect: 100-continue, x', 'Content-Length: 5'], false],
+    [['Expect: 100-continue, x', 'Content-Length: 5'], true],
+    [['Expect: 100-continue', 'Expect: 100-continue', 'Content-Length: 5'], true],
+    [['Expect: x100-continue', 'Content-Length: 5'], false],
   ])('%j waits for 100: %s', (lines, expectsContinue) => {
     expect(headOf(post(...lines)).expectsContinue).toBe(expectsContinue);
   });

@@ -9,6 +9,7 @@ import { assert } from '../../lib/assert.ts';
 import type { RequestHead } from '../../route/index.ts';
 import { parseAuthority } from './authority.ts';
 import type { Authority } from './authority.ts';
+import { trimWhitespace } from './bytes.ts';
 import { CarriedBytes, incomplete, refused, tooLarge } from './carried-bytes.ts';
 import { gatherFacts } from './field-facts.ts';
 import type { FieldFacts } from './field-facts.ts';
@@ -158,8 +159,10 @@ type BuiltHead = { readonly kind: 'built'; readonly head: HttpRequestHead };
 
 const incompleteHead: RequestHeadResult = { kind: 'incomplete' };
 
+/** A list (RFC 9110 section 10.1.1): who sent it twice waits, too. */
 function isContinue(expect: string): boolean {
-  return expect !== '' && expect.toLowerCase() === '100-continue';
+  if (expect === '') return false;
+  return expect.toLowerCase().split(',').some((one) => trimWhitespace(one) === '100-continue');
 }
 
 /** An offer next to a body is ignored: who reads those bytes, the old protocol or the new one? */
