@@ -273,7 +273,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#client.waits.touch();
     this.#body.clearWaiting();
     this.#client.reclaim();
-    this.#client.resumeReading();
+    if (this.#tunnel === undefined) this.#client.resumeReading();
+    else this.#tunnel.upstreamDrained();
   }
 
   interimAnswered(head: HttpResponseHead): void {
@@ -348,7 +349,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#client.waits.end();
     this.#answer.begin(head, true);
     this.#answer.flush();
-    const tunnel = new Tunnel(this.#client, attempt.connection, () => this.#tunnelEnded());
+    const { counts } = this.#engine;
+    const tunnel = new Tunnel(this.#client, attempt.connection, counts, () => this.#tunnelEnded());
     this.#tunnel = tunnel;
     for (const waiting of this.#client.startTunnel()) {
       tunnel.fromClient(waiting, 0, waiting.length);
@@ -486,6 +488,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#body.stopHolding();
     this.#body.clearWaiting();
     this.#answer.clearWaiting();
+    this.#tunnel?.forgetWaiting();
     const { counts, clock, observer } = this.#engine;
     counts.exchanges -= 1;
     this.durationMs = clock.nowMs() - this.startedMs;
