@@ -7,6 +7,8 @@ import type { Counts } from './engine.ts';
 export class PendingBytes {
   readonly #counts: Counts;
   #chunks: Buffer[] = [];
+  /** Our own, hence kept without another copy when its rest is put back. */
+  #taken: Buffer | undefined;
   #bytes = 0;
 
   constructor(counts: Counts) {
@@ -25,12 +27,15 @@ export class PendingBytes {
 
   /** Puts back what is left of a chunk that was taken, or in front of all others. */
   putBack(buffer: Buffer, start: number, end: number): void {
-    this.#chunks.unshift(Buffer.from(buffer.subarray(start, end)));
+    const rest = buffer.subarray(start, end);
+    // A read full of small requests is put back once per request: copies would cost its square.
+    this.#chunks.unshift(buffer === this.#taken ? rest : Buffer.from(rest));
     this.#count(end - start);
   }
 
   take(): Buffer | undefined {
     const chunk = this.#chunks.shift();
+    this.#taken = chunk;
     if (chunk !== undefined) this.#count(-chunk.length);
     return chunk;
   }
@@ -38,6 +43,7 @@ export class PendingBytes {
   takeAll(): readonly Buffer[] {
     const taken = this.#chunks;
     this.#chunks = [];
+    this.#taken = undefined;
     this.#count(-this.#bytes);
     return taken;
   }
