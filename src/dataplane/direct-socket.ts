@@ -87,6 +87,11 @@ function streamOf(socket: net.Socket): KernelStream | undefined {
 
 const noop = (): void => undefined;
 
+function systemError(code: number, call: string): Error & { readonly code: string } {
+  const name = getSystemErrorName(code);
+  return Object.assign(new Error(`${call} ${name}`), { code: name });
+}
+
 export class DirectSocket implements NetworkSocket {
   readonly #socket: net.Socket;
   readonly #internals: Internals;
@@ -104,6 +109,8 @@ export class DirectSocket implements NetworkSocket {
   #wantsReads = true;
   #hasReadEnded = false;
   #hasWriteEnded = false;
+  /** We opened it: the peer may answer before it closes, and what it said is worth reading. */
+  readonly #isOpener: boolean;
   #errored: Error | null = null;
   #ended: () => void = noop;
   #drained: () => void = noop;
@@ -112,6 +119,7 @@ export class DirectSocket implements NetworkSocket {
   constructor(socket: net.Socket, internals: Internals) {
     this.#socket = socket;
     this.#internals = internals;
+    this.#isOpener = socket.connecting;
     socket.on('finish', () => {
       this.#hasWriteEnded = true;
       if (this.#hasReadEnded) this.destroy();
@@ -177,6 +185,7 @@ export class DirectSocket implements NetworkSocket {
   }
 
   write(data: Uint8Array | string): boolean {
+    if (this.#errored !== null) return false;
     if (this.#isCorked) {
       this.#collect(data);
       return this.#pendingWrites === 0;
@@ -242,7 +251,7 @@ export class DirectSocket implements NetworkSocket {
 
   #writeAll(chunks: Chunks): void {
     const stream = this.#stream;
-    if (stream === undefined || chunks.length === 1) {
+    if (stream === undefined || chunks.length === 1 || this.#errored !== null) {
       for (const chunk of chunks) this.write(chunk);
       return;
     }
@@ -311,6 +320,10 @@ export class DirectSocket implements NetworkSocket {
   }
 
   #readFailed(code: number): void {
+    if (this.#errored !== null) {
+      this.destroy(this.#errored);
+      return;
+    }
     if (code !== endOfFile) {
       this.#fail(code, 'read');
       return;
@@ -344,7 +357,7 @@ export class DirectSocket implements NetworkSocket {
 
   #written(request: WriteRequest, data: unknown, code: number): boolean {
     if (code !== 0) {
-      this.#fail(code, 'write');
+      this.#writeFailed(code);
       return false;
     }
     if (this.#internals.state[this.#internals.wasAsyncIndex] === 0) {
@@ -360,15 +373,24 @@ export class DirectSocket implements NetworkSocket {
   #sent(status: number): void {
     this.#pendingWrites -= 1;
     if (this.#stream === undefined) return;
-    if (status < 0) this.#fail(status, 'write');
+    if (status < 0) this.#writeFailed(status);
     else if (this.#pendingWrites === 0) this.#drained();
+  }
+
+  /**
+   * A server that does not want the rest of a request answers and closes: RST is on its way to us
+   * behind the answer. So what was sent before it is read first; the end of that is the failure.
+   */
+  #writeFailed(code: number): void {
+    const error = systemError(code, 'write');
+    const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+    if (this.#isOpener && this.#isReading && isReset) this.#errored ??= error;
+    else this.#fail(code, 'write');
   }
 
   #fail(code: number, call: string): void {
     if (this.#errored !== null) return;
-    const name = getSystemErrorName(code);
-    const error = Object.assign(new Error(`${call} ${name}`), { code: name });
-    this.#errored = error;
-    this.destroy(error);
+    this.#errored = systemError(code, call);
+    this.destroy(this.#errored);
   }
 }

@@ -244,7 +244,7 @@ export class UpstreamConnection implements SocketReader {
       return;
     }
     if (this.#isSent) this.#parse(user, buffer, bytes);
-    else this.#fail('protocol', 'bytes before the request');
+    else this.#fail(this.#unaskedKind(), 'bytes before the request');
     user.upstreamReadEnded();
     // A connection that was cut in this read owns nothing any more.
     if (this.#decoder === undefined || this.#isClosed) this.#buffer.release();
@@ -334,6 +334,11 @@ export class UpstreamConnection implements SocketReader {
   /** A cut after the first byte of a head is a malformed answer: the pod did act on the request. */
   #cutKind(): 'reset' | 'protocol' {
     return this.#parser.hasPartialHead ? 'protocol' : 'reset';
+  }
+
+  /** A request that could not be sent: the bytes belong to what closed the connection. */
+  #unaskedKind(): 'reset' | 'protocol' {
+    return this.#socket.errored === null ? 'protocol' : 'reset';
   }
 
   #broke(error: Error | null): void {

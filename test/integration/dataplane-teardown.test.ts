@@ -88,6 +88,31 @@ describe('a cut is final', () => {
   });
 });
 
+describe('an answer before the end of the request', () => {
+  test.each<[string, (peer: Peer) => unknown]>([
+    ['ends', (peer) => peer.end()],
+    ['closes', (peer) => peer.socket.destroy()],
+    ['resets', (peer) => peer.reset()],
+  ])('is relayed when the pod %s at once, whatever is still being sent', async (_, leave) => {
+    await start();
+    upstream.answer = (peer) => {
+      peer.send(`${head(413, 'Content-Length: 7')}too big`);
+      leave(peer);
+    };
+    for (let n = 0; n < 5; n += 1) {
+      const c = await client();
+      c.send(request('POST /', 'Content-Length: 100000000'));
+      const more = (): void => {
+        while (!c.hasEnded && !c.isClosed && c.socket.write('x'.repeat(65_536), 'latin1'));
+      };
+      c.socket.on('drain', more);
+      more();
+      await c.see('too big');
+      c.socket.destroy();
+    }
+  });
+});
+
 /** Accepted sockets of which `of` says how many bytes wait for a client that does not read. */
 async function withUnsentBytes(of: () => number): Promise<Pick<Network, 'listen'>> {
   const { network } = await fastestNetwork();
