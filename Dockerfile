@@ -1,0 +1,51 @@
+# syntax=docker/dockerfile:1
+# The image of weft: one bundle of JavaScript on a bare Node. `npm run image` makes the same image
+# where there is no container engine; a test holds the two against each other.
+#
+#   docker build -t weft:dev .
+#   docker build -t weft:dev --build-arg NODE_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot .
+#
+# NODE_IMAGE is what runs: any image with Node 24 (20.19 at least) in /usr/local/bin or /nodejs/bin.
+# No shell is needed in it. Releases pin both by digest (NAME@sha256:…).
+ARG BUILD_IMAGE=node:24.21.0-bookworm-slim
+ARG NODE_IMAGE=node:24.21.0-bookworm-slim
+
+# What is built is the same on every platform: build on the builder's own.
+FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build
+WORKDIR /src
+COPY package.json package-lock.json ./
+# No package of ours needs an install script; none gets to run one.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json ./
+COPY scripts scripts
+COPY src src
+COPY test test
+COPY smi smi
+COPY manifests manifests
+RUN npm run -s build \
+ && mkdir -p /app/dist /app/smi /app/manifests \
+ && cp dist/weft.js dist/worker.js /app/dist/ \
+ && cp -r smi/crds /app/smi/crds \
+ && find manifests -maxdepth 1 -name '*.yaml' -exec cp -t /app/manifests {} +
+COPY LICENSE /app/LICENSE
+# The bundles are modules; nothing else of package.json is needed where they run.
+RUN node -e "const {name, version, license} = require('./package.json'); \
+  require('node:fs').writeFileSync('/app/package.json', \
+  JSON.stringify({name, version, type: 'module', license}) + '\n')"
+
+FROM ${NODE_IMAGE}
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="weft" \
+      org.opencontainers.image.description="A service mesh for Kubernetes with one proxy per node" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+ENV PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin \
+    NODE_ENV=production
+WORKDIR /app
+COPY --from=build /app /app
+# A number, so that `runAsNonRoot` can be checked without an account of that name.
+USER 65532:65532
+STOPSIGNAL SIGTERM
+# Exec form: no shell starts it, and signals reach process 1. Code from strings and __proto__ are
+# off: what an attacker would need, and we do not.
+ENTRYPOINT ["node", "--disable-proto=delete", "--disallow-code-generation-from-strings", "/app/dist/weft.js"]

@@ -1,0 +1,51 @@
+// The image of weft: base and payload put together with what a container needs to be told. The
+// Dockerfile says the same in its own words; a test holds the two against each other.
+import type { Base } from './base.ts';
+import { runUser } from './base.ts';
+import type { Archive } from './oci.ts';
+import { imageArchive } from './oci.ts';
+import type { Payload } from './payload.ts';
+import { home } from './payload.ts';
+
+export type WeftImage = {
+  readonly base: Base;
+  readonly payload: Payload;
+  readonly tag: string;
+  readonly version: string;
+};
+
+/** Node where official images have it, and where distroless ones do; nothing else is started. */
+const searchPath = 'PATH=/usr/local/bin:/nodejs/bin:/usr/bin:/bin';
+
+/**
+ * Exec form: no shell is there to start it, and signals reach process 1. No code from strings and
+ * no `__proto__`: what an attacker would need, and we do not.
+ */
+export const entrypoint: readonly string[] = [
+  'node',
+  '--disable-proto=delete',
+  '--disallow-code-generation-from-strings',
+  `/${home}/dist/weft.js`,
+];
+
+export function weftImage({ base, payload, tag, version }: WeftImage): Archive {
+  return imageArchive({
+    tag,
+    architecture: base.architecture,
+    layers: [...base.layers, payload.layer],
+    config: {
+      User: `${runUser}:${runUser}`,
+      Env: [searchPath, 'NODE_ENV=production'],
+      Entrypoint: entrypoint,
+      WorkingDir: `/${home}`,
+      StopSignal: 'SIGTERM',
+      Labels: {
+        'org.opencontainers.image.title': 'weft',
+        'org.opencontainers.image.description':
+          'A service mesh for Kubernetes with one proxy per node',
+        'org.opencontainers.image.licenses': 'Apache-2.0',
+        'org.opencontainers.image.version': version,
+      },
+    },
+  });
+}
