@@ -290,11 +290,12 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   }
 
   bodyArrived(buffer: Buffer, start: number, end: number): void {
-    this.#bodyActiveMs = this.#engine.clock.nowMs();
     if (this.#exchange !== undefined) {
+      this.#bodyActiveMs = this.#engine.clock.nowMs();
       this.#exchange.requestData(buffer, start, end);
       return;
     }
+    // No progress: what nobody wants may not take longer than what is not sent at all.
     this.#skippedBytes += end - start;
     if (this.#skippedBytes > discardBytesMax) this.destroy();
   }

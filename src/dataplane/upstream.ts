@@ -187,7 +187,9 @@ export class UpstreamConnection implements SocketReader {
   /** The user is done with a complete answer. `keep`: its request was sent to the end as well. */
   release(keep: boolean): void {
     this.#user = undefined;
-    if (!keep || !this.#isReusable || this.#isClosed || this.#socket.errored !== null) {
+    // A pod that has not taken the whole request may never do so, and the next one would wait.
+    const isDone = keep && this.#isReusable && !this.isFull;
+    if (!isDone || this.#isClosed || this.#socket.errored !== null) {
       this.destroy();
       return;
     }

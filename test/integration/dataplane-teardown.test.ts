@@ -113,26 +113,63 @@ describe('an answer before the end of the request', () => {
   });
 });
 
+type Said = Partial<Record<keyof NetworkSocket, () => unknown>>;
+
+/** A socket that says something else about itself than it is. */
+function saying(socket: NetworkSocket, said: Said): NetworkSocket {
+  return new Proxy(socket, {
+    get: (target, name: keyof NetworkSocket) => {
+      if (said[name] !== undefined) return said[name]();
+      const value: unknown = target[name];
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
 /** Accepted sockets of which `of` says how many bytes wait for a client that does not read. */
 async function withUnsentBytes(of: () => number): Promise<Pick<Network, 'listen'>> {
   const { network } = await fastestNetwork();
-  const stuck = (socket: NetworkSocket): NetworkSocket =>
-    new Proxy(socket, {
-      get: (target, name: keyof NetworkSocket) => {
-        if (name === 'writableLength') return of();
-        if (name === 'writableNeedDrain') return of() > 0;
-        const value: unknown = target[name];
-        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-      },
-    });
+  const said = { writableLength: of, writableNeedDrain: () => of() > 0 };
   return {
     listen: (options, events) =>
       network.listen(options, {
         ...events,
-        accepted: (socket) => events.accepted(stuck(socket)),
+        accepted: (socket) => events.accepted(saying(socket, said)),
       }),
   };
 }
+
+describe('a client that was refused', () => {
+  test('has no longer for the rest of its body than any body may be silent', async () => {
+    await start({ limits: { bodyTimeoutMs: 150 } });
+    const c = await client();
+    c.send(request('POST /', 'Content-Length: 1000').replace('h1.', 'no.'));
+    await c.see('UnknownService');
+    const timer = setInterval(() => c.send('x'), 20);
+    await c.closed();
+    clearInterval(timer);
+    expect(c.text).not.toContain('408');
+  });
+});
+
+describe('a kept connection', () => {
+  /** Opened sockets that say that they could not send all of it yet. */
+  async function withUnsentRequests(): Promise<Pick<Network, 'connect'>> {
+    const { network } = await fastestNetwork();
+    return {
+      connect: (options) => saying(network.connect(options), { writableNeedDrain: () => true }),
+    };
+  }
+
+  test('is none while the pod has not taken the whole request', async () => {
+    await start({ network: await withUnsentRequests() });
+    upstream.answer = (peer) => peer.send(okAnswer('early'));
+    const c = await client();
+    await c.send(request('GET /1')).see('early');
+    await c.send(request('GET /2')).seeTimes('early', 2);
+    expect(upstream.connections).toHaveLength(2);
+  });
+});
 
 describe('a client that does not read', () => {
   test('what it has not taken counts as buffered after its answer has ended, too', async () => {
