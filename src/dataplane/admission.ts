@@ -7,13 +7,16 @@ import { countOwnVia } from './http1/serialise.ts';
 import { viaEntriesMax } from './limits.ts';
 import type { Reason } from './refusals.ts';
 
-/** Why the request is not even looked up; undefined = it may go on. */
-export function admissionOf(engine: Engine, head: HttpRequestHead): Reason | undefined {
+/** Why the head alone is a reason to look nothing up; undefined = it may go on. */
+export function refusalOf(head: HttpRequestHead): Reason | undefined {
   // A tunnel to anywhere is no service of the mesh, and TRACE would show credentials.
   if (head.method === 'CONNECT' || head.method === 'TRACE') return 'BadRequestUnsupported';
-  if (countOwnVia(head.fields) >= viaEntriesMax) return 'Loop';
-  if (engine.counts.bufferedBytes > engine.limits.bufferedBytesMax) return 'Shedding';
-  return undefined;
+  return countOwnVia(head.fields) >= viaEntriesMax ? 'Loop' : undefined;
+}
+
+/** Too much waits in memory already: new work has to go elsewhere. */
+export function isOverloaded(engine: Engine): boolean {
+  return engine.counts.bufferedBytes > engine.limits.bufferedBytesMax;
 }
 
 /** The body limit in force: the service's, else the proxy's. */

@@ -19,6 +19,7 @@ import {
   lingerMs,
   lingeringMax,
   pipelinedRequestBytes,
+  tunnelKeepAliveMs,
   unsentBytesMax,
 } from './limits.ts';
 import { Linger } from './linger.ts';
@@ -29,6 +30,8 @@ import type { HeadReject } from './refusals.ts';
 import type { RenderedForwarded } from './http1/serialise.ts';
 import { RequestIntake } from './request-intake.ts';
 import type { RequestTaker } from './request-intake.ts';
+import { planOf } from './request-plan.ts';
+import type { RequestPlan } from './request-plan.ts';
 import { renderFinalRefusal } from './answer.ts';
 
 /** `cut`: destroyed, and not told yet that it is closed. */
@@ -57,6 +60,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #mode: Mode = 'requests';
   #phase: Phase = 'none';
   #exchange: Exchange | undefined;
+  /** Of the last request. */
+  #plan: RequestPlan | undefined;
   /** Bytes behind the current request, unparsed. */
   readonly #pending: PendingBytes;
   /** Of an answer whose exchange is over. */
@@ -161,6 +166,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   startTunnel(): readonly Buffer[] {
     this.#mode = 'tunnel';
     this.#waitForNothing();
+    // A tunnel has no time-outs: only the kernel finds out that a silent client is gone.
+    this.#socket.setKeepAlive?.(true, tunnelKeepAliveMs);
     const early = this.#pending.takeAll();
     this.#updateFlow();
     return early;
@@ -203,6 +210,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   /** Cuts an upgraded connection that the new table does not allow any more. */
   recheck(table: RouteTable): void {
+    // Idle connections keep no old table alive.
+    this.#plan = undefined;
     if (this.#mode === 'tunnel' && this.#exchange?.isTunnelAllowed(table) === false) this.destroy();
   }
 
@@ -268,14 +277,11 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#unsent.set(0);
     if (isBodyComplete) this.#waitForNothing();
     else this.#waitForBody();
-    this.#exchange = new Exchange({
-      engine: this.#engine,
-      client: this,
-      table,
-      head,
-      remoteAddress: this.#remoteAddress,
-      isBodyComplete,
-    });
+    const engine = this.#engine;
+    const remoteAddress = this.#remoteAddress;
+    const plan = planOf(this.#plan, { engine, client: this, table, head, remoteAddress });
+    this.#plan = plan;
+    this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete });
     this.#exchange.start();
   }
 

@@ -12,8 +12,8 @@ import type {
   Split,
   VirtualHost,
 } from '../route/index.ts';
-import { authorise, decide, pickBackend, sourceOf } from '../route/index.ts';
-import { admissionOf, bodyBytesMaxOf, endsConnection } from './admission.ts';
+import { authorise, pickBackend, sourceOf } from '../route/index.ts';
+import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
 import { AnswerWriter } from './answer.ts';
 import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
@@ -26,10 +26,10 @@ import type { ExchangeFacts, ExchangeOutcome } from './observer.ts';
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
-import { renderUpstreamHead, requestIdOf, traceparentOf } from './request-fields.ts';
+import type { RequestPlan } from './request-plan.ts';
 import { Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
-import { asksForPatience, isIdempotent } from './retry-policy.ts';
+import { asksForPatience } from './retry-policy.ts';
 import { Tunnel } from './tunnel.ts';
 import type { WaitsUser } from './exchange-waits.ts';
 import type { UpstreamConnection, UpstreamFailure, UpstreamUser } from './upstream.ts';
@@ -37,20 +37,13 @@ import type { UpstreamConnection, UpstreamFailure, UpstreamUser } from './upstre
 export type ExchangeOptions = {
   readonly engine: Engine;
   readonly client: Client;
-  readonly table: RouteTable;
-  readonly head: HttpRequestHead;
-  readonly remoteAddress: string;
+  /** Made of the head and of the table that is in force now. */
+  readonly plan: RequestPlan;
   /** There is no body, or it is empty. */
   readonly isBodyComplete: boolean;
 };
 
 export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
-  readonly source: Source;
-  readonly remoteAddress: string;
-  readonly servicePort: number;
-  readonly hostname: string;
-  readonly method: string;
-  readonly path: string;
   readonly requestId: string;
   readonly traceparent: string;
   readonly startedMs: number;
@@ -65,7 +58,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   readonly #engine: Engine;
   readonly #client: Client;
-  readonly #table: RouteTable;
+  readonly #plan: RequestPlan;
   readonly #head: HttpRequestHead;
   readonly #body: RequestBody;
   readonly #answer: AnswerWriter;
@@ -73,32 +66,38 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #retries: Retries | undefined;
   #attempt: Attempt | undefined;
   #tunnel: Tunnel | undefined;
-  #upstreamHead: string | undefined;
   #bodyBytesMax = Infinity;
   #wantsFreshConnection = false;
   #interims = 0;
   #isFinished = false;
 
   constructor(options: ExchangeOptions) {
-    const { engine, head } = options;
+    const { engine, plan } = options;
+    const { head } = plan;
     this.#engine = engine;
     this.#client = options.client;
-    this.#table = options.table;
+    this.#plan = plan;
     this.#head = head;
     this.#body = new RequestBody(head, options.isBodyComplete, engine.counts);
     this.#answer = new AnswerWriter(options.client, engine, head);
-    this.source = sourceOf(options.table, options.remoteAddress);
-    this.remoteAddress = options.remoteAddress;
-    this.servicePort = head.servicePort;
-    this.hostname = head.hostname;
-    this.method = head.method;
-    this.path = head.path;
-    this.requestId = requestIdOf(engine, head);
-    this.traceparent = traceparentOf(engine, head);
+    this.requestId = plan.sentRequestId ?? engine.ids.requestId();
+    this.traceparent = plan.sentTraceparent ?? engine.ids.traceparent();
     this.startedMs = engine.clock.nowMs();
   }
 
   get answeredRequest(): { readonly method: string; readonly upgrade: string | undefined } {
+    return this.#head;
+  }
+
+  get source(): Source {
+    return this.#plan.source;
+  }
+
+  get remoteAddress(): string {
+    return this.#plan.remoteAddress;
+  }
+
+  get request(): HttpRequestHead {
     return this.#head;
   }
 
@@ -118,13 +117,13 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   start(): void {
     const { observer, counts } = this.#engine;
-    const decision = decide(this.#table, this.#head);
-    const refusal = admissionOf(this.#engine, this.#head);
+    const { decision, refusal } = this.#plan;
     // The host is known before anything is told, so that what is counted up is counted down.
     this.host = decision.host;
     counts.exchanges += 1;
     observer.exchangeStarted(this);
     if (refusal !== undefined) this.refuse(refusal);
+    else if (isOverloaded(this.#engine)) this.refuse('Shedding');
     else if (this.#head.maxForwards === 0) this.#answerHere();
     else if (decision.kind === 'refuse') this.refuse(decision.reason);
     else this.#forward(decision.host, decision.split);
@@ -139,8 +138,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       return;
     }
     const { slots, limits } = this.#engine;
-    const isRepeatable = isIdempotent(this.method, this.#head.fields.has('idempotency-key'));
-    this.#retries = new Retries(this.#engine, host, isRepeatable);
+    this.#retries = new Retries(this.#engine, host, this.#plan.isRepeatable);
     const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
     this.backend = pickBackend(split, turn);
     const idleMs = host.rules.idleTimeoutMs ?? limits.idleTimeoutMs;
@@ -159,7 +157,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       this.refuse('NoEndpoints');
       return;
     }
-    const verdict = authorise(this.#table, this.source, endpoint, this.#head);
+    const verdict = this.#plan.verdictOn(endpoint);
     this.endpoint = endpoint;
     this.destination = verdict.destination;
     // Retries repeat the decision for another pod; only a change of mind is news.
@@ -193,9 +191,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   #send(connection: UpstreamConnection): void {
     this.#client.waits.touch();
-    this.#upstreamHead ??= renderUpstreamHead(this.#engine, this.#head, this.#client, this);
     connection.cork();
-    connection.write(this.#upstreamHead);
+    connection.write(this.#plan.upstreamHead(this));
     this.#body.sendTo(connection, this.#retries?.isRepeatable === true);
     // A body that is still being read joins the head in one write, when the read ends.
     if (!this.#client.isReading) this.#flushRequest(connection);

@@ -5,6 +5,7 @@ import type {
   Backend,
   Destination,
   Endpoint,
+  RequestHead,
   Source,
   Verdict,
   VirtualHost,
@@ -22,10 +23,7 @@ export type ExchangeFacts = {
   readonly source: Source;
   /** Normalised address of the peer. */
   readonly remoteAddress: string;
-  readonly servicePort: number;
-  readonly hostname: string;
-  readonly method: string;
-  readonly path: string;
+  readonly request: RequestHead;
   readonly requestId: string;
   readonly traceparent: string;
   /** Undefined when no service has the name. */

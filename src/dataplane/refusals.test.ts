@@ -1,6 +1,7 @@
 // The texts of refusals: one line, the command to run, nothing that a shell would take amiss.
 // People paste that command.
 import { expect, test } from 'vitest';
+import { requestHead } from '../../test/support/request-head.ts';
 import { reasonStatus, refusalText } from './refusals.ts';
 
 const source = {
@@ -11,7 +12,7 @@ const source = {
   workload: 'Deployment/front',
   podName: 'front-1',
 } as const;
-const place = { source, method: 'GET', hostname: 'web.shop.mesh', servicePort: 80, path: '/a' };
+const place = { source, request: requestHead({ path: '/a' }) };
 
 test('names cause, reason and the next command', () => {
   expect(refusalText('NoEndpoints', place)).toBe(
@@ -23,9 +24,8 @@ test('names cause, reason and the next command', () => {
 
 test('an unknown caller and another port are named as they are', () => {
   const text = refusalText('SourceUnknown', {
-    ...place,
     source: { kind: 'unauthenticated' },
-    servicePort: 8080,
+    request: requestHead({ servicePort: 8080, path: '/a' }),
   });
   expect(text).toContain('weft explain unknown GET http://web.shop.mesh:8080/a');
 });
@@ -33,6 +33,7 @@ test('an unknown caller and another port are named as they are', () => {
 test.each([['/$(reboot)'], ['/a;b'], ["/'"], ['/`x`'], ['/a b'], [`/${'x'.repeat(300)}`]])(
   'the path %s is not printed into a command',
   (path) => {
-    expect(refusalText('NoEndpoints', { ...place, path })).toMatch(/http:\/\/web\.shop\.mesh\/$/);
+    const text = refusalText('NoEndpoints', { source, request: requestHead({ path }) });
+    expect(text).toMatch(/http:\/\/web\.shop\.mesh\/$/);
   },
 );

@@ -2,7 +2,7 @@
 // reason to status and text (contract §4). A text is one line that names the cause and the next
 // command to run; it holds no header value of the user, and of the path only what a shell takes
 // literally, because people paste the command.
-import type { Source } from '../route/index.ts';
+import type { RequestHead, Source } from '../route/index.ts';
 import type { UpstreamFailure } from './upstream.ts';
 
 type Refusal = { readonly status: number; readonly cause: string };
@@ -68,10 +68,7 @@ export const headTimedOut: HeadReject = {
 
 export type RefusalPlace = {
   readonly source: Source;
-  readonly method: string;
-  readonly hostname: string;
-  readonly servicePort: number;
-  readonly path: string;
+  readonly request: RequestHead;
 };
 
 const shellSafePath = /^\/[\w/.~%-]{0,200}$/;
@@ -87,9 +84,9 @@ export function refusalText(reason: Reason, place: RefusalPlace | undefined): st
   return `weft: ${cause} (${reason}); next: ${explainCommand(place)}`;
 }
 
-function explainCommand(place: RefusalPlace): string {
-  const source = place.source.kind === 'workload' ? place.source.principal : 'unknown';
-  const port = place.servicePort === 80 ? '' : `:${place.servicePort}`;
-  const path = shellSafePath.test(place.path) ? place.path : '/';
-  return `weft explain ${source} ${place.method} http://${place.hostname}${port}${path}`;
+function explainCommand({ source, request }: RefusalPlace): string {
+  const caller = source.kind === 'workload' ? source.principal : 'unknown';
+  const port = request.servicePort === 80 ? '' : `:${request.servicePort}`;
+  const path = shellSafePath.test(request.path) ? request.path : '/';
+  return `weft explain ${caller} ${request.method} http://${request.hostname}${port}${path}`;
 }

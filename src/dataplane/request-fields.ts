@@ -5,44 +5,42 @@ import type { Source, VirtualHost } from '../route/index.ts';
 import type { Client } from './client.ts';
 import type { Engine } from './engine.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
-import { RenderedForwarded, renderRequestHead } from './http1/serialise.ts';
-import type { ForwardedValues } from './http1/serialise.ts';
+import { RenderedForwarded, renderRequestParts } from './http1/serialise.ts';
+import type { ForwardedValues, RequestHeadParts } from './http1/serialise.ts';
 import { isRequestId, isTraceparent } from './http1/trace-fields.ts';
 
-/** The client's `x-request-id` when it is a sane one, else one of ours. */
-export function requestIdOf(engine: Engine, head: HttpRequestHead): string {
+/** The client's `x-request-id`, where it is a sane one. */
+export function sentRequestId(head: HttpRequestHead): string | undefined {
   const sent = head.fields.get('x-request-id');
-  return sent !== undefined && isRequestId(sent) ? sent : engine.ids.requestId();
+  return sent !== undefined && isRequestId(sent) ? sent : undefined;
 }
 
-/** The client's W3C trace context, or the start of a new one. */
-export function traceparentOf(engine: Engine, head: HttpRequestHead): string {
+/** The client's W3C trace context, where it is one. */
+export function sentTraceparent(head: HttpRequestHead): string | undefined {
   const sent = head.fields.get('traceparent');
-  return sent !== undefined && isTraceparent(sent) ? sent : engine.ids.traceparent();
+  return sent !== undefined && isTraceparent(sent) ? sent : undefined;
 }
 
-/** What is known of the caller and its trace, whatever the fields say. */
-export type RequestFacts = {
+/** What is known of the caller, whatever the fields say. */
+export type CallerFacts = {
   readonly source: Source;
   readonly remoteAddress: string;
-  readonly requestId: string;
-  readonly traceparent: string;
   readonly host: VirtualHost | undefined;
+  readonly sentTraceparent: string | undefined;
 };
 
-/** The head as a pod gets it; the same for every attempt. */
+/** The head as a pod gets it, but for its ids; the same for every attempt. */
 export function renderUpstreamHead(
   engine: Engine,
   head: HttpRequestHead,
   client: Client,
-  facts: RequestFacts,
-): string {
-  return renderRequestHead({
+  facts: CallerFacts,
+): RequestHeadParts {
+  return renderRequestParts({
     head,
     authority: facts.host?.rules.upstreamHost ?? head.authority,
     forwarded: forwardedOf(engine, head, client, facts),
-    requestId: facts.requestId,
-    traceparent: facts.traceparent,
+    keepsTrace: facts.sentTraceparent !== undefined,
     connection: 'keep-alive',
   });
 }
@@ -52,7 +50,7 @@ function forwardedOf(
   engine: Engine,
   head: HttpRequestHead,
   client: Client,
-  { source, remoteAddress }: RequestFacts,
+  { source, remoteAddress }: CallerFacts,
 ): ForwardedValues {
   const isTrusted = engine.trusted.has(source, remoteAddress);
   const last = client.forwarded;

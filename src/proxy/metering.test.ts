@@ -2,6 +2,7 @@
 // real arena and read through the registry, as a scrape would see it.
 import { describe, expect, test } from 'vitest';
 import { plainRules } from '../../test/support/sections.ts';
+import { requestHead } from '../../test/support/request-head.ts';
 import type { AttemptFacts, ExchangeFacts } from '../dataplane/index.ts';
 import type { Backend, Destination, Endpoint, VirtualHost } from '../route/index.ts';
 import { backendId } from '../snapshot/index.ts';
@@ -39,10 +40,7 @@ function exchange(said: Partial<ExchangeFacts> = {}): ExchangeFacts {
       podName: 'front-1',
     },
     remoteAddress: '10.1.0.1',
-    servicePort: 80,
-    hostname: 'web.shop.mesh',
-    method: 'GET',
-    path: '/cart?card=4711',
+    request: requestHead({ path: '/cart?card=4711' }),
     requestId: 'request-1',
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     host,
@@ -169,9 +167,8 @@ describe('counting', () => {
         ...none,
         destination: undefined,
         source: { kind: 'unauthenticated' },
-        hostname,
+        request: requestHead({ hostname, method: 'BREW' }),
         status: 404,
-        method: 'BREW',
         reason: 'UnknownService',
       });
       observer.exchangeStarted(facts);

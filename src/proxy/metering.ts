@@ -190,7 +190,7 @@ function countAttempt(http: KnownMeters, facts: ExchangeFacts, attempt: AttemptF
 
 function countExchange(http: KnownMeters, facts: ExchangeFacts): void {
   const edge = http.of(facts.host).edge(facts.source, facts.destination);
-  edge.finished(facts.method, facts.status, facts.durationMs / 1_000);
+  edge.finished(facts.request.method, facts.status, facts.durationMs / 1_000);
 }
 
 function logExchange(
@@ -217,9 +217,9 @@ function logExchange(
       destinationService: destination.destination_service,
       destinationWorkload: destination.destination_workload,
       endpoint: facts.endpoint?.id,
-      method: facts.method,
-      host: facts.hostname,
-      target: facts.path,
+      method: facts.request.method,
+      host: facts.request.hostname,
+      target: facts.request.path,
       protocol,
       status,
       reason: facts.reason,

@@ -16,6 +16,7 @@ import type { FieldFacts } from './field-facts.ts';
 import type { Fields } from './fields.ts';
 import { hasContent, parseContentLength, parseFraming } from './framing.ts';
 import type { RequestFraming } from './framing.ts';
+import { HeadMemo } from './head-memo.ts';
 import type { HeadLimits } from './limits.ts';
 import { rejectHeadTooLarge, rejectHost, rejectSyntax } from './reject.ts';
 import type { Reject } from './reject.ts';
@@ -68,6 +69,7 @@ export class RequestHeadParser {
   readonly #servicePort: number;
   readonly #carried: CarriedBytes;
   readonly #scanner: RequestScanner;
+  readonly #memo = new HeadMemo<HttpRequestHead>();
   /** The last Host and what it is: most clients ask for one host only. */
   #host = '';
   #hostAuthority: Authority | undefined;
@@ -86,6 +88,10 @@ export class RequestHeadParser {
 
   parse(buffer: Buffer, start: number, end: number): RequestHeadResult {
     const carriedBytes = this.#carried.length;
+    if (carriedBytes === 0) {
+      const known = this.#memo.find(buffer, start, end);
+      if (known !== undefined) return { kind: 'head', head: known, end: start + known.bytes };
+    }
     const next = this.#carried.feed(this.#scanner, buffer, start, end);
     if (next === incomplete) return incompleteHead;
     const scanner = this.#scanner;
@@ -94,8 +100,11 @@ export class RequestHeadParser {
     }
     if (next === refused) return scanner.reject ?? rejectSyntax('malformed head');
     scanner.reset();
-    const head = this.#build(scanner, carriedBytes + next - start);
-    return head.kind === 'reject' ? head : { kind: 'head', head: head.head, end: next };
+    const built = this.#build(scanner, carriedBytes + next - start);
+    if (built.kind === 'reject') return built;
+    // A head that came in pieces does not lie in this buffer as a whole.
+    if (carriedBytes === 0) this.#memo.keep(buffer, start, next, built.head);
+    return { kind: 'head', head: built.head, end: next };
   }
 
   #build(scanner: RequestScanner, bytes: number): BuiltHead | Reject {

@@ -7,6 +7,7 @@ import type { FieldFacts } from './field-facts.ts';
 import type { Fields } from './fields.ts';
 import { hasContent, noBody, parseFraming, untilClose } from './framing.ts';
 import type { RequestFraming, ResponseFraming } from './framing.ts';
+import { HeadMemo } from './head-memo.ts';
 import type { HeadLimits } from './limits.ts';
 import { rejectFraming, rejectHeadTooLarge, rejectSyntax } from './reject.ts';
 import type { Reject } from './reject.ts';
@@ -30,6 +31,8 @@ export type HttpResponseHead = {
   /** Protocol switched to, as sent; only with 101. */
   readonly upgrade: string | undefined;
   readonly bytes: number;
+  /** A memo of serialise.ts, which changes no answer: the text that most clients get. */
+  readonly rendered: { text: string | undefined };
 };
 
 export type ResponseHeadResult =
@@ -44,6 +47,9 @@ export class ResponseHeadParser {
   readonly #limits: HeadLimits;
   readonly #carried: CarriedBytes;
   readonly #scanner: ResponseScanner;
+  /** Final answers only; what a head means depends on whether HEAD was asked. */
+  readonly #memo = new HeadMemo<HttpResponseHead>();
+  #isMemoOfHead = false;
 
   constructor(limits: HeadLimits) {
     this.#limits = limits;
@@ -64,6 +70,11 @@ export class ResponseHeadParser {
     request: AnsweredRequest,
   ): ResponseHeadResult {
     const carriedBytes = this.#carried.length;
+    const isOfHead = request.method === 'HEAD';
+    if (carriedBytes === 0 && this.#isMemoOfHead === isOfHead) {
+      const known = this.#memo.find(buffer, start, end);
+      if (known !== undefined) return { kind: 'head', head: known, end: start + known.bytes };
+    }
     const next = this.#carried.feed(this.#scanner, buffer, start, end);
     if (next === incomplete) return incompleteHead;
     const scanner = this.#scanner;
@@ -73,7 +84,13 @@ export class ResponseHeadParser {
     if (next === refused) return scanner.reject ?? rejectSyntax('malformed head');
     scanner.reset();
     const built = buildHead(scanner, request, carriedBytes + next - start);
-    return built.kind === 'reject' ? built : { kind: 'head', head: built.head, end: next };
+    if (built.kind === 'reject') return built;
+    // Interim heads depend on more of the request; one that came in pieces is not in this buffer.
+    if (carriedBytes === 0 && built.head.status >= 200) {
+      this.#memo.keep(buffer, start, next, built.head);
+      this.#isMemoOfHead = isOfHead;
+    }
+    return { kind: 'head', head: built.head, end: next };
   }
 }
 
@@ -104,6 +121,7 @@ function buildHead(
     nominated: facts.nominated,
     upgrade: status === 101 ? facts.upgrade : undefined,
     bytes,
+    rendered: { text: undefined },
   };
   return { kind: 'built', head };
 }

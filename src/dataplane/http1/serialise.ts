@@ -24,24 +24,42 @@ export type ForwardedValues = {
 /** Fields of our own: lower-case names, written last. */
 export type ExtraFields = readonly (readonly [name: string, value: string])[];
 
-export type RequestRendering = {
+export type RequestIds = { readonly requestId: string; readonly traceparent: string };
+
+/** All that a forwarded head says but for its ids, which may be new where the rest stays. */
+export type PartsRendering = {
   readonly head: HttpRequestHead;
   /** Host that the pod sees. */
   readonly authority: string;
   readonly forwarded: ForwardedValues;
-  readonly requestId: string;
-  /** When it is not the one that the client sent, the client's `tracestate` is dropped too. */
-  readonly traceparent: string;
+  /** The traceparent is the one that the client sent; else its `tracestate` is dropped too. */
+  readonly keepsTrace: boolean;
   /** `close`: tell upstream that the connection is not used again. */
   readonly connection: 'keep-alive' | 'close';
   readonly extra?: ExtraFields;
 };
+
+export type RequestRendering = Omit<PartsRendering, 'keepsTrace'> & RequestIds;
 
 /** Name by which this mesh stands in Via (RFC 9110 section 7.6.3). */
 const viaName = 'weft';
 
 /** Head of a forwarded request; its body is framed as `head.framing` says. */
 export function renderRequestHead(rendering: RequestRendering): string {
+  const keepsTrace = rendering.traceparent === rendering.head.fields.get('traceparent');
+  return withIds(renderRequestParts({ ...rendering, keepsTrace }), rendering);
+}
+
+/** The text before and behind the ids. */
+export type RequestHeadParts = { readonly before: string; readonly behind: string };
+
+export function withIds({ before, behind }: RequestHeadParts, ids: RequestIds): string {
+  const requestId = fieldLine('x-request-id', ids.requestId);
+  return before + requestId + fieldLine('traceparent', ids.traceparent) + behind;
+}
+
+/** The same for every request of this head, whatever its ids are. */
+export function renderRequestParts(rendering: PartsRendering): RequestHeadParts {
   const { head, forwarded } = rendering;
   let text = `${head.method} ${head.target} HTTP/1.1\r\n${fieldLine('host', rendering.authority)}`;
   text += passedRequestFields(rendering);
@@ -49,10 +67,8 @@ export function renderRequestHead(rendering: RequestRendering): string {
   if (head.upgrade !== undefined) text += `connection: upgrade\r\nupgrade: ${head.upgrade}\r\n`;
   else if (rendering.connection === 'close') text += 'connection: close\r\n';
   text += forwardedLines(forwarded);
-  text += fieldLine('x-request-id', rendering.requestId);
-  text += fieldLine('traceparent', rendering.traceparent);
-  text += head.version === 11 ? `via: 1.1 ${viaName}\r\n` : `via: 1.0 ${viaName}\r\n`;
-  return `${text}${extraLines(rendering.extra)}\r\n`;
+  const via = head.version === 11 ? `via: 1.1 ${viaName}\r\n` : `via: 1.0 ${viaName}\r\n`;
+  return { before: text, behind: `${via}${extraLines(rendering.extra)}\r\n` };
 }
 
 /** `x-forwarded-*`; who forwards for one client again and again brings the rendered lines. */
@@ -85,7 +101,7 @@ export class RenderedForwarded implements ForwardedValues {
   }
 }
 
-function passedRequestFields(rendering: RequestRendering): string {
+function passedRequestFields(rendering: PartsRendering): string {
   const { fields, maxForwards } = rendering.head;
   let text = '';
   let runStart = 0;
@@ -106,7 +122,7 @@ function passedRequestFields(rendering: RequestRendering): string {
   return text;
 }
 
-function isPassedUpstream(rendering: RequestRendering, index: number): boolean {
+function isPassedUpstream(rendering: PartsRendering, index: number): boolean {
   const { fields, nominated, framing, maxForwards, version } = rendering.head;
   if (!passesUpstream(fields, index, nominated)) return false;
   switch (fields.knownAt(index)) {
@@ -116,7 +132,7 @@ function isPassedUpstream(rendering: RequestRendering, index: number): boolean {
     case field.expect:
       return version !== 10;
     case field.tracestate:
-      return rendering.traceparent === fields.get('traceparent');
+      return rendering.keepsTrace;
     case field.maxForwards:
       return maxForwards === undefined;
     default:
@@ -153,8 +169,19 @@ export function downstreamFraming(response: HttpResponseHead, clientVersion: 10 
   return clientVersion === 10 ? untilClose : { kind: 'chunked' };
 }
 
-/** Head of a final or interim (1xx, 101) response. */
+/**
+ * Head of a final or interim (1xx, 101) response. Where nothing but the head itself decides the
+ * text – the client speaks HTTP/1.1 and stays, upstream sent the Date – it is rendered once.
+ */
 export function renderResponseHead(rendering: ResponseRendering): string {
+  const { head, clientVersion, connection, extra } = rendering;
+  const isUsual = clientVersion === 11 && connection === 'keep-alive' && extra === undefined;
+  if (!isUsual || !head.fields.has('date')) return renderResponse(rendering);
+  head.rendered.text ??= renderResponse(rendering);
+  return head.rendered.text;
+}
+
+function renderResponse(rendering: ResponseRendering): string {
   const { head } = rendering;
   const { fields, nominated } = head;
   const isChunked = rendering.framing.kind === 'chunked';
