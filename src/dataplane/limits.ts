@@ -55,3 +55,6 @@ export const unsentBytesMax = 64 * 1024;
 
 /** While draining, a new connection without a request is left open for so long. */
 export const firstRequestMs = 1_000;
+
+/** A tunnel that is silent for so long is asked for by the kernel (upstream connections always). */
+export const tunnelKeepAliveMs = 30_000;

@@ -33,6 +33,8 @@ export type NetworkSocket = {
   resetAndDestroy(): unknown;
   pause(): unknown;
   resume(): unknown;
+  /** Whether the kernel asks a silent peer if it is still there, first after `delayMs`. */
+  setKeepAlive?(isOn: boolean, delayMs: number): unknown;
   cork(): void;
   uncork(): void;
   /**
