@@ -1,7 +1,7 @@
-// `npm run soak [-- --exchanges N --seed S --seconds T --plant leak|timer|listener|memory --plain]`:
-// a million mixed exchanges with aborts, resets, half-closes and stalls on both sides, on the
-// sockets of the product or on plain ones; exits 1 when anything is left at the end, memory grows or
-// an answer was wrong. Runs under `--expose-gc`.
+// `npm run soak [-- --exchanges N --seed S --seconds T --plant PLANT --plain]`, PLANT being leak,
+// timer, listener or memory: a million mixed exchanges with aborts, resets, half-closes and stalls
+// on both sides, on the sockets of the product or on plain ones; exits 1 when anything is left at
+// the end, memory grows or an answer was wrong. Runs under `--expose-gc`.
 import { parseArgs } from 'node:util';
 import { plants } from '../test/sim/soak-census.ts';
 import { runSoak } from '../test/sim/soak.ts';

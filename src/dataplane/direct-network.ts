@@ -1,118 +1,66 @@
-// The fastest network that this Node offers: direct sockets when a trial on a real connection shows
-// that they read, write, wait and end as they should, else plain ones. So a new release of Node
-// costs speed at worst, never service.
-import type net from 'node:net';
-import type { Network, NetworkSocket } from '../lib/network.ts';
-import { DirectSocket, findInternals } from './direct-socket.ts';
-import type { Internals } from './direct-socket.ts';
-import { nodeNetwork } from './node-network.ts';
+// The network over direct sockets. `net.Server` still listens; what it accepts goes past it as bare
+// kernel streams. Whether this Node's insides are fit for it is found out in direct-trial.ts: so a
+// new release of Node costs speed at worst, never service.
+import net from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import type { ListenEvents, Network } from '../lib/network.ts';
+import { DirectSocket } from './direct-socket.ts';
+import { passesTrial } from './direct-trial.ts';
+import { findInternals } from './kernel-stream.ts';
+import type { Internals, KernelStream } from './kernel-stream.ts';
+import { listenOn, nodeNetwork } from './node-network.ts';
 
-/** A trial on loopback takes some 40 ms; what has not ended by then has failed. */
-const trialMs = 2_000;
-/** More than the kernel takes at once, so that a write has to wait. */
-const trialBytes = 8 * 1024 * 1024;
-const readBytes = 64 * 1024;
+/** Accepted sockets have what is set on the listening one; elsewhere that is not said. */
+const isNoDelayInherited = process.platform === 'linux';
 
 /** Direct sockets if they pass the trial; `isDirect` tells. Tests bring internals that lie. */
 export async function fastestNetwork(
   internals = findInternals(),
 ): Promise<{ network: Network; isDirect: boolean }> {
-  const plain = nodeNetwork();
-  if (internals === undefined || !(await passesTrial(internals))) {
-    return { network: plain, isDirect: false };
+  if (internals !== undefined) {
+    const network = directNetwork(internals);
+    if (await passesTrial(network)) return { network, isDirect: true };
   }
-  return { network: directNetwork(internals), isDirect: true };
+  return { network: nodeNetwork(), isDirect: false };
 }
 
 function directNetwork(internals: Internals): Network {
-  const wrap = (socket: net.Socket): NetworkSocket => new DirectSocket(socket, internals);
-  return nodeNetwork(wrap);
-}
-
-/** Echoes more than the kernel buffers, over a connection with direct sockets at both ends. */
-function passesTrial(internals: Internals): Promise<boolean> {
-  return new Promise((resolve) => {
-    const sockets: NetworkSocket[] = [];
-    const network = directNetwork(internals);
-    const finish = (isPassed: boolean): void => {
-      clearTimeout(timer);
-      endCatching();
-      for (const socket of sockets) socket.destroy();
-      listener.close();
-      resolve(isPassed);
-    };
-    const endCatching = catchAll(() => finish(false));
-    const timer = setTimeout(() => finish(false), trialMs);
-    const listener = network.listen({ address: '127.0.0.1', port: 0, reusePort: false }, {
-      listening: () => {
-        const port = listener.port() ?? 0;
-        const client = network.connect({ address: '127.0.0.1', port, localAddress: undefined });
-        sockets.push(client);
-        tryClient(client, finish);
-      },
-      failed: () => finish(false),
-      accepted: (socket) => {
-        sockets.push(socket);
-        echo(socket);
-      },
-    });
-  });
-}
-
-/**
- * Insides of another shape may throw from under any callback of the kernel, where nobody stands who
- * could catch it; at start the trial is all that runs in the thread.
- */
-function catchAll(caught: () => void): () => void {
-  if (process.hasUncaughtExceptionCaptureCallback()) return () => undefined;
-  process.setUncaughtExceptionCaptureCallback(caught);
-  return () => process.setUncaughtExceptionCaptureCallback(null);
-}
-
-/** Sends back what comes; ends when the peer ends. */
-function echo(socket: NetworkSocket): void {
-  socket.on('error', () => undefined);
-  socket.on('end', () => socket.end());
-  socket.on('drain', () => socket.resume());
-  const buffer = Buffer.alloc(readBytes);
-  socket.readInto?.({
-    readBuffer: () => buffer,
-    read: (from, bytes) => {
-      if (!socket.write(Buffer.from(from.subarray(0, bytes)))) socket.pause();
+  return {
+    listen: (options, events) => {
+      // It makes no sockets; a Node in which it does is found out by the trial.
+      const server = net.createServer({ allowHalfOpen: true }, (socket) => socket.destroy());
+      const listening = (): void => {
+        if (takeOver(server, internals, events)) events.listening();
+        else events.failed(new Error('the listening socket has another shape'));
+      };
+      return listenOn(server, options, { ...events, listening });
     },
-  });
-}
-
-function tryClient(socket: NetworkSocket, finish: (isPassed: boolean) => void): void {
-  const sent = trialText();
-  let received = 0;
-  let isSame = true;
-  let hasWaited = false;
-  socket.on('error', () => finish(false));
-  socket.on('connect', () => {
-    socket.cork();
-    socket.write(sent.subarray(0, readBytes).toString('latin1'), 'latin1');
-    socket.write(sent.subarray(readBytes));
-    socket.uncork();
-    socket.end();
-  });
-  socket.on('drain', () => (hasWaited = true));
-  socket.on('end', () => finish(isSame && hasWaited && received === sent.length));
-  const buffers = [Buffer.alloc(readBytes), Buffer.alloc(readBytes)];
-  let turn = 0;
-  socket.readInto?.({
-    // Another buffer each time: that they are changed has to work as well.
-    readBuffer: () => buffers[(turn += 1) % 2] ?? sent,
-    read: (from, bytes) => {
-      isSame &&= from.subarray(0, bytes).equals(sent.subarray(received, received + bytes));
-      received += bytes;
+    connect: (options) => {
+      const socket = new DirectSocket(internals.newStream(), internals, true);
+      socket.connect(options);
+      return socket;
     },
-  });
+  };
 }
 
-/** No stretch of it looks like another one. */
-function trialText(): Buffer {
-  const words = new Uint32Array(trialBytes / Uint32Array.BYTES_PER_ELEMENT);
-  for (let index = 0; index < words.length; index += 1) words[index] = index;
-  return Buffer.from(words.buffer);
+/** From here on the server makes no sockets. Nothing has been accepted before it listens. */
+function takeOver(server: net.Server, internals: Internals, events: ListenEvents): boolean {
+  const listener = internals.listenerOf(server);
+  if (listener === undefined) return false;
+  if (isNoDelayInherited) listener.setNoDelay(true);
+  listener.onconnection = (status, stream) => {
+    if (stream === undefined || status !== 0) events.failed(acceptError(status));
+    else events.accepted(accept(stream, internals));
+  };
+  return true;
+}
+
+function accept(stream: KernelStream, internals: Internals): DirectSocket {
+  if (!isNoDelayInherited) stream.setNoDelay(true);
+  return new DirectSocket(stream, internals, false);
+}
+
+function acceptError(status: number): Error {
+  const code = status < 0 ? getSystemErrorName(status) : 'unknown';
+  return Object.assign(new Error(`accept ${code}`), { code });
 }

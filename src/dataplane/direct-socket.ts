@@ -1,89 +1,14 @@
-// The one place that touches what Node does not document: the kernel stream beneath a `net.Socket`.
-// The socket itself still connects, is accepted, shuts down and closes; only its reads and writes
-// go past the stream machinery of Node, which costs more than nginx needs for a whole request
-// (docs/design/0004-reading-sockets.md). `findInternals` says whether this Node has the shapes that
-// are relied on, and direct-network.ts tries them on a real connection before they are used;
-// without them everything runs on plain sockets, slower.
-import type net from 'node:net';
+// A TCP connection that drives its kernel stream itself, without `net.Socket` and the streams of
+// Node, whose machinery costs more than nginx needs for a whole request. What it may rely on is
+// typed in kernel-stream.ts and tried at start. Invariant: `close` is told once, after everything
+// else, and never from within a call of the user.
 import { getSystemErrorName } from 'node:util';
-import type { NetworkSocket, SocketReader } from '../lib/network.ts';
+import type { ConnectOptions, NetworkSocket, SocketReader } from '../lib/network.ts';
+import { endOfFile } from './kernel-stream.ts';
+import type { Chunks, Internals, KernelStream, PeerName, WriteRequest } from './kernel-stream.ts';
 
-type WriteRequest = {
-  oncomplete: (status: number) => void;
-  /** Keeps what is written alive. */
-  buffer: unknown;
-};
-
-type Chunks = (Uint8Array | string)[];
-
-/** A TCP stream of libuv as `net` holds it. */
-export type KernelStream = {
-  reading: boolean;
-  onread: (this: KernelStream) => Uint8Array | undefined;
-  readonly writeQueueSize: number;
-  readStart(): number;
-  readStop(): number;
-  useUserBuffer(buffer: Uint8Array): void;
-  writeLatin1String(request: WriteRequest, text: string): number;
-  writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
-  writev(request: WriteRequest, chunks: Chunks, areBuffers: boolean): number;
-};
-
-export type Internals = {
-  /** Undefined when the socket is closed, or has another shape. */
-  readonly streamOf: (socket: net.Socket) => KernelStream | undefined;
-  readonly WriteRequest: new () => WriteRequest;
-  /** What the last call of a stream did. */
-  readonly state: Int32Array;
-  readonly readBytesIndex: number;
-  readonly wasAsyncIndex: number;
-};
-
-/** UV_EOF, the same on all platforms. */
-const endOfFile = -4095;
-
-/** What of Node's insides is needed, or undefined when something has another shape. */
-export function findInternals(): Internals | undefined {
-  // `process.binding` is deprecated in documentation only; it throws where it is forbidden.
-  const host = process as unknown as { readonly binding?: (name: string) => unknown };
-  try {
-    // Everything that is used of it is looked at below.
-    const found = host.binding?.('stream_wrap') as Readonly<Record<string, unknown>> | undefined;
-    if (found === undefined) return undefined;
-    const { WriteWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = found;
-    if (typeof WriteWrap !== 'function') return undefined;
-    if (!(streamBaseState instanceof Int32Array)) return undefined;
-    if (typeof kReadBytesOrError !== 'number') return undefined;
-    if (typeof kLastWriteWasAsync !== 'number') return undefined;
-    return {
-      streamOf,
-      WriteRequest: WriteWrap as Internals['WriteRequest'], // a constructor, by the check above
-      state: streamBaseState,
-      readBytesIndex: kReadBytesOrError,
-      wasAsyncIndex: kLastWriteWasAsync,
-    };
-  } catch {
-    // Forbidden or gone: plain sockets do as well.
-    return undefined;
-  }
-}
-
-const streamMethods = [
-  'readStart',
-  'readStop',
-  'useUserBuffer',
-  'writeLatin1String',
-  'writeBuffer',
-  'writev',
-] as const;
-
-function streamOf(socket: net.Socket): KernelStream | undefined {
-  const stream = (socket as unknown as { readonly _handle?: unknown })._handle;
-  if (typeof stream !== 'object' || stream === null) return undefined;
-  const known = stream as Partial<KernelStream>; // looked at below
-  const isKnown = streamMethods.every((name) => typeof known[name] === 'function');
-  return isKnown ? (stream as KernelStream) : undefined;
-}
+/** A dead peer of an idle connection is noticed after this. */
+const keepAliveSeconds = 30;
 
 const noop = (): void => undefined;
 
@@ -92,66 +17,75 @@ function systemError(code: number, call: string): Error & { readonly code: strin
   return Object.assign(new Error(`${call} ${name}`), { code: name });
 }
 
+/** Hardly ever is there a first one. */
+function both<A>(first: (argument: A) => void, second: (argument: A) => void): typeof first {
+  if (first === noop) return second;
+  return (argument: A): void => {
+    first(argument);
+    second(argument);
+  };
+}
+
 export class DirectSocket implements NetworkSocket {
-  readonly #socket: net.Socket;
+  readonly #stream: KernelStream<DirectSocket>;
   readonly #internals: Internals;
-  #stream: KernelStream | undefined;
+  /** We opened it: the peer may answer before it closes, and what it said is worth reading. */
+  readonly #isOpener: boolean;
   #reader: SocketReader | undefined;
+  /** Where the kernel reads to. */
   #buffer: Buffer | undefined;
   /** A request that no write is using. */
   #spare: WriteRequest | undefined;
   #pendingWrites = 0;
   #isCorked = false;
-  /** Written while corked: all texts since the last bytes, and what came before them. */
+  /** Written while corked or connecting: all texts since the last bytes, and what came before. */
   #text = '';
   #chunks: Chunks | undefined;
+  #isConnecting: boolean;
   #isReading = false;
   #wantsReads = true;
   #hasReadEnded = false;
+  /** `end` was called; FIN leaves when everything before it has. */
+  #isEnding = false;
+  #isShutting = false;
   #hasWriteEnded = false;
-  /** We opened it: the peer may answer before it closes, and what it said is worth reading. */
-  readonly #isOpener: boolean;
+  #isClosing = false;
+  #closesSoon = false;
   #errored: Error | null = null;
-  #ended: () => void = noop;
-  #drained: () => void = noop;
+  #connected: (argument?: unknown) => void = noop;
+  #ended: (argument?: unknown) => void = noop;
+  #drained: (argument?: unknown) => void = noop;
+  #failed: (error: Error) => void = noop;
+  #closed: (argument?: unknown) => void = noop;
 
-  /** Connected, or about to connect; nothing has been read from it. */
-  constructor(socket: net.Socket, internals: Internals) {
-    this.#socket = socket;
+  /** An accepted stream, or one on which `connect` follows. */
+  constructor(stream: KernelStream, internals: Internals, isConnecting: boolean) {
+    // Whose stream it is, is said here for the first time.
+    this.#stream = internals.adopt(stream) as KernelStream<DirectSocket>;
     this.#internals = internals;
-    this.#isOpener = socket.connecting;
-    socket.on('finish', () => {
-      this.#hasWriteEnded = true;
-      if (this.#hasReadEnded) this.destroy();
-    });
-    socket.on('close', () => this.#detach());
-    if (socket.connecting) socket.on('connect', () => this.#attach());
-    else this.#attach();
+    this.#isOpener = isConnecting;
+    this.#isConnecting = isConnecting;
+    this.#stream.owner = this;
+    const { state, readBytesIndex } = internals;
+    this.#stream.onread = () => this.#received(state[readBytesIndex] ?? 0);
   }
 
   get remoteAddress(): string | undefined {
-    return this.#socket.remoteAddress;
-  }
-
-  get remotePort(): number | undefined {
-    return this.#socket.remotePort;
-  }
-
-  get localPort(): number | undefined {
-    return this.#socket.localPort;
+    const name: PeerName = {};
+    return this.#isClosing || this.#stream.getpeername(name) !== 0 ? undefined : name.address;
   }
 
   get destroyed(): boolean {
-    return this.#socket.destroyed;
+    return this.#isClosing;
   }
 
   get errored(): Error | null {
-    return this.#errored ?? this.#socket.errored;
+    return this.#errored;
   }
 
   get writableLength(): number {
-    if (this.#pendingWrites === 0) return this.#socket.writableLength;
-    return this.#stream?.writeQueueSize ?? 0;
+    if (this.#pendingWrites === 0 || this.#isClosing) return 0;
+    return this.#stream.writeQueueSize;
   }
 
   get writableNeedDrain(): boolean {
@@ -161,12 +95,46 @@ export class DirectSocket implements NetworkSocket {
   on(event: 'data', listener: (data: Buffer) => void): void;
   on(event: 'error', listener: (error: Error) => void): void;
   on(event: 'connect' | 'end' | 'drain' | 'close', listener: () => void): void;
-  on(event: string, listener: (argument: never) => void): void {
+  on(event: 'data' | 'error' | 'connect' | 'end' | 'drain' | 'close', listener: unknown): void {
     // The overloads say which listener belongs to which event.
-    if (event === 'end') this.#ended = listener as () => void;
-    else if (event === 'drain') this.#drained = listener as () => void;
-    else if (event === 'data') this.#readFresh(listener as (data: Buffer) => void);
-    else this.#socket.on(event, listener as () => void);
+    const tell = listener as (argument?: unknown) => void;
+    switch (event) {
+      case 'data':
+        return this.#readFresh(listener as (data: Buffer) => void);
+      case 'error':
+        this.#failed = both(this.#failed, listener as (error: Error) => void);
+        return;
+      case 'connect':
+        this.#connected = both(this.#connected, tell);
+        return;
+      case 'end':
+        this.#ended = both(this.#ended, tell);
+        return;
+      case 'drain':
+        this.#drained = both(this.#drained, tell);
+        return;
+      case 'close':
+        this.#closed = both(this.#closed, tell);
+    }
+  }
+
+  connect({ address, port, localAddress }: ConnectOptions): void {
+    const stream = this.#stream;
+    const request = new this.#internals.ConnectRequest();
+    request.oncomplete = (status) => this.#connectEnded(status);
+    const code =
+      localAddress === undefined
+        ? 0
+        : localAddress.includes(':')
+          ? stream.bind6(localAddress, 0, 0)
+          : stream.bind(localAddress, 0);
+    const begun =
+      code !== 0
+        ? code
+        : address.includes(':')
+          ? stream.connect6(request, address, port)
+          : stream.connect(request, address, port);
+    if (begun !== 0) this.#fail(begun, 'connect');
   }
 
   readInto(reader: SocketReader): void {
@@ -185,18 +153,20 @@ export class DirectSocket implements NetworkSocket {
   }
 
   write(data: Uint8Array | string): boolean {
-    if (this.#errored !== null) return false;
-    if (this.#isCorked) {
+    if (this.#isClosing || this.#isEnding || this.#errored !== null) return false;
+    if (this.#isCorked || this.#isConnecting) {
       this.#collect(data);
       return this.#pendingWrites === 0;
     }
-    const stream = this.#stream;
-    if (stream === undefined) return this.#writeEarly(data);
     const request = this.#takeRequest();
     const code = typeof data === 'string'
-      ? stream.writeLatin1String(request, data)
-      : stream.writeBuffer(request, data);
+      ? this.#stream.writeLatin1String(request, data)
+      : this.#stream.writeBuffer(request, data);
     return this.#written(request, data, code);
+  }
+
+  setKeepAlive(isOn: boolean, delayMs: number): void {
+    if (!this.#isClosing) this.#stream.setKeepAlive(isOn, Math.floor(delayMs / 1_000));
   }
 
   cork(): void {
@@ -206,100 +176,115 @@ export class DirectSocket implements NetworkSocket {
   /** What was collected leaves in one system call. */
   uncork(): void {
     this.#isCorked = false;
-    const text = this.#text;
-    const chunks = this.#chunks;
-    this.#text = '';
-    this.#chunks = undefined;
-    if (chunks === undefined) {
-      if (text !== '') this.write(text);
-      return;
-    }
-    if (text !== '') chunks.push(text);
-    this.#writeAll(chunks);
+    if (!this.#isConnecting) this.#writeCollected();
   }
 
   end(): void {
+    if (this.#isEnding || this.#isClosing) return;
     this.uncork();
-    this.#socket.end();
+    this.#isEnding = true;
+    if (!this.#isConnecting) this.#shutDown();
   }
 
-  destroy(error?: Error): void {
-    this.#detach();
-    this.#socket.destroy(error);
+  destroy(): void {
+    if (this.#beginClosing()) this.#stream.close(DirectSocket.#onClosed);
   }
 
   destroySoon(): void {
-    this.uncork();
-    this.#socket.destroySoon();
+    this.#closesSoon = true;
+    this.end();
   }
 
   resetAndDestroy(): void {
-    this.#detach();
-    this.#socket.resetAndDestroy();
+    const canReset = !this.#isConnecting && !this.#isShutting;
+    if (!this.#beginClosing()) return;
+    if (canReset) this.#stream.reset(DirectSocket.#onClosed);
+    else this.#stream.close(DirectSocket.#onClosed);
   }
 
-  #collect(data: Uint8Array | string): void {
-    if (typeof data === 'string') {
-      this.#text += data;
-      return;
-    }
-    this.#chunks ??= [];
-    if (this.#text !== '') this.#chunks.push(this.#text);
-    this.#text = '';
-    this.#chunks.push(data);
-  }
+  // ---- connecting, ending -----------------------------------------------------------------------
 
-  #writeAll(chunks: Chunks): void {
-    const stream = this.#stream;
-    if (stream === undefined || chunks.length === 1 || this.#errored !== null) {
-      for (const chunk of chunks) this.write(chunk);
+  #connectEnded(status: number): void {
+    if (this.#isClosing) return;
+    if (status !== 0) {
+      this.#fail(status, 'connect');
       return;
     }
-    // Each chunk is followed by its encoding.
-    const encoded: Chunks = [];
-    for (const one of chunks) encoded.push(one, typeof one === 'string' ? 'latin1' : 'buffer');
-    const request = this.#takeRequest();
-    this.#written(request, chunks, stream.writev(request, encoded, false));
-  }
-
-  #attach(): void {
-    const stream = this.#internals.streamOf(this.#socket);
-    if (stream === undefined) {
-      // Closed meanwhile, or not the stream that direct-network.ts has tried.
-      this.#socket.destroy();
-      return;
-    }
-    this.#stream = stream;
-    // What `net` looks at before it starts to read by itself.
-    stream.reading = true;
-    const { state, readBytesIndex } = this.#internals;
-    stream.onread = () => this.#received(state[readBytesIndex] ?? 0);
+    this.#isConnecting = false;
+    this.#stream.setNoDelay(true);
+    this.#stream.setKeepAlive(true, keepAliveSeconds);
+    this.#writeCollected();
+    if (this.#isEnding) this.#shutDown();
     this.#updateReading();
+    this.#connected();
   }
 
-  #detach(): void {
-    if (this.#isReading) this.#stream?.readStop();
+  /** Nothing was read after the peer's FIN, so closing says the same as FIN, and never RST. */
+  #shutDown(): void {
+    if (this.#isClosing) return;
+    if (this.#pendingWrites === 0 && (this.#hasReadEnded || this.#closesSoon)) {
+      this.destroy();
+      return;
+    }
+    const request = new this.#internals.ShutdownRequest();
+    request.oncomplete = () => this.#shutDownEnded();
+    this.#isShutting = true;
+    const code = this.#stream.shutdown(request);
+    // Not connected any more: what happened is told by the next read.
+    if (code !== 0) this.#shutDownEnded();
+  }
+
+  #shutDownEnded(): void {
+    this.#isShutting = false;
+    this.#hasWriteEnded = true;
+    if (this.#hasReadEnded || this.#closesSoon) this.destroy();
+  }
+
+  /** False: it was begun before. */
+  #beginClosing(): boolean {
+    if (this.#isClosing) return false;
+    this.#isClosing = true;
     this.#isReading = false;
-    this.#stream = undefined;
     this.#reader = undefined;
+    this.#buffer = undefined;
     this.#text = '';
     this.#chunks = undefined;
+    return true;
   }
 
+  static #onClosed(this: KernelStream<DirectSocket>): void {
+    const { owner } = this;
+    this.owner = undefined;
+    if (owner !== undefined) owner.#tellClosed();
+  }
+
+  #tellClosed(): void {
+    if (this.#errored !== null) this.#failed(this.#errored);
+    this.#closed();
+  }
+
+  #fail(code: number, call: string): void {
+    if (this.#isClosing) return;
+    this.#errored ??= systemError(code, call);
+    this.destroy();
+  }
+
+  // ---- reading ----------------------------------------------------------------------------------
+
   #updateReading(): void {
-    const stream = this.#stream;
     const reader = this.#reader;
-    if (stream === undefined || reader === undefined || this.#hasReadEnded) return;
+    if (reader === undefined || this.#isConnecting || this.#hasReadEnded) return;
     if (this.#wantsReads === this.#isReading) return;
     this.#isReading = this.#wantsReads;
     if (!this.#isReading) {
-      stream.readStop();
+      this.#stream.readStop();
       return;
     }
     const buffer = reader.readBuffer();
-    if (buffer !== this.#buffer) stream.useUserBuffer(buffer);
+    if (buffer !== this.#buffer) this.#stream.useUserBuffer(buffer);
     this.#buffer = buffer;
-    stream.readStart();
+    const code = this.#stream.readStart();
+    if (code !== 0) this.#fail(code, 'read');
   }
 
   /** The answer is the buffer for the next read, when that is another one. */
@@ -315,13 +300,13 @@ export class DirectSocket implements NetworkSocket {
       this.#buffer = next;
       return next;
     }
-    if (bytes < 0) this.#readFailed(bytes);
+    if (bytes < 0 && !this.#isClosing) this.#readFailed(bytes);
     return undefined;
   }
 
   #readFailed(code: number): void {
     if (this.#errored !== null) {
-      this.destroy(this.#errored);
+      this.destroy();
       return;
     }
     if (code !== endOfFile) {
@@ -343,10 +328,44 @@ export class DirectSocket implements NetworkSocket {
     });
   }
 
-  /** Not connected yet, or closed: the socket knows what to do. */
-  #writeEarly(data: Uint8Array | string): boolean {
-    if (typeof data === 'string') return this.#socket.write(data, 'latin1');
-    return this.#socket.write(data);
+  // ---- writing ----------------------------------------------------------------------------------
+
+  #collect(data: Uint8Array | string): void {
+    if (typeof data === 'string') {
+      this.#text += data;
+      return;
+    }
+    this.#chunks ??= [];
+    if (this.#text !== '') this.#chunks.push(this.#text);
+    this.#text = '';
+    this.#chunks.push(data);
+  }
+
+  #writeCollected(): void {
+    const text = this.#text;
+    const chunks = this.#chunks;
+    this.#text = '';
+    this.#chunks = undefined;
+    if (chunks === undefined) {
+      if (text !== '') this.write(text);
+      return;
+    }
+    if (text !== '') chunks.push(text);
+    this.#writeAll(chunks);
+  }
+
+  #writeAll(chunks: Chunks): void {
+    const [first] = chunks;
+    if (chunks.length === 1 && first !== undefined) {
+      this.write(first);
+      return;
+    }
+    if (this.#isClosing || this.#isEnding || this.#errored !== null) return;
+    // Each chunk is followed by its encoding.
+    const encoded: Chunks = [];
+    for (const one of chunks) encoded.push(one, typeof one === 'string' ? 'latin1' : 'buffer');
+    const request = this.#takeRequest();
+    this.#written(request, chunks, this.#stream.writev(request, encoded, false));
   }
 
   #takeRequest(): WriteRequest {
@@ -372,7 +391,7 @@ export class DirectSocket implements NetworkSocket {
 
   #sent(status: number): void {
     this.#pendingWrites -= 1;
-    if (this.#stream === undefined) return;
+    if (this.#isClosing) return;
     if (status < 0) this.#writeFailed(status);
     else if (this.#pendingWrites === 0) this.#drained();
   }
@@ -386,11 +405,5 @@ export class DirectSocket implements NetworkSocket {
     const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
     if (this.#isOpener && this.#isReading && isReset) this.#errored ??= error;
     else this.#fail(code, 'write');
-  }
-
-  #fail(code: number, call: string): void {
-    if (this.#errored !== null) return;
-    this.#errored = systemError(code, call);
-    this.destroy(this.#errored);
   }
 }

@@ -7,37 +7,24 @@ import type {
   ListenEvents,
   ListenOptions,
   Network,
-  NetworkSocket,
 } from '../lib/network.ts';
 
 /** Longer than the default 511, so that a burst of new connections waits rather than resends. */
 const backlog = 4096;
 
-/** Makes what the data plane gets of a socket that has read nothing yet. */
-export type WrapSocket = (socket: net.Socket) => NetworkSocket;
-
-/** The real network; its sockets are plain unless they are wrapped. */
-export function nodeNetwork(wrap?: WrapSocket): Network {
-  if (wrap === undefined) {
-    return { listen: (options, events) => listen(plainServer(events), options, events), connect };
-  }
+/** The network of plain sockets. */
+export function nodeNetwork(): Network {
   return {
-    listen: (options, events) => listen(wrappingServer(events, wrap), options, events),
-    connect: (options) => wrap(connect(options)),
+    listen: (options, events) => {
+      const server = net.createServer({ allowHalfOpen: true, noDelay: true }, events.accepted);
+      return listenOn(server, options, events);
+    },
+    connect,
   };
 }
 
-function plainServer(events: ListenEvents): net.Server {
-  return net.createServer({ allowHalfOpen: true, noDelay: true }, events.accepted);
-}
-
-/** Who wraps a socket starts its reads. */
-function wrappingServer(events: ListenEvents, wrap: WrapSocket): net.Server {
-  const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
-  return net.createServer(options, (socket) => events.accepted(wrap(socket)));
-}
-
-function listen(
+/** Opens the server; what it accepts is its maker's business. */
+export function listenOn(
   server: net.Server,
   options: ListenOptions,
   events: ListenEvents,

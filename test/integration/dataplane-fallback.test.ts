@@ -5,8 +5,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { fastestNetwork } from '../../src/dataplane/index.ts';
-import type { Internals, KernelStream } from '../../src/dataplane/direct-socket.ts';
-import { findInternals } from '../../src/dataplane/direct-socket.ts';
+import { findInternals } from '../../src/dataplane/kernel-stream.ts';
+import type { Internals, KernelStream } from '../../src/dataplane/kernel-stream.ts';
 import { until } from '../kube/support/until.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
 
@@ -27,15 +27,25 @@ function lying(lie: (stream: KernelStream) => Partial<KernelStream>): Internals 
   const real = realInternals();
   return {
     ...real,
-    streamOf: (socket) => {
-      const stream = real.streamOf(socket);
-      return stream === undefined ? undefined : Object.assign(stream, lie(stream));
-    },
+    adopt: (stream) => Object.assign(stream, lie(stream)),
   };
 }
 
 function broken(): never {
   throw new TypeError('not a function any more');
+}
+
+function closing(stream: KernelStream): KernelStream['reset'] {
+  const close = stream.close.bind(stream);
+  return (closed) => {
+    close(closed);
+    return 0;
+  };
+}
+
+function silently(stream: KernelStream): KernelStream['close'] {
+  const close = stream.close.bind(stream);
+  return () => close(() => undefined);
 }
 
 const lies: readonly (readonly [string, () => Internals])[] = [
@@ -66,7 +76,22 @@ const lies: readonly (readonly [string, () => Internals])[] = [
   ['reads that do not start', () => lying(() => ({ readStart: () => 0 }))],
   ['reads whose start throws', () => lying(() => ({ readStart: broken }))],
   ['read buffers that are not taken', () => lying(() => ({ useUserBuffer: () => undefined }))],
-  ['streams that are not found', () => ({ ...realInternals(), streamOf: () => undefined })],
+  ['a listener that is not found', () => ({ ...realInternals(), listenerOf: () => undefined })],
+  [
+    'accepting that is not told of',
+    () => ({
+      ...realInternals(),
+      listenerOf: () => ({ onconnection: () => undefined, setNoDelay: () => 0 }),
+    }),
+  ],
+  ['streams that cannot be made', () => ({ ...realInternals(), newStream: broken })],
+  ['streams that do not connect', () => lying(() => ({ connect: () => 0 }))],
+  ['connecting that fails', () => lying(() => ({ connect: () => -22 }))],
+  ['half-closes that are not sent', () => lying(() => ({ shutdown: () => 0 }))],
+  ['half-closes that throw', () => lying(() => ({ shutdown: broken }))],
+  ['closing that is not told of', () => lying((stream) => ({ close: silently(stream) }))],
+  ['a reset that is a close', () => lying((stream) => ({ reset: closing(stream) }))],
+  ['peers without a name', () => lying(() => ({ getpeername: () => -107 }))],
   ['lengths of reads that are elsewhere', () => ({ ...realInternals(), readBytesIndex: 99 })],
   ['writes that never seem to wait', () => ({ ...realInternals(), wasAsyncIndex: 99 })],
   [
