@@ -11,6 +11,7 @@ import {
   type FlagSpec,
   type FlagValues,
 } from '../api/index.ts';
+import { installCommand } from './install/install-command.ts';
 
 /** What the process around the command line gives it. */
 export type CliWiring = {
@@ -38,12 +39,15 @@ export async function runCli(args: readonly string[], wiring: CliWiring): Promis
   );
   told(program, wiring, 'weft --help lists the commands');
   program.version(wiring.version, '-V, --version', 'the version of this program');
+  const setExitCode: SetExitCode = (code) => {
+    exitCode = code;
+  };
   for (const name of ['proxy', 'controller'] as const) {
-    const setExitCode: SetExitCode = (code) => {
-      exitCode = code;
-    };
     program.addCommand(commandOf(name, wiring, setExitCode));
   }
+  const install = installCommand(wiring, setExitCode);
+  told(install, wiring, 'weft install --help lists the flags');
+  program.addCommand(install);
   program.addCommand(versionCommand(wiring));
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -1,0 +1,40 @@
+// What the mesh lives in: its Namespace, under Pod Security `restricted`, and the quota that lets
+// critical pods into it where a provider wants one.
+import type { InstallFacts } from './facts.ts';
+import { manifest, remarked, type Manifest } from './manifest.ts';
+
+const restricted = {
+  'pod-security.kubernetes.io/enforce': 'restricted',
+  'pod-security.kubernetes.io/audit': 'restricted',
+  'pod-security.kubernetes.io/warn': 'restricted',
+} as const;
+
+export function meshNamespace({ origin }: InstallFacts): Manifest {
+  const subject = { apiVersion: 'v1', kind: 'Namespace', name: origin.namespace };
+  const one = manifest(origin, 'mesh', subject, {});
+  const { labels } = one.metadata;
+  // The maker of manifests always writes labels, as a map.
+  const all = { ...(labels as Readonly<Record<string, string>>), ...restricted };
+  return { ...one, metadata: { ...one.metadata, labels: all } };
+}
+
+export function criticalPodsQuota({ origin }: InstallFacts): Manifest {
+  const { namespace } = origin;
+  const subject = { apiVersion: 'v1', kind: 'ResourceQuota', name: 'weft-critical-pods', namespace };
+  const one = manifest(origin, 'mesh', subject, {
+    spec: {
+      hard: { pods: '20000' },
+      scopeSelector: {
+        matchExpressions: [
+          {
+            scopeName: 'PriorityClass',
+            operator: 'In',
+            values: ['system-node-critical', 'system-cluster-critical'],
+          },
+        ],
+      },
+    },
+  });
+  const text = 'no limit in practice: GKE refuses critical pods where no quota speaks of them';
+  return remarked(one, [{ path: ['spec', 'hard'], text }]);
+}

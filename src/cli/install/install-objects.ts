@@ -1,0 +1,43 @@
+// An installation as groups of manifests, in the order in which they are applied: what others need
+// comes first. Each group is a file of the chart and of the kustomize base.
+import { smiDefinitions } from './crds.ts';
+import type { InstallFacts } from './facts.ts';
+import { criticalPodsQuota, meshNamespace } from './home.ts';
+import type { Manifest } from './manifest.ts';
+import { accessRules, serviceAccounts } from './rbac.ts';
+import type { InstallValues } from './values.ts';
+import { controllerBudget, controllerDeployment, proxyDaemonSet } from './workloads.ts';
+
+export type GroupName = 'namespace' | 'quota' | 'crds' | 'access' | 'proxy' | 'controller';
+
+export type ManifestGroup = {
+  readonly name: GroupName;
+  readonly manifests: readonly Manifest[];
+};
+
+/** Everything that can be installed. */
+export function allGroups(facts: InstallFacts): readonly ManifestGroup[] {
+  return [
+    { name: 'namespace', manifests: [meshNamespace(facts)] },
+    { name: 'quota', manifests: [criticalPodsQuota(facts)] },
+    { name: 'crds', manifests: smiDefinitions() },
+    { name: 'access', manifests: [...serviceAccounts(facts), ...accessRules(facts)] },
+    { name: 'proxy', manifests: [proxyDaemonSet(facts)] },
+    { name: 'controller', manifests: [controllerBudget(facts), controllerDeployment(facts)] },
+  ];
+}
+
+/** Whether the values want the group. */
+export function isWanted(name: GroupName, values: InstallValues): boolean {
+  switch (name) {
+    case 'quota':
+      return values.criticalPodsQuota.enabled;
+    case 'crds':
+      return values.crds.install;
+    case 'namespace':
+    case 'access':
+    case 'proxy':
+    case 'controller':
+      return true;
+  }
+}
