@@ -24,7 +24,7 @@ COPY smi smi
 COPY manifests manifests
 RUN npm run -s build \
  && mkdir -p /app/dist /app/smi /app/manifests \
- && cp dist/weft.js dist/worker.js /app/dist/ \
+ && cp dist/*.js /app/dist/ \
  && cp -r smi/crds /app/smi/crds \
  && find manifests -maxdepth 1 -name '*.yaml' -exec cp -t /app/manifests {} +
 COPY LICENSE /app/LICENSE

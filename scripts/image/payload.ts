@@ -36,12 +36,13 @@ export function payloadOf(options: PayloadOptions): Payload {
 }
 
 function filesOf({ root, version, hasSourceMaps }: PayloadOptions): readonly TarFile[] {
-  const bundles = ['dist/weft.js', 'dist/worker.js'];
-  for (const name of bundles) {
+  for (const name of ['dist/weft.js', 'dist/worker.js']) {
     if (!existsSync(join(root, name))) throw new Error(`no ${name}: run npm run build first`);
   }
-  const maps = hasSourceMaps ? bundles.map((name) => `${name}.map`) : [];
-  const data = ['smi/crds', 'manifests'].flatMap((folder) => yamlFiles(root, folder));
+  const bundles = filesIn(root, 'dist', '.js');
+  const maps = hasSourceMaps ? filesIn(root, 'dist', '.js.map') : [];
+  // Plain YAML only: a chart is for whoever has helm, not for a container.
+  const data = ['smi/crds', 'manifests'].flatMap((folder) => filesIn(root, folder, '.yaml'));
   const facts = { name: 'weft', version, type: 'module', license: 'Apache-2.0' };
   return [
     ...[...bundles, ...maps, ...data, 'LICENSE'].map((name) =>
@@ -51,11 +52,10 @@ function filesOf({ root, version, hasSourceMaps }: PayloadOptions): readonly Tar
   ];
 }
 
-/** Plain YAML only: a chart is for whoever has helm, not for a container. */
-function yamlFiles(root: string, folder: string): readonly string[] {
+function filesIn(root: string, folder: string, ending: string): readonly string[] {
   const path = join(root, folder);
   if (!existsSync(path)) return [];
   return readdirSync(path)
-    .filter((name) => name.endsWith('.yaml'))
+    .filter((name) => name.endsWith(ending))
     .map((name) => `${folder}/${name}`);
 }

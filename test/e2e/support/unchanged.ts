@@ -1,0 +1,65 @@
+// What users have, as bytes: every object of every kind that is not ours, so that "nothing else is
+// touched" can be compared. Left out is what changes by itself: what only counts (resourceVersion,
+// managedFields, status), Leases and Events, and tokens and hashes that controllers renew.
+import { kubectl, kubectlJson, type Json } from './kubectl.ts';
+
+/** One text per object, by its name; equal texts are equal objects. */
+export type Snapshot = ReadonlyMap<string, string>;
+
+/** Kinds that come and go without anybody's doing, or that are only views of others. */
+const restless = /^(events|leases|endpoints|componentstatuses|.*\.metrics\.k8s\.io)(\.|$)/;
+
+type Meta = Json & {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+};
+type Item = Json & { readonly kind: string; readonly metadata: Meta };
+
+export type SnapshotOptions = {
+  /** Only objects in these namespaces; else all of the cluster. */
+  readonly namespaces?: readonly string[];
+  /** The ConfigMaps of the cluster's DNS belong to the mesh while it is installed. */
+  readonly hasDns: boolean;
+};
+
+export async function snapshotOf(options: SnapshotOptions): Promise<Snapshot> {
+  const named = await kubectl(['api-resources', '--verbs=list', '-o', 'name']);
+  const kinds = named.split('\n').filter((kind) => kind !== '' && !restless.test(kind));
+  type List = { readonly items: readonly Item[] };
+  const { items } = await kubectlJson<List>(['get', kinds.join(','), '-A', '--show-managed-fields']);
+  const kept = items.filter((item) => isTheirs(item, options));
+  return new Map(kept.map((item) => [nameOf(item), textOf(item)]));
+}
+
+function nameOf({ kind, metadata }: Item): string {
+  return [kind, metadata.namespace ?? '', metadata.name].join('/');
+}
+
+function isTheirs({ kind, metadata }: Item, { namespaces, hasDns }: SnapshotOptions): boolean {
+  const { namespace = '', name, labels = {} } = metadata;
+  if (namespaces !== undefined && !namespaces.includes(namespace)) return false;
+  if (namespace === 'weft-system' || name === 'weft-system') return false;
+  if (labels['app.kubernetes.io/name'] === 'weft') return false;
+  if (kind === 'CustomResourceDefinition' || kind === 'APIService') return !name.endsWith('smi-spec.io');
+  const isDns = kind === 'ConfigMap' && namespace === 'kube-system' && /dns/.test(name);
+  return hasDns || !isDns;
+}
+
+function textOf({ metadata, ...rest }: Item): string {
+  const { resourceVersion: _version, managedFields: _fields, generation: _count, ...meta } = metadata;
+  const { status: _status, ...body } = rest;
+  return JSON.stringify({ ...body, metadata: meta });
+}
+
+/** What differs, as lines; empty when nothing does. */
+export function differences(before: Snapshot, after: Snapshot): readonly string[] {
+  const names = [...new Set([...before.keys(), ...after.keys()])].sort();
+  return names.flatMap((name) => {
+    const [was, is] = [before.get(name), after.get(name)];
+    if (was === is) return [];
+    if (was === undefined) return [`${name} is new`];
+    return is === undefined ? [`${name} is gone`] : [`${name} was ${was}, is ${is}`];
+  });
+}
