@@ -12,6 +12,7 @@ import { ExchangeWaits } from './exchange-waits.ts';
 import { Exchange } from './exchange.ts';
 import type { Fields } from './http1/fields.ts';
 import type { Reject } from './http1/reject.ts';
+import { memoBytesMax } from './http1/head-memo.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import {
   discardBytesMax,
@@ -27,7 +28,6 @@ import { PendingBytes, WaitingBytes } from './pending-bytes.ts';
 import { longReadBytes, ReadBuffer } from './read-buffers.ts';
 import { headTimedOut } from './refusals.ts';
 import type { HeadReject } from './refusals.ts';
-import type { RenderedForwarded } from './http1/serialise.ts';
 import { RequestIntake } from './request-intake.ts';
 import type { RequestTaker } from './request-intake.ts';
 import { planOf } from './request-plan.ts';
@@ -78,7 +78,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #isNew = true;
   readonly #acceptedMs: number;
   readonly waits: ExchangeWaits;
-  forwarded: RenderedForwarded | undefined;
+  forwarded: Client['forwarded'];
   isReading = false;
   hasEnded = false;
 
@@ -180,6 +180,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   exchangeEnded(fate: ConnectionFate): void {
     this.#exchange = undefined;
+    this.#intake.forgetHead();
     this.flush();
     if (this.#mode === 'closed') return;
     if (this.isFull) this.#unsent.set(this.unsentBytes);
@@ -197,10 +198,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   // ---- what the worker does -------------------------------------------------------------------
 
-  /**
-   * Ends the connection if no request is on it. One that is new is given time for its first: it was
-   * opened by somebody who wants to send.
-   */
+  /** Ends the connection if no request is on it; a new one is given time for its first. */
   closeIfIdle(): void {
     if (this.#isNew && this.#engine.clock.nowMs() < this.#acceptedMs + firstRequestMs) return;
     const isIdle = this.#mode === 'requests' && this.#exchange === undefined
@@ -280,7 +278,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     const engine = this.#engine;
     const remoteAddress = this.#remoteAddress;
     const plan = planOf(this.#plan, { engine, client: this, table, head, remoteAddress });
-    this.#plan = plan;
+    // What is too long to be compared will not be asked for again.
+    this.#plan = head.bytes > memoBytesMax ? undefined : plan;
     this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete });
     this.#exchange.start();
   }

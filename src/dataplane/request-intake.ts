@@ -56,6 +56,11 @@ export class RequestIntake {
     return head.framing.length <= discardBytesMax;
   }
 
+  /** Its exchange is over. */
+  forgetHead(): void {
+    if (this.#decoder === undefined) this.#head = undefined;
+  }
+
   /** The rest of the body is nobody's. */
   forgetBody(): void {
     this.#decoder = undefined;

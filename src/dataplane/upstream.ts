@@ -194,7 +194,9 @@ export class UpstreamConnection implements SocketReader {
       return;
     }
     this.#socket.resume();
-    this.#owner.keepIdle(this, idleTimeMs(this.#head));
+    const idleMs = idleTimeMs(this.#head);
+    this.#head = undefined;
+    this.#owner.keepIdle(this, idleMs);
   }
 
   /** Cuts the connection; its user hears nothing. Idempotent. */

@@ -12,6 +12,8 @@ import type { Reject } from './reject.ts';
 
 const colonUnseen = -1;
 const noFields = new Fields('', []);
+/** Never added to. */
+const noMarks: number[] = [];
 
 /** Reads one section after the other; `begin` comes before each. */
 export class FieldSection {
@@ -34,6 +36,12 @@ export class FieldSection {
   /** The fields, once `advance` has returned their end. */
   get fields(): Fields {
     return this.#fields;
+  }
+
+  /** Holds nothing of the section any more; `begin` comes before the next one. */
+  forget(): void {
+    this.#fields = noFields;
+    this.#marks = noMarks;
   }
 
   /** Why `advance` returned `refused`. */

@@ -8,7 +8,7 @@
 import { lf } from './bytes.ts';
 
 /** A longer head is parsed each time; bounds what an idle connection holds. */
-const headBytesMax = 4 * 1024;
+export const memoBytesMax = 4 * 1024;
 /** Room is made in steps, so that heads of slightly different lengths share it. */
 const capacityStep = 512;
 
@@ -35,7 +35,7 @@ export class HeadMemo<Head> {
   /** `head` was parsed from exactly these bytes. */
   keep(buffer: Buffer, start: number, end: number, head: Head): void {
     // Many connections carry a single request: only the second one says that more may come.
-    if (this.#isFirst || end - start > headBytesMax) {
+    if (this.#isFirst || end - start > memoBytesMax) {
       this.#isFirst = false;
       this.forget();
       return;

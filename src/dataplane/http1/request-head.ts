@@ -101,6 +101,7 @@ export class RequestHeadParser {
     if (next === refused) return scanner.reject ?? rejectSyntax('malformed head');
     scanner.reset();
     const built = this.#build(scanner, carriedBytes + next - start);
+    scanner.forget();
     if (built.kind === 'reject') return built;
     // A head that came in pieces does not lie in this buffer as a whole.
     if (carriedBytes === 0) this.#memo.keep(buffer, start, next, built.head);

@@ -43,6 +43,13 @@ export class RequestScanner {
     this.#scanned = 0;
   }
 
+  /** The head is somebody else's now; an idle connection holds nothing of it. */
+  forget(): void {
+    this.#rawTarget = '';
+    this.#target = undefined;
+    this.#section.forget();
+  }
+
   get method(): string {
     return this.#method;
   }

@@ -84,6 +84,7 @@ export class ResponseHeadParser {
     if (next === refused) return scanner.reject ?? rejectSyntax('malformed head');
     scanner.reset();
     const built = buildHead(scanner, request, carriedBytes + next - start);
+    scanner.forget();
     if (built.kind === 'reject') return built;
     // Interim heads depend on more of the request; one that came in pieces is not in this buffer.
     if (carriedBytes === 0 && built.head.status >= 200) {

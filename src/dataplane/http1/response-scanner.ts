@@ -35,6 +35,12 @@ export class ResponseScanner {
     this.#scanned = 0;
   }
 
+  /** The head is somebody else's now; an idle connection holds nothing of it. */
+  forget(): void {
+    this.#statusText = '';
+    this.#section.forget();
+  }
+
   get version(): 10 | 11 {
     return this.#version;
   }
