@@ -1,6 +1,8 @@
 // Upgraded connections: bytes both ways under back-pressure, counted while they last, ended one way
 // at a time; and what becomes of the connection when the pod does not want to switch.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fastestNetwork } from '../../src/dataplane/index.ts';
+import type { NetworkSocket } from '../../src/lib/network.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness } from '../support/dataplane-harness.ts';
 import {
@@ -16,10 +18,37 @@ let upstream: RawUpstream;
 let harness: Harness;
 const clients: Peer[] = [];
 
+/** Accepted connections whose kernel was told to ask whether the peer is still there. */
+let asked: unknown[];
+
 beforeEach(async () => {
+  asked = [];
+  const { network } = await fastestNetwork();
   upstream = await RawUpstream.start('127.0.0.2');
-  harness = await startHarness({ endpoints: [upstream.endpoint] });
+  harness = await startHarness({
+    endpoints: [upstream.endpoint],
+    network: {
+      listen: (options, events) =>
+        network.listen(options, {
+          ...events,
+          accepted: (socket) => events.accepted(noting(socket)),
+        }),
+    },
+  });
 });
+
+function noting(socket: NetworkSocket): NetworkSocket {
+  return new Proxy(socket, {
+    get: (target, name: keyof NetworkSocket) => {
+      const value: unknown = target[name];
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        if (name === 'setKeepAlive') asked.push(args);
+        return value.apply(target, args) as unknown;
+      };
+    },
+  });
+}
 
 afterEach(async () => {
   for (const peer of clients.splice(0)) peer.socket.destroy();
@@ -107,6 +136,15 @@ describe('a tunnel', () => {
     last.send('still here').end();
     await first.until(() => first.text.endsWith('still here') && first.hasEnded, 'the end');
     await eventually(() => harness.dataplane.state().exchanges === 0, 'the exchange is over');
+  });
+
+  test('has the kernel ask whether a silent client is still there', async () => {
+    upstream.answer = (peer) => peer.send(okAnswer('plain'));
+    await (await client()).send(request('GET /')).see('plain');
+    expect(asked).toEqual([]);
+    upstream.answer = (peer) => peer.send(switched);
+    await (await client()).send(upgrade).see('101');
+    expect(asked).toEqual([[true, 30_000]]);
   });
 
   test('is cut when the drain is over, on both sides', async () => {
