@@ -1,0 +1,94 @@
+// Users have a shop and callers; weft is installed beside them with one command; a caller uses a
+// mesh name. Then everything that is not ours is compared with what it was, byte by byte.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { call, get, outcome } from './support/calls.ts';
+import { meshNamespace, nodeNames, proxies, rolledOut } from './support/cluster.ts';
+import { kubectl } from './support/kubectl.ts';
+import { apiUrl, callerOn, callers, createShop } from './support/shop.ts';
+import { differences, snapshotOf, type Snapshot } from './support/unchanged.ts';
+import { until } from './support/until.ts';
+import { install } from './support/weft.ts';
+
+const users = { namespaces: ['shop', 'web', 'default'], hasDns: true };
+let before: Snapshot;
+
+describe('installation', () => {
+  test('users have their apps, and no mesh name exists', async () => {
+    await createShop();
+    const [first] = await callers();
+    if (first === undefined) throw new Error('the cluster has no node');
+    expect(outcome(await get(first, 'http://api.shop/'))).toBe('200');
+    expect(outcome(await get(first, apiUrl))).toBe('ENOTFOUND');
+    // For the end: everything in the cluster, to compare with after `uninstall`.
+    const all = await snapshotOf({ hasDns: true });
+    expect(all.size).toBeGreaterThan(50);
+    const folder = process.env['WEFT_E2E_STATE'] ?? 'build/e2e';
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'before.json'), JSON.stringify([...all]));
+    before = await snapshotOf(users);
+  });
+
+  test('one command installs, and every node gets a ready proxy', async () => {
+    const applied = await install();
+    expect(applied).toContain('daemonset.apps/weft-proxy created');
+    expect(applied).not.toContain('Warning');
+    await rolledOut(meshNamespace, 'daemonset/weft-proxy');
+    await rolledOut(meshNamespace, 'deployment/weft-controller');
+    expect((await proxies()).size).toBe((await nodeNames()).length);
+  });
+
+  test('an app calls a mesh name from every node, by UDP and by TCP DNS', async () => {
+    // CoreDNS takes a changed Corefile within 45 s.
+    for (const from of await callers()) {
+      await until(
+        `${from.client} reaches ${apiUrl}`,
+        async () => (outcome(await get(from, apiUrl)) === '200' ? true : undefined),
+        90_000,
+      );
+    }
+  });
+
+  test('names and Services of users go on as before, unknown mesh names do not exist', async () => {
+    for (const from of await callers()) {
+      const answers = await call(from, [
+        { url: 'http://api.shop/' },
+        { url: 'http://api.shop.svc.cluster.local/' },
+        { url: apiUrl, times: 5 },
+        { url: 'http://api.shop.mesh:80/' },
+        { url: 'http://API.Shop.Mesh./' },
+        { url: 'http://nobody.shop.mesh/' },
+        { url: 'http://coredns.kube-system.mesh/' },
+      ]);
+      expect(answers.map(outcome)).toEqual([
+        ...Array.from({ length: 9 }, () => '200'),
+        'ENOTFOUND',
+        'ENOTFOUND',
+      ]);
+    }
+  });
+
+  test('the app sees the name that was called and the mesh in Via, and the caller’s address', async () => {
+    const [node = ''] = await nodeNames();
+    const { body } = await get(callerOn(node), apiUrl);
+    type Seen = { readonly headers: Readonly<Record<string, string>> };
+    // Written by programs/app.ts.
+    const { headers } = JSON.parse(body) as Seen;
+    const pod = ['-n', 'web', 'get', 'pod', '-l', `app=${callerOn(node).client}`];
+    const address = await kubectl([...pod, '-o', 'jsonpath={.items[0].status.podIP}']);
+    expect(headers['host']).toBe('api.shop.mesh');
+    expect(headers['via']).toBe('1.1 weft');
+    expect(headers['x-forwarded-for']).toBe(address);
+  });
+
+  test('no pod of the mesh has more than restricted Pod Security allows', async () => {
+    const namespace = ['label', '--dry-run=server', '--overwrite', 'namespace', meshNamespace];
+    const told = await kubectl([...namespace, 'pod-security.kubernetes.io/enforce=restricted']);
+    expect(told).not.toContain('violate');
+  });
+
+  test('every object of the users is byte for byte what it was', async () => {
+    expect(differences(before, await snapshotOf(users))).toEqual([]);
+  });
+});
