@@ -10,7 +10,7 @@ import {
   type Reply,
   type ReplyRecord,
 } from './reply.ts';
-import { lookUp, type MeshZone } from './zone.ts';
+import { lookUp, type MeshZone, type ZoneAddresses } from './zone.ts';
 
 const classInternet = 1;
 const classAny = 255;
@@ -53,7 +53,7 @@ function replyTo(query: Query, zone: MeshZone): Reply {
       return negative(replyCodes.noError, found.apex);
     }
     case 'addresses': {
-      const answers = addressesOf(zone, query.type);
+      const answers = recordsOf(found.addresses, query.type);
       if (answers.length === 0) return negative(replyCodes.noError, found.apex);
       return { code: replyCodes.noError, isAuthoritative: true, answers, soa: undefined };
     }
@@ -65,10 +65,10 @@ function isMetaType(type: number): boolean {
   return type >= 128 && type <= 254;
 }
 
-function addressesOf(zone: MeshZone, type: number): readonly ReplyRecord[] {
+function recordsOf(addresses: ZoneAddresses, type: number): readonly ReplyRecord[] {
   const isAny = type === recordTypes.any;
-  const ipv4 = type === recordTypes.a || isAny ? zone.ipv4 : [];
-  const ipv6 = type === recordTypes.aaaa || isAny ? zone.ipv6 : [];
+  const ipv4 = type === recordTypes.a || isAny ? addresses.ipv4 : [];
+  const ipv6 = type === recordTypes.aaaa || isAny ? addresses.ipv6 : [];
   return [
     ...ipv4.map((data) => ({ type: recordTypes.a, data })),
     ...ipv6.map((data) => ({ type: recordTypes.aaaa, data })),
