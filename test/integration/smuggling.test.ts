@@ -62,7 +62,9 @@ describe('a request is refused, and nothing behind it is read', () => {
     ['repeated Transfer-Encoding', request('POST /', chunked, chunked), 400],
     ['chunk extension without end', `${request('POST /', chunked)}0;${longText}\r\n\r\n`, 400],
     ['chunk extension with bare LF', `${request('POST /', chunked)}0;a\n\r\n\r\n`, 400],
+    ['chunk-size line that is too long', `${request('POST /', chunked)}${'0'.repeat(17)}\r\n`, 400],
     ['oversized head', request('GET /', `X: ${'a'.repeat(40_000)}`), 431],
+    ['oversized trailers', `${request('POST /', chunked)}0\r\nX: ${'a'.repeat(40_000)}\r\n`, 431],
     ['too many fields', request('GET /', ...Array.from({ length: 140 }, () => 'X: y')), 431],
     ['absolute-form with a foreign scheme', request('GET https://h1.t.mesh/'), 400],
     ['two hosts beside an absolute-form', request('GET http://h1.t.mesh/', 'Host: other'), 400],
@@ -149,6 +151,34 @@ describe('a request is made harmless', () => {
     expect(text).toMatch(/content-length: 12\r\n[^]*\r\n\r\nGET \/evil HT$/i);
   });
 
+  test.each<[string, readonly string[], string]>([
+    ['a length', ['Content-Length: 5'], 'hello'],
+    ['chunks', [chunked], '5\r\nhello\r\n0\r\n\r\n'],
+  ])('Expect before a body of %s: the 100 is passed on, then the body', async (_, lines, body) => {
+    upstream.answer = (peer) => peer.send('HTTP/1.1 100 Continue\r\n\r\n');
+    upstream.received = (peer, text) => {
+      if (text.includes('hello')) peer.send(okAnswer('done'));
+    };
+    const c = await client();
+    c.send(request('POST /', 'Expect: 100-continue', ...lines));
+    expect(await c.see('100 Continue\r\n\r\n')).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    expect(await c.send(body).see('done')).toContain('HTTP/1.1 200');
+    expect(podText().endsWith(`\r\n\r\n${body}`)).toBe(true);
+  });
+
+  test.each<[string, readonly string[], string]>([
+    ['a length', [`Content-Length: ${smuggled.length}`], smuggled],
+    ['chunks', [chunked], `${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`],
+  ])('Expect that the pod refuses: a body of %s is no request', async (_, lines, body) => {
+    upstream.answer = (peer) => peer.send('HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n');
+    const c = await client();
+    await c.send(request('POST /', 'Expect: 100-continue', ...lines)).see('413');
+    c.send(body + smuggled);
+    await c.closed();
+    expect(podText()).not.toContain('/smuggled');
+    expect(c.text.split('HTTP/1.1 ')).toHaveLength(2);
+  });
+
   test('Expect of a body that never comes leaves nothing to be read as a request', async () => {
     upstream.answer = (peer) => peer.send('HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n');
     const c = await client();
@@ -187,6 +217,7 @@ describe('a response is refused: 502, and nothing of it reaches the client', () 
     ['bare LF as line end', 'HTTP/1.1 200 OK\r\nX: a\nContent-Length: 0\r\n\r\n'],
     ['bare CR in a value', answer('X: a\rSet-Cookie: evil', 'Content-Length: 0')],
     ['NUL in a value', answer('X: a\0b', 'Content-Length: 0')],
+    ['NUL in a name', answer('X\0: a', 'Content-Length: 0')],
     ['white space before the colon', answer('Content-Length : 0')],
     ['duplicate Content-Length', answer('Content-Length: 0', 'Content-Length: 5')],
     ['comma-joined Content-Length', answer('Content-Length: 0, 5')],
@@ -194,7 +225,10 @@ describe('a response is refused: 502, and nothing of it reaches the client', () 
     ['unknown transfer coding', answer('Transfer-Encoding: gzip')],
     ['repeated transfer coding', answer('Transfer-Encoding: chunked, chunked')],
     ['repeated Transfer-Encoding', answer(chunked, chunked)],
+    ['misspelt transfer coding', answer('Transfer-Encoding: xchunked')],
     ['oversized head', answer(`X: ${'a'.repeat(40_000)}`)],
+    ['too many fields', answer(...Array.from({ length: 140 }, () => 'X: y'), 'Content-Length: 0')],
+    ['no version that is known', answer('Content-Length: 0').replace('1.1', '2.0')],
     ['Transfer-Encoding in HTTP/1.0', answer(chunked).replace('1.1', '1.0')],
     ['HTTP/2 frames', '\x00\x00\x12\x04\x00\x00\x00\x00\x00'],
     ['101 that nobody asked for', 'HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'],
@@ -219,6 +253,9 @@ describe('a response that goes wrong later is visibly broken, or harmless', () =
     ['chunk longer than its size', `${answer(chunked)}1\r\nhello\r\n0\r\n\r\n`],
     ['chunk extension without end', `${answer(chunked)}5\r\nhello\r\n0;${longText}\r\n\r\n`],
     ['bad trailer', `${answer(chunked)}5\r\nhello\r\n0\r\nX : y\r\n\r\n`],
+    ['oversized trailers', `${answer(chunked)}0\r\nX: ${'a'.repeat(40_000)}\r\n\r\n`],
+    ['chunk extension with bare LF', `${answer(chunked)}5;a\nhello\r\n0\r\n\r\n`],
+    ['chunk-size line that is too long', `${answer(chunked)}${'0'.repeat(17)}\r\n\r\n`],
   ])('%s: no last chunk', async (_, bytes) => {
     upstream.answer = (peer) => peer.send(bytes + poison);
     const c = await client();
@@ -242,6 +279,22 @@ describe('a response that goes wrong later is visibly broken, or harmless', () =
     };
     const c = await client();
     await c.send(request('GET /first')).see('\r\n\r\nfirst');
+    await c.send(request('GET /second')).see('\r\n\r\nsecond');
+    expect(c.text).not.toContain('POISON');
+    expect(upstream.connections).toHaveLength(2);
+  });
+
+  test.each<[string, string, string]>([
+    ['HEAD', 'HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 45\r\n\r\n'],
+    ['204', 'GET', 'HTTP/1.1 204 No Content\r\n\r\n'],
+    ['304', 'GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 45\r\n\r\n'],
+    ['304 with chunks', 'GET', `HTTP/1.1 304 Not Modified\r\n${chunked}\r\n\r\n`],
+  ])('content behind an answer that has none (%s) answers nobody', async (_, method, head) => {
+    upstream.answer = (peer, text) => {
+      peer.send(text.includes('/first') ? head + poison : okAnswer('second'));
+    };
+    const c = await client();
+    await c.send(request(`${method} /first`)).see('\r\n\r\n');
     await c.send(request('GET /second')).see('\r\n\r\nsecond');
     expect(c.text).not.toContain('POISON');
     expect(upstream.connections).toHaveLength(2);
