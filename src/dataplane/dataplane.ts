@@ -8,6 +8,7 @@ import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { renderFinalRefusal } from './answer.ts';
+import { ConnectionList } from './connection-list.ts';
 import { Deadlines } from './deadlines.ts';
 import { DownstreamConnection } from './downstream.ts';
 import { drain } from './drain.ts';
@@ -83,9 +84,16 @@ export function startDataplane(options: DataplaneOptions): Dataplane {
 class RunningDataplane {
   readonly #engine: Engine;
   readonly #listeners: Listeners;
-  readonly #connections = new Set<DownstreamConnection>();
+  readonly #connections = new ConnectionList<DownstreamConnection>();
   /** Drained: the next table opens nothing again. */
   #hasLeft = false;
+
+  /** One for all connections. */
+  readonly #closed = (connection: DownstreamConnection): void => {
+    this.#connections.remove(connection);
+    this.#engine.counts.connections -= 1;
+    this.#engine.observer.connectionClosed();
+  };
 
   constructor(options: DataplaneOptions) {
     const { runtime, observer, limits } = options;
@@ -132,16 +140,14 @@ class RunningDataplane {
   publish(table: RouteTable): void {
     this.#engine.table = table;
     if (!this.#hasLeft) this.#listeners.follow(listenersOf(table));
-    for (const connection of this.#connections) connection.recheck(table);
+    this.#connections.forEach((connection) => connection.recheck(table));
   }
 
   drain(options: DrainOptions): Promise<void> {
     this.#engine.isDraining = true;
     return drain(this.#engine.deadlines, options, {
       inFlight: () => this.#connections.size,
-      closeIdleConnections: () => {
-        for (const connection of this.#connections) connection.closeIfIdle();
-      },
+      closeIdleConnections: () => this.#connections.forEach((one) => one.closeIfIdle()),
       stopAccepting: () => {
         this.#hasLeft = true;
         this.#listeners.close();
@@ -151,7 +157,7 @@ class RunningDataplane {
 
   close(): void {
     this.#listeners.close();
-    for (const connection of [...this.#connections]) connection.destroy();
+    this.#connections.forEach((connection) => connection.destroy());
     this.#engine.pools.close();
     this.#engine.deadlines.close();
   }
@@ -189,11 +195,7 @@ class RunningDataplane {
         socket,
         remoteAddress,
         servicePort,
-        closed: (connection) => {
-          this.#connections.delete(connection);
-          counts.connections -= 1;
-          observer.connectionClosed();
-        },
+        closed: this.#closed,
       }),
     );
   }

@@ -80,6 +80,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   readonly waits: ExchangeWaits;
   forwarded: Client['forwarded'];
   isReading = false;
+  place = -1;
   hasEnded = false;
 
   constructor(options: DownstreamOptions) {
@@ -121,6 +122,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   write(data: Uint8Array | string): boolean {
     this.#stopProbe();
+    if (this.hasEnded && this.#exchange?.status !== 0) this.#probeDeparture();
     return typeof data === 'string'
       ? this.#socket.write(data, 'latin1')
       : this.#socket.write(data);
@@ -181,6 +183,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   exchangeEnded(fate: ConnectionFate): void {
     this.#exchange = undefined;
     this.#intake.forgetHead();
+    this.#stopProbe();
     this.flush();
     if (this.#mode === 'closed') return;
     if (this.isFull) this.#unsent.set(this.unsentBytes);
@@ -380,11 +383,11 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     }
   }
 
-  /** The request is complete and its answer has not begun: does anybody still wait for it? */
+  /** The request is complete: does anybody still wait for (the rest of) its answer? */
   #probeDeparture(): void {
-    if (this.#exchange === undefined || this.#exchange.status !== 0) return;
-    if (this.#intake.head?.version !== 11 || this.#mode !== 'requests') return;
-    this.#probe = new DepartureProbe(this.#socket, this.#engine.deadlines);
+    const halves = this.#exchange?.probeHalves;
+    if (halves === undefined || this.#mode !== 'requests') return;
+    this.#probe = new DepartureProbe(this.#socket, this.#engine.deadlines, halves);
     this.#probe.start();
   }
 
