@@ -1,4 +1,5 @@
-// The generated files of an installation are what the typed source says.
+// The generated files of an installation are what the typed source says, and the ways to install
+// give the same objects. That Helm and kubectl agree is shown in test/kube/install.test.ts.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { manifestFiles } from './support/manifest-files.ts';

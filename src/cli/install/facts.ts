@@ -67,7 +67,7 @@ export function factsOf(values: InstallValues, origin: Origin): InstallFacts {
     origin,
     image: imageOf(values, origin),
     pullPolicy: image.pullPolicy,
-    pullSecrets: image.pullSecrets.map((name) => ({ name })),
+    pullSecrets: image.pullSecrets,
     proxy: {
       ...podFacts(proxy),
       settings: [...shared, ...own, ...flagEntries(proxy.flags)],

@@ -20,10 +20,12 @@ export function meshNamespace({ origin }: InstallFacts): Manifest {
 
 export function criticalPodsQuota({ origin }: InstallFacts): Manifest {
   const { namespace } = origin;
-  const subject = { apiVersion: 'v1', kind: 'ResourceQuota', name: 'weft-critical-pods', namespace };
+  const kind = 'ResourceQuota';
+  const subject = { apiVersion: 'v1', kind, name: 'weft-critical-pods', namespace };
   const one = manifest(origin, 'mesh', subject, {
     spec: {
-      hard: { pods: '20000' },
+      // As the API server writes it back: 20000 would be a change each time it is applied.
+      hard: { pods: '20k' },
       scopeSelector: {
         matchExpressions: [
           {

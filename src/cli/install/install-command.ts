@@ -2,13 +2,11 @@
 // no cluster and writes no file; the same values give the same bytes.
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { factsOf } from './facts.ts';
-import { allGroups, isWanted } from './install-objects.ts';
+import { installed } from './install-objects.ts';
 import type { Json, JsonMap } from './json.ts';
 import { objectOf, type Manifest } from './manifest.ts';
 import { layerAt, readAssignment, readText, readValues } from './read-values.ts';
 import { renderYaml } from './render-yaml.ts';
-import type { InstallValues } from './values.ts';
 
 export type InstallWiring = {
   readonly version: string;
@@ -16,12 +14,15 @@ export type InstallWiring = {
   readonly writeError: (text: string) => void;
 };
 
-export type InstallOptions = {
-  readonly namespace: string;
-  readonly output: 'yaml' | 'json';
+export type ValueOptions = {
   readonly values?: string;
   readonly set?: readonly string[];
 } & { readonly [flag: string]: unknown };
+
+type InstallOptions = ValueOptions & {
+  readonly namespace: string;
+  readonly output: 'yaml' | 'json';
+};
 
 type Shortcut = {
   readonly option: Option;
@@ -69,8 +70,33 @@ export function installCommand(
   const command = new Command('install').description(
     'prints the manifests of an installation: weft install | kubectl apply -f -',
   );
-  const given = new Map<string, readonly string[]>();
   command.option('-n, --namespace <name>', 'namespace of the mesh', 'weft-system');
+  const readManifests = addValueOptions(command);
+  const output = new Option('-o, --output <format>', 'how it is printed');
+  command.addOption(output.choices(['yaml', 'json']).default('yaml'));
+  command.action((options: InstallOptions) => {
+    const read = readManifests(options, options.namespace, wiring.version);
+    if (read.kind === 'complaint') {
+      wiring.writeError(`weft install: ${read.complaint} (weft install --help)\n`);
+      return setExitCode(2);
+    }
+    const { manifests } = read;
+    wiring.writeOut(options.output === 'json' ? renderList(manifests) : renderYaml(manifests));
+  });
+  return command;
+}
+
+export type ReadManifests = (
+  options: ValueOptions,
+  namespace: string,
+  version: string,
+) =>
+  | { readonly kind: 'complaint'; readonly complaint: string }
+  | { readonly kind: 'read'; readonly manifests: readonly Manifest[] };
+
+/** Adds the flags that say what is installed; the answer reads them. */
+export function addValueOptions(command: Command): ReadManifests {
+  const given = new Map<string, readonly string[]>();
   const rows = shortcuts();
   for (const { option } of rows) {
     command.addOption(option);
@@ -83,18 +109,13 @@ export function installCommand(
   command.option('-f, --values <file>', 'file of values, as the chart takes it');
   const set = new Option('--set <path=value>', 'any value of the chart; repeatable');
   command.addOption(set.argParser((text, before: readonly string[] = []) => [...before, text]));
-  command.addOption(
-    new Option('-o, --output <format>', 'how it is printed').choices(['yaml', 'json']).default('yaml'),
-  );
-  command.action((options: InstallOptions) => {
-    setExitCode(install(options, layersOf(options, rows, given), wiring));
-  });
-  return command;
+  return (options, namespace, version) =>
+    readOptions({ options, flags: layersOf(options, rows, given), namespace, version });
 }
 
 /** In rising order: what is written later on this list wins. */
 function layersOf(
-  options: InstallOptions,
+  options: ValueOptions,
   rows: readonly Shortcut[],
   given: ReadonlyMap<string, readonly string[]>,
 ): readonly Json[] {
@@ -109,15 +130,19 @@ function layersOf(
   return flags;
 }
 
-/** The exit code. */
-function install(options: InstallOptions, flags: readonly Json[], wiring: InstallWiring): number {
+type GivenOptions = {
+  readonly options: ValueOptions;
+  readonly flags: readonly Json[];
+  readonly namespace: string;
+  readonly version: string;
+};
+
+function readOptions(input: GivenOptions): ReturnType<ReadManifests> {
+  const { options, flags, namespace, version } = input;
   const layers: Json[] = [];
-  const refuse = (complaint: string): number => {
-    wiring.writeError(`weft install: ${complaint} (weft install --help)\n`);
-    return 2;
-  };
-  if (!/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(options.namespace)) {
-    return refuse(`--namespace takes the name of a namespace, not ${options.namespace}`);
+  const refuse = (complaint: string) => ({ kind: 'complaint', complaint }) as const;
+  if (!/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace)) {
+    return refuse(`${namespace} is no name of a namespace`);
   }
   if (options.values !== undefined) {
     try {
@@ -133,21 +158,7 @@ function install(options: InstallOptions, flags: readonly Json[], wiring: Instal
   }
   const reading = readValues([...layers, ...flags]);
   if (reading.kind === 'complaint') return refuse(reading.complaint);
-  const manifests = installed(reading.values, options.namespace, wiring.version);
-  wiring.writeOut(options.output === 'json' ? renderList(manifests) : renderYaml(manifests));
-  return 0;
-}
-
-/** What an installation with these values consists of, in the order in which it is applied. */
-export function installed(
-  values: InstallValues,
-  namespace: string,
-  version: string,
-): readonly Manifest[] {
-  const facts = factsOf(values, { namespace, version, managedBy: 'weft' });
-  return allGroups(facts)
-    .filter(({ name }) => isWanted(name, values))
-    .flatMap(({ manifests }) => manifests);
+  return { kind: 'read', manifests: installed(reading.values, namespace, version) };
 }
 
 /** kubectl reads a List as it reads a stream of documents; `items` as everywhere (contract §6). */

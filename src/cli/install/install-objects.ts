@@ -1,7 +1,7 @@
 // An installation as groups of manifests, in the order in which they are applied: what others need
 // comes first. Each group is a file of the chart and of the kustomize base.
 import { smiDefinitions } from './crds.ts';
-import type { InstallFacts } from './facts.ts';
+import { factsOf, type InstallFacts } from './facts.ts';
 import { criticalPodsQuota, meshNamespace } from './home.ts';
 import type { Manifest } from './manifest.ts';
 import { accessRules, serviceAccounts } from './rbac.ts';
@@ -40,4 +40,16 @@ export function isWanted(name: GroupName, values: InstallValues): boolean {
     case 'controller':
       return true;
   }
+}
+
+/** What an installation consists of, in the order in which it is applied. */
+export function installed(
+  values: InstallValues,
+  namespace: string,
+  version: string,
+): readonly Manifest[] {
+  const facts = factsOf(values, { namespace, version, managedBy: 'weft' });
+  return allGroups(facts)
+    .filter(({ name }) => isWanted(name, values))
+    .flatMap(({ manifests }) => manifests);
 }

@@ -23,3 +23,13 @@ export function overlay(under: Json, over: Json): Json {
   }
   return Object.fromEntries(merged);
 }
+
+/** The field, unless its value is a list or an object with nothing in it. */
+export function filled(name: string, value: Json): JsonMap {
+  const isEmpty = Array.isArray(value) ? value.length === 0 : isMap(value) && !hasFields(value);
+  return isEmpty ? {} : { [name]: value };
+}
+
+function hasFields(value: JsonMap): boolean {
+  return Object.keys(value).length > 0;
+}

@@ -1,6 +1,6 @@
 // A Kubernetes object as it is written down: JSON, with remarks that become YAML comments at the
 // place that they are about. Labels that all objects of an installation carry are made here.
-import type { Json, JsonMap } from './json.ts';
+import { isMap, type Json, type JsonMap } from './json.ts';
 
 /** A comment before the field or item that the path leads to. */
 export type Remark = { readonly path: readonly (string | number)[]; readonly text: string };
@@ -77,4 +77,12 @@ export function environmentEntry(name: string, value: Json): JsonMap {
 /** An entry that the kubelet fills from a field of the pod. */
 export function downwardEntry(name: string, fieldPath: string): JsonMap {
   return { name, valueFrom: { fieldRef: { fieldPath } } };
+}
+
+/** Name of the field that stands for all fields of a map which only the renderer knows. */
+export const spread = '...';
+
+/** The fields of a map, or – when it is no map but an expression – one that stands for them. */
+export function withFields(own: JsonMap, more: Json): JsonMap {
+  return isMap(more) ? { ...more, ...own } : { ...own, [spread]: more };
 }

@@ -2,10 +2,10 @@
 // admin port, identity from the downward API. Nothing here needs root, a capability, the host's
 // network or a writable file system.
 import type { InstallFacts, PodFacts } from './facts.ts';
-import { isMap, type Json, type JsonMap } from './json.ts';
-import { downwardEntry, labelsOf, selectorOf, type Remark } from './manifest.ts';
+import { filled, type JsonMap } from './json.ts';
+import { downwardEntry, labelsOf, selectorOf, withFields, type Remark } from './manifest.ts';
 
-export const adminPort = 15020;
+const adminPort = 15020;
 
 export type PodPlan = {
   readonly component: 'proxy' | 'controller';
@@ -29,15 +29,18 @@ export function podTemplate(install: InstallFacts, plan: PodPlan): JsonMap {
     ] ?? '',
   };
   return {
-    metadata: { labels: withFields(own, facts.labels), annotations: facts.annotations },
+    metadata: {
+      labels: withFields(own, facts.labels),
+      ...filled('annotations', facts.annotations),
+    },
     spec: {
       serviceAccountName: `weft-${component}`,
       automountServiceAccountToken: true,
       enableServiceLinks: false,
       priorityClassName: facts.priorityClassName,
-      imagePullSecrets: install.pullSecrets,
-      nodeSelector: facts.nodeSelector,
-      tolerations: facts.tolerations,
+      ...filled('imagePullSecrets', install.pullSecrets),
+      ...filled('nodeSelector', facts.nodeSelector),
+      ...filled('tolerations', facts.tolerations),
       securityContext: {
         runAsNonRoot: true,
         runAsUser: 65532,
@@ -48,14 +51,6 @@ export function podTemplate(install: InstallFacts, plan: PodPlan): JsonMap {
       containers: [container(install, plan)],
     },
   };
-}
-
-/** Name of the field that stands for all fields of a map which only the renderer knows. */
-export const spread = '...';
-
-/** The fields of a map, or – when it is no map but an expression – one that stands for them. */
-function withFields(own: JsonMap, more: Json): JsonMap {
-  return isMap(more) ? { ...more, ...own } : { ...own, [spread]: more };
 }
 
 function container(install: InstallFacts, plan: PodPlan): JsonMap {
@@ -75,7 +70,7 @@ function container(install: InstallFacts, plan: PodPlan): JsonMap {
       timeoutSeconds: 5,
       failureThreshold: 3,
     },
-    resources: facts.resources,
+    ...filled('resources', facts.resources),
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,

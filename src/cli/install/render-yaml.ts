@@ -1,15 +1,21 @@
 // Manifests → YAML that kubectl and Helm read, with the remarks as comments. YAML 1.1 is what they
 // read: a plain `off` or `0755` would be false or a number there, so such texts are quoted.
 import { Document, isMap, isScalar, isSeq, type Node } from 'yaml';
+import type { Json } from './json.ts';
 import { objectOf, type Manifest, type Remark } from './manifest.ts';
 
 export function renderYaml(manifests: readonly Manifest[]): string {
   return manifests.map((one) => `---\n${renderOne(one)}`).join('');
 }
 
-export function renderOne(one: Manifest): string {
-  const document = new Document(objectOf(one), { version: '1.1', aliasDuplicateObjects: false });
-  for (const remark of one.remarks) comment(document, remark);
+function renderOne(one: Manifest): string {
+  return renderDocument(objectOf(one), one.remarks);
+}
+
+/** Any value, with comments. */
+export function renderDocument(value: Json, remarks: readonly Remark[]): string {
+  const document = new Document(value, { version: '1.1', aliasDuplicateObjects: false });
+  for (const remark of remarks) comment(document, remark);
   return document.toString({ lineWidth: 0, directives: false });
 }
 

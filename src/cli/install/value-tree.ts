@@ -1,6 +1,6 @@
-// What an installation can be told, as a tree of typed values: each leaf has its default, the schema
-// of what may stand there and one sentence. `weft install`, the chart's values.yaml and
-// values.schema.json, and the reference all come from such a tree; this file knows no value itself.
+// What an installation can be told, as a tree of typed values: each leaf has its default, the
+// schema of what may stand there and one sentence. `weft install`, the chart's values.yaml and its
+// values.schema.json come from such a tree; this file knows no value itself.
 import { entriesOf, type Json, type JsonMap } from './json.ts';
 
 export type Leaf<T> = {

@@ -10,14 +10,32 @@ const texts: JsonMap = { type: 'array', items: text };
 const someText: JsonMap = { type: 'string', minLength: 1 };
 const flag: JsonMap = { type: 'boolean' };
 const textMap: JsonMap = { type: 'object', additionalProperties: text };
-const anyMap: JsonMap = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-const anyMaps: JsonMap = { type: 'array', items: anyMap };
+const amounts: JsonMap = {
+  type: 'object',
+  additionalProperties: { 'x-kubernetes-int-or-string': true },
+};
+const resources: JsonMap = closed({ requests: amounts, limits: amounts });
+const tolerations: JsonMap = {
+  type: 'array',
+  items: closed({
+    key: text,
+    operator: { type: 'string', enum: ['Exists', 'Equal'] },
+    value: text,
+    effect: { type: 'string', enum: ['NoSchedule', 'PreferNoSchedule', 'NoExecute'] },
+    tolerationSeconds: { type: 'integer' },
+  }),
+};
 const duration: JsonMap = { type: 'string', pattern: '^([0-9]+(\\.[0-9]+)?(ms|h|m|s))+$' };
 const countOrSize: JsonMap = { 'x-kubernetes-int-or-string': true };
 
 const noTexts: readonly string[] = [];
 const noMap: JsonMap = {};
 const noMaps: readonly JsonMap[] = [];
+
+/** An object with these fields and no others. */
+function closed(properties: JsonMap): JsonMap {
+  return { type: 'object', additionalProperties: false, properties };
+}
 
 function choice<const T extends string>(
   initial: NoInfer<T>,
@@ -63,9 +81,8 @@ function flagsOf(owner: FlagProcess): Leaf<JsonMap> {
   const properties: Readonly<Record<string, Json>> = Object.fromEntries(
     specs.map((spec) => [spec.name, { ...flagSchema(spec), description: spec.doc }]),
   );
-  const schema = { type: 'object', additionalProperties: false, properties };
   const names = 'docs/reference/settings.md lists them';
-  return leaf(noMap, schema, `further flags of weft ${owner}, by their name: ${names}`);
+  return leaf(noMap, closed(properties), `further flags of weft ${owner}, by their name: ${names}`);
 }
 
 const rolloutShare: JsonMap = {
@@ -105,7 +122,11 @@ export const valueTree = group('Values of weft.', {
     tag: leaf('', text, 'the version of this chart or program when empty'),
     digest: leaf('', { type: 'string', pattern: '^(sha256:[0-9a-f]{64})?$' }, 'wins over the tag'),
     pullPolicy: choice('IfNotPresent', ['Always', 'IfNotPresent', 'Never'], 'when it is pulled'),
-    pullSecrets: leaf(noTexts, texts, 'names of Secrets in the namespace of the mesh'),
+    pullSecrets: leaf(
+      noMaps,
+      { type: 'array', items: closed({ name: someText }) },
+      'Secrets in the namespace of the mesh: a list of {name: …}',
+    ),
   }),
   mesh: group('What all processes have to agree on.', {
     domains: leaf(
@@ -144,8 +165,8 @@ export const valueTree = group('Values of weft.', {
       rolloutShare,
       'nodes whose proxy is replaced at once; the old one ends when the new one is ready',
     ),
-    resources: leaf(proxyResources, anyMap, 'requests and limits'),
-    tolerations: leaf(everyTaint, anyMaps, `${anyTaint}: a node without a proxy has no mesh`),
+    resources: leaf(proxyResources, resources, 'requests and limits'),
+    tolerations: leaf(everyTaint, tolerations, `${anyTaint}: a node without a proxy has no mesh`),
     nodeSelector: leaf(linux, textMap, 'nodes that have a proxy'),
     priorityClassName: leaf(
       'system-node-critical',
@@ -162,8 +183,8 @@ export const valueTree = group('Values of weft.', {
       { type: 'integer', minimum: 1, maximum: 10 },
       'one of them writes, the others wait',
     ),
-    resources: leaf(controllerResources, anyMap, 'requests and limits'),
-    tolerations: leaf(noMaps, anyMaps, anyTaint),
+    resources: leaf(controllerResources, resources, 'requests and limits'),
+    tolerations: leaf(noMaps, tolerations, anyTaint),
     nodeSelector: leaf(linux, textMap, 'nodes that it may run on'),
     priorityClassName: leaf('system-cluster-critical', text, 'evicted late'),
     podAnnotations: leaf(scraped, textMap, 'annotations of its pods'),

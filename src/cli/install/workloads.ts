@@ -137,7 +137,7 @@ export function controllerDeployment(facts: InstallFacts): Manifest {
     },
   };
   const memory =
-    'memory is the objects of the cluster, held once. No CPU limit: renewing the Lease must not wait';
+    'memory is the objects of the cluster. No CPU limit: renewing the Lease must not wait';
   return remarked(manifest(origin, 'controller', subject, body), [
     ...podRemarks(memory),
     { path: [...pod, 'affinity'], text: 'apart where the cluster can; one node gets both' },

@@ -1,0 +1,31 @@
+// What Helm says after an installation: the three next commands, and what is not on. The list of
+// what is missing is that of the README; whoever builds one of them strikes it out here, too.
+
+export function chartNotes(): string {
+  return `weft {{ .Chart.AppVersion }} is installed in namespace {{ .Release.Namespace }}. No traffic has changed:
+a workload opts in by calling http://SERVICE.NAMESPACE.{{ first .Values.mesh.domains }}
+
+Next:
+  kubectl -n {{ .Release.Namespace }} rollout status daemonset/weft-proxy
+  kubectl label namespace {{ .Release.Namespace }} pod-security.kubernetes.io/enforce=restricted
+  kubectl annotate namespace YOURS weft.dev/policy=audit
+
+Not on:
+{{- if eq .Values.mesh.policy "off" }}
+  - policy: every caller may call every service, until a namespace says audit or enforce
+{{- end }}
+  - mutual TLS between nodes: not built yet, calls to pods of other nodes are plain HTTP
+  - TCP, UDP, HTTP/2 and gRPC: not built yet, HTTP/1.1 only
+{{- if not .Values.admissionPolicy.enabled }}
+  - ValidatingAdmissionPolicy weft-settings: misspelt settings are told by conditions only
+{{- end }}
+{{- $served := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor" }}
+{{- if and (or .Values.monitoring.podMonitor.enabled .Values.monitoring.prometheusRule.enabled) (not $served) }}
+  - PodMonitor and PrometheusRule: asked for, but the Prometheus operator's kinds are not served here
+{{- end }}
+{{- if ne .Release.Namespace "weft-system" }}
+
+The command line looks into weft-system: say --mesh-namespace {{ .Release.Namespace }}.
+{{- end }}
+`;
+}
