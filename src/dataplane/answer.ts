@@ -3,6 +3,8 @@
 // is small is joined into one text and leaves in one write when `flush` says so; a long piece is
 // written as it is, uncopied.
 import type { Client } from './client.ts';
+import { chunkHalves, interimHalves } from './departure-probe.ts';
+import type { ProbeHalves } from './departure-probe.ts';
 import type { Counts, Engine } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
@@ -114,6 +116,13 @@ export class AnswerWriter {
     this.bytes += answer.text.length;
     this.#text += text;
     this.flush();
+  }
+
+  /** What may be written now and means nothing; undefined when there is no such thing. */
+  get probeHalves(): ProbeHalves | undefined {
+    if (this.#request.version === 10) return undefined;
+    if (!this.hasBegun) return interimHalves;
+    return this.#isChunked ? chunkHalves : undefined;
   }
 
   /** What waited for the client has gone, or nobody waits any more. Idempotent. */

@@ -12,7 +12,6 @@ import { ExchangeWaits } from './exchange-waits.ts';
 import { Exchange } from './exchange.ts';
 import type { Fields } from './http1/fields.ts';
 import type { Reject } from './http1/reject.ts';
-import { memoBytesMax } from './http1/head-memo.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import {
   discardBytesMax,
@@ -281,8 +280,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     const engine = this.#engine;
     const remoteAddress = this.#remoteAddress;
     const plan = planOf(this.#plan, { engine, client: this, table, head, remoteAddress });
-    // What is too long to be compared will not be asked for again.
-    this.#plan = head.bytes > memoBytesMax ? undefined : plan;
+    this.#plan = plan.isKept ? plan : undefined;
     this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete });
     this.#exchange.start();
   }

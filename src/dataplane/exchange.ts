@@ -17,6 +17,7 @@ import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
 import { AnswerWriter } from './answer.ts';
 import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
+import type { ProbeHalves } from './departure-probe.ts';
 import type { Engine } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
@@ -103,6 +104,10 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   get status(): number {
     return this.#answer.status;
+  }
+
+  get probeHalves(): ProbeHalves | undefined {
+    return this.#answer.probeHalves;
   }
 
   get requestBytes(): number {

@@ -16,6 +16,7 @@ import { authorise, decide, sourceOf } from '../route/index.ts';
 import { refusalOf } from './admission.ts';
 import type { Client } from './client.ts';
 import type { Engine } from './engine.ts';
+import { memoBytesMax } from './http1/head-memo.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
 import { withIds } from './http1/serialise.ts';
@@ -73,6 +74,11 @@ export class RequestPlan {
     this.isRepeatable = isIdempotent(head.method, head.fields.has('idempotency-key'));
     this.sentRequestId = sentRequestId(head);
     this.sentTraceparent = sentTraceparent(head);
+  }
+
+  /** A head that is too long to be compared will not be met again as the same object. */
+  get isKept(): boolean {
+    return this.head.bytes <= memoBytesMax;
   }
 
   get host(): VirtualHost | undefined {

@@ -205,6 +205,32 @@ describe('who leaves first', () => {
     expect(text).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n[^]*late$/);
   });
 
+  test('a client that closes in the middle of an answer in chunks cancels it, too', async () => {
+    const c = await client();
+    c.send(request('GET /stream'));
+    const u = await upstream.accept();
+    await u.see('\r\n\r\n');
+    u.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n');
+    await c.see('part\r\n');
+    c.socket.destroy();
+    // The pod says no more, so that nothing but the end of the client can end this.
+    await u.closed();
+    await eventually(() => harness.dataplane.state().exchanges === 0, 'exchange over');
+  });
+
+  test('a client that half-closes gets all of an answer in chunks, however slow', async () => {
+    const c = await client();
+    c.send(request('GET /stream')).end();
+    const u = await upstream.accept();
+    await u.see('\r\n\r\n');
+    u.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n');
+    await c.see('part\r\n00');
+    u.send('4\r\nmore\r\n');
+    await c.see('004\r\nmore\r\n00');
+    u.send('0\r\n\r\n');
+    expect(await c.closed()).toMatch(/\r\n4\r\npart\r\n004\r\nmore\r\n000\r\n\r\n$/);
+  });
+
   test('a client that ends in the middle of its body is never completed', async () => {
     const c = await client();
     c.send(request('POST /', 'Transfer-Encoding: chunked') + '5\r\nhel');
