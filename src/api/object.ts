@@ -48,6 +48,7 @@ export type ProblemReason =
   | 'WeightRounded'
   | 'ShapeMixed'
   | 'HostAliasRefused'
+  | 'MatchesDropped'
   | 'MatchesOnRoot'
   | 'UnsupportedField'
   | 'PortsExhausted'

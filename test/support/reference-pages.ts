@@ -1,7 +1,9 @@
 // The generated pages of docs/reference: path → text, each rendered from the table that the product
 // itself reads.
+import { readFileSync } from 'node:fs';
 import { annotationReference } from '../../src/api/annotation-reference.ts';
 import { settingsReference } from '../../src/api/settings-reference.ts';
+import { problemsHeading, renderProblemReasons } from '../../src/controller/problem-reasons.ts';
 import { renderMetricsReference } from '../../src/telemetry/metrics-reference.ts';
 
 export function referencePages(): ReadonlyMap<string, string> {
@@ -9,5 +11,12 @@ export function referencePages(): ReadonlyMap<string, string> {
     ['docs/reference/settings.md', settingsReference()],
     ['docs/reference/annotations.md', annotationReference()],
     ['docs/reference/metrics.md', renderMetricsReference()],
+    ['docs/reference/reasons.md', reasonsPage()],
   ]);
+}
+
+/** Reasons of answers are written by hand; those of problems follow them, from their table. */
+function reasonsPage(): string {
+  const [answers = ''] = readFileSync('docs/reference/reasons.md', 'utf8').split(problemsHeading);
+  return answers + renderProblemReasons();
 }
