@@ -36,6 +36,18 @@ describe('the first list', () => {
     await mirror.reflector.stop();
   });
 
+  test('asks for one namespace alone where a Role allows no more', async () => {
+    const fake = new FakeRuntime(7);
+    const path = '/apis/test.dev/v1/namespaces/home/things';
+    const server = new MemoryServer(path);
+    server.put('a', 'red');
+    const mirror = mirrorColors(server, fake, { namespace: 'home' });
+    await fake.advance(0);
+    expect(mirror.held.size).toBe(1);
+    expect(server.requests[0]).toContain(`GET ${path}?`);
+    await mirror.reflector.stop();
+  });
+
   test('is read in pages of 500 without a resource version elsewhere', async () => {
     const { fake, server } = world();
     server.streamsLists = false;

@@ -28,6 +28,8 @@ export type ReflectorOptions<T> = {
   readonly runtime: Runtime;
   /** With more than one version the server is asked which of them it serves. */
   readonly resource: WantedResource;
+  /** Only this namespace: what a Role (and not a ClusterRole) allows; absent: all of them. */
+  readonly namespace?: string;
   /** `fieldSelector`, `labelSelector`. */
   readonly selector?: Query;
   readonly parse: (input: unknown) => Parsed<T>;
@@ -159,13 +161,15 @@ class RunningReflector<T> {
   }
 
   async #path(): Promise<string | undefined> {
-    const { group, plural, versions } = this.#options.resource;
+    const { resource, namespace } = this.#options;
+    const { group, plural, versions } = resource;
     this.#version ??=
       versions.length === 1
         ? versions[0]
-        : await this.#discovery.servedVersion(this.#options.resource);
+        : await this.#discovery.servedVersion(resource);
     if (this.#version === undefined) return undefined;
-    return resourcePath({ group, version: this.#version, plural });
+    const place = { group, version: this.#version, plural };
+    return resourcePath(namespace === undefined ? place : { ...place, namespace });
   }
 
   async #listPages(path: string): Promise<void> {

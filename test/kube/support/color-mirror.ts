@@ -17,7 +17,11 @@ export type ColorMirror = {
   readonly commits: () => number;
 };
 
-export function mirrorColors(server: MemoryServer, fake: FakeRuntime): ColorMirror {
+export function mirrorColors(
+  server: MemoryServer,
+  fake: FakeRuntime,
+  where: { readonly namespace?: string } = {},
+): ColorMirror {
   const held = new Map<string, Held>();
   let commits = 0;
   const put = (into: Map<string, Held>, key: string, value: Held | undefined): void => {
@@ -46,6 +50,7 @@ export function mirrorColors(server: MemoryServer, fake: FakeRuntime): ColorMirr
     connection: connectionOver(server.transport, fake.runtime),
     runtime: fake.runtime,
     log: silentLog,
+    ...where,
     resource: { group: 'test.dev', plural: 'things', versions: ['v1'] },
     parse: (input) => {
       // The memory server sends nothing but things.
