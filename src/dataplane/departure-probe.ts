@@ -1,7 +1,7 @@
 // Has a client that sent FIN left, or does it only send no more and wait for its answer? TCP
 // says the same in both cases, until something is written to it: a client that is gone answers
-// with RST. So a client that waits gets something that means nothing to it, in two writes, because a
-// socket that has read FIN is not watched: the second write is the one that learns of the RST.
+// with RST. So a client that waits gets something that means nothing to it, in two writes, because
+// a socket that has read FIN is not watched: the second write is the one that learns of the RST.
 // Before the answer that is an interim one, `100 Continue`, which every client of HTTP/1.1 must
 // understand at any time (RFC 9110 15.2); between two chunks it is zeros in front of the next
 // chunk-size (RFC 9112 7.1). Nothing can be said between the bytes of a body with a length.

@@ -1,4 +1,5 @@
-// What waits keeps its order and its bytes, is counted to the byte, and is copied once.
+// What waits keeps its order and its bytes, is counted to the byte, and is copied once: a read full
+// of small requests would cost its square otherwise.
 import { describe, expect, test } from 'vitest';
 import type { Counts } from './engine.ts';
 import { PendingBytes, WaitingBytes } from './pending-bytes.ts';

@@ -1,5 +1,5 @@
-// What is left when an exchange ends in the wrong place: read buffers, requests behind a cut, answers
-// that nobody reads, and fields that one neighbour meant for the proxy alone.
+// What is left when an exchange ends in the wrong place: read buffers, requests behind a cut,
+// answers that nobody reads or that come too early, connections that must not be used again.
 import { afterEach, describe, expect, test } from 'vitest';
 import { fastestNetwork } from '../../src/dataplane/index.ts';
 import type { Network, NetworkSocket } from '../../src/lib/network.ts';

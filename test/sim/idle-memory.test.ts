@@ -1,5 +1,5 @@
-// What a kept connection costs while nothing happens on it: not its last request, however large that
-// was. Thousands of clients that send the largest head once and then wait must not hold more than
+// What a kept connection costs while nothing happens on it: not its last request, however large
+// that was. Thousands of clients that send the largest head once and then wait must not hold more than
 // the budget of buffered bytes knows of.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DataplaneProcess } from '../support/dataplane-process.ts';
