@@ -1,6 +1,6 @@
 // What a kept connection costs while nothing happens on it: not its last request, however large
-// that was. Thousands of clients that send the largest head once and then wait must not hold more than
-// the budget of buffered bytes knows of.
+// that was. Thousands of clients that send the largest head once and then wait must not hold more
+// than the budget of buffered bytes knows of.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DataplaneProcess } from '../support/dataplane-process.ts';
 import { connectTo, okAnswer, RawUpstream, request } from '../support/dataplane-sockets.ts';
