@@ -37,3 +37,22 @@ function untilSignal(): EndSignal {
   process.on('SIGINT', onSignal);
   return { raised, raise };
 }
+
+/** A reader that is stuck shall not keep a process from ending. */
+const unreadMaxMs = 5_000;
+
+/**
+ * Ends when all that was written has been taken: `process.exit` alone cuts what is in a full pipe
+ * (`weft install | kubectl apply -f -` lost what came after 64 KiB).
+ */
+export function endProcess(exitCode: number): void {
+  const end = (): never => process.exit(exitCode);
+  setTimeout(end, unreadMaxMs);
+  let open = 2;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.write('', () => {
+      open -= 1;
+      if (open === 0) end();
+    });
+  }
+}

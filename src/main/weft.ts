@@ -5,7 +5,7 @@ import { launchController } from '../controller/index.ts';
 import { launchProxy, nodeNetwork } from '../proxy/index.ts';
 import { machineFacts } from './machine.ts';
 import { openDatagrams } from './node-datagrams.ts';
-import { launchPlatform } from './platform.ts';
+import { endProcess, launchPlatform } from './platform.ts';
 import { spawnWorker } from './spawn-worker.ts';
 
 const platform = launchPlatform();
@@ -24,4 +24,4 @@ const exitCode = await runCli(process.argv.slice(2), {
     controller: (values) => launchController(values, platform),
   },
 });
-process.exit(exitCode);
+endProcess(exitCode);
