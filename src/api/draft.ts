@@ -12,7 +12,7 @@ import {
   type JsonObject,
 } from './json.ts';
 import type { Kind, ObjectMeta, Parsed, Problem, ProblemReason } from './object.ts';
-import { parseTimestamp } from './timestamp.ts';
+import { parseTimestamp } from '../lib/timestamp.ts';
 
 /** Problems that are told of one object: who has mended twenty sees the next. */
 export const problemsMax = 20;

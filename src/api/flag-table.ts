@@ -208,9 +208,9 @@ export const flagTable: readonly FlagSpec[] = [
   {
     name: 'dns-port',
     kind: 'port',
-    processes: proxyOnly,
+    processes: both,
     initial: '15053',
-    doc: 'mesh DNS, UDP and TCP',
+    doc: 'mesh DNS of the proxies, UDP and TCP',
   },
   {
     name: 'workers',

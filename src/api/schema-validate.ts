@@ -5,7 +5,7 @@
 import { asList, asObject, entriesOf, hasKey, valueAt, type JsonObject } from './json.ts';
 import type { SchemaRange, StructuralSchema } from './schema.ts';
 import { joinPath, wholeObjectFields } from './schema-prune.ts';
-import { parseTimestamp } from './timestamp.ts';
+import { parseTimestamp } from '../lib/timestamp.ts';
 
 export type * from './schema.ts';
 

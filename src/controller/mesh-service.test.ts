@@ -1,147 +1,157 @@
-// The rules of Service `weft-http`: its ports and their targets over time, what counts as a
-// difference, what is taken out.
+// The rules of the objects in the mesh namespace: what they look like, what of the allocation can
+// be read back from them, what counts as a difference, what is taken out.
 import { describe, expect, test } from 'vitest';
 import { meshSettingsOf, parsers } from '../api/index.ts';
-import type { Service } from '../api/index.ts';
-import type { ListenerSpec } from '../snapshot/index.ts';
+import { allocatePorts, givenPortsOf } from '../topology/index.ts';
+import type { GivenPorts, PortWishes } from '../topology/index.ts';
 import {
-  desiredMeshService,
-  foreignPortsPatch,
+  addressesManifest,
+  allPortsPatch,
+  foreignPartsPatch,
   isAsDesired,
-  meshServiceManifest,
-  unusedKeptMs,
+  isOurs,
+  meshServiceManifests,
+  readAddresses,
+  withAddresses,
 } from './mesh-service.ts';
-import type { DesiredMeshService } from './mesh-service.ts';
+import type { Manifest } from './mesh-service.ts';
 
 const settings = meshSettingsOf(new Map());
-const wanted = (...ports: number[]) =>
-  ports.map((port) => ({ port, namespace: 'shop', service: 'web' }));
 
-type Told = {
-  readonly ports: readonly number[];
-  readonly from?: DesiredMeshService;
-  readonly existing?: Service | undefined;
-  readonly nowMs?: number;
-};
+type Ports = PortWishes['services'][number]['ports'];
 
-/** What is desired when the Service is as `from` desired it. */
-function desire({ ports, from, existing, nowMs = 0 }: Told): DesiredMeshService {
-  return desiredMeshService({
-    wanted: wanted(...ports),
-    existing: existing ?? (from && asService(from.ports)),
-    unused: from?.unused ?? new Map(),
-    nowMs,
+type Services = Readonly<Record<string, Ports>>;
+
+function given(services: Services, nowMs = 0, from?: GivenPorts): GivenPorts {
+  const list = Object.entries(services).map(([key, ports]) => {
+    const [namespace = '', name = ''] = key.split('/');
+    return { namespace, name, ports };
   });
+  const http = list.flatMap(({ namespace, name, ports }) =>
+    ports
+      .filter(({ protocol }) => protocol === 'http')
+      .map(({ port }) => ({ port, namespace, service: name })),
+  );
+  const wishes = {
+    http,
+    services: list.filter(({ ports }) => ports.some(({ protocol }) => protocol !== 'http')),
+  };
+  return allocatePorts({ wishes, given: from ?? new Map(), nowMs }).given;
 }
 
-/** The Service that the API server would hold. */
-function asService(ports: readonly ListenerSpec[]): Service | undefined {
-  return parsers.Service(meshServiceManifest(settings, ports)).value;
+const tcp = (port: number) => ({ port, protocol: 'tcp' }) as const;
+const udp = (port: number) => ({ port, protocol: 'udp' }) as const;
+const http = (port: number) => ({ port, protocol: 'http' }) as const;
+
+const manifestsOf = (ports: GivenPorts) =>
+  meshServiceManifests({ settings, dnsPort: 15_053, given: ports });
+
+/** What a controller that knows nothing reads from the Services. */
+function readBack(manifests: ReadonlyMap<string, Manifest>): GivenPorts {
+  const read = new Map<string, ReturnType<typeof givenPortsOf>>();
+  for (const [name, manifest] of manifests) {
+    const service = parsers.Service(manifest).value;
+    if (service !== undefined && service.ports.length > 0) read.set(name, givenPortsOf(service));
+  }
+  read.delete('weft-dns');
+  return read;
 }
 
-const numbers = (desired: DesiredMeshService) =>
-  desired.ports.map(({ servicePort }) => servicePort);
+const long = 'n'.repeat(63);
 
-describe('desiredMeshService', () => {
-  test('has one port for each port number that the mesh wants', () => {
-    const desired = desire({ ports: [8080, 80, 9090] });
-    expect(numbers(desired)).toEqual([80, 8080, 9090]);
-    const targets = desired.ports.map(({ targetPort }) => targetPort);
-    expect(new Set(targets).size).toBe(3);
-    for (const target of targets) {
-      expect(target).toBeGreaterThanOrEqual(15_100);
-      expect(target).toBeLessThanOrEqual(15_999);
-    }
+describe('manifests', () => {
+  const ports = given({ 'shop/db': [tcp(5432), http(80)], 'net/dns': [udp(53), tcp(53)] });
+  const manifests = manifestsOf(ports);
+
+  test('are the mesh Services that have ports, weft-dns and weft-peers', () => {
+    expect([...manifests.keys()]).toEqual(['weft-http', 'weft-l4-0', 'weft-dns', 'weft-peers']);
+    expect([...manifestsOf(new Map()).keys()]).toEqual(['weft-dns', 'weft-peers']);
   });
 
-  test('a port keeps its target while others come and go', () => {
-    const first = desire({ ports: [80, 980, 8080] });
-    const second = desire({ ports: [80, 443, 980], from: first });
-    const targetOf = (desired: DesiredMeshService, port: number) =>
-      desired.ports.find(({ servicePort }) => servicePort === port)?.targetPort;
-    for (const port of [80, 980, 8080]) expect(targetOf(second, port)).toBe(targetOf(first, port));
+  test('say whose ports they are', () => {
+    const text = manifests.get('weft-l4-0')?.metadata.annotations?.['weft.dev/ports'] ?? '';
+    expect(JSON.parse(text)).toEqual({
+      'TCP/53': 'net/dns',
+      'UDP/53': 'net/dns',
+      'TCP/80': 'http',
+      'TCP/5432': 'shop/db',
+    });
+    expect(manifests.get('weft-http')?.metadata.annotations).toBeUndefined();
   });
 
-  test('a port outlives its last user by ten minutes, and says when to look again', () => {
-    const first = desire({ ports: [80, 8080], nowMs: 1_000 });
-    const left = desire({ ports: [80], from: first, nowMs: 2_000 });
-    expect(numbers(left)).toEqual([80, 8080]);
-    expect(left.againAfterMs).toBe(unusedKeptMs);
-    const waiting = desire({ ports: [80], from: left, nowMs: 1_999 + unusedKeptMs });
-    expect(numbers(waiting)).toEqual([80, 8080]);
-    expect(waiting.againAfterMs).toBe(1);
-    const gone = desire({ ports: [80], from: waiting, nowMs: 2_000 + unusedKeptMs });
-    expect(numbers(gone)).toEqual([80]);
-    expect(gone.againAfterMs).toBeUndefined();
+  test('keep callers on their node, but for DNS, which a node without a proxy needs too', () => {
+    const policies = [...manifests].map(([name, { spec }]) => [
+      name,
+      spec?.['internalTrafficPolicy'],
+      spec?.['ipFamilyPolicy'],
+    ]);
+    expect(policies).toEqual([
+      ['weft-http', 'Local', 'PreferDualStack'],
+      ['weft-l4-0', 'Local', 'PreferDualStack'],
+      ['weft-dns', 'Cluster', 'PreferDualStack'],
+      ['weft-peers', 'Cluster', 'PreferDualStack'],
+    ]);
+    for (const manifest of manifests.values()) expect(isOurs(manifest)).toBe(true);
   });
 
-  test('a port that is wanted again starts a new life', () => {
-    const first = desire({ ports: [80, 8080] });
-    const left = desire({ ports: [80], from: first, nowMs: 1_000 });
-    const back = desire({ ports: [80, 8080], from: left, nowMs: 2_000 });
-    const leftAgain = desire({ ports: [80], from: back, nowMs: 3_000 + unusedKeptMs });
-    expect(numbers(leftAgain)).toEqual([80, 8080]);
-    expect(leftAgain.againAfterMs).toBe(unusedKeptMs);
+  test('DNS is on UDP and TCP, peers are headless and there before they are ready', () => {
+    expect(manifests.get('weft-dns')?.spec).toMatchObject({
+      trafficDistribution: 'PreferClose',
+      ports: [
+        { name: 'dns', port: 53, protocol: 'UDP', targetPort: 15_053 },
+        { name: 'dns-tcp', port: 53, protocol: 'TCP', targetPort: 15_053 },
+      ],
+    });
+    expect(manifests.get('weft-peers')?.spec).toMatchObject({
+      clusterIP: 'None',
+      publishNotReadyAddresses: true,
+    });
   });
 
-  test('a leader that does not know since when a port is unused gives it the whole time', () => {
-    const existing = asService(desire({ ports: [80, 8080] }).ports);
-    const desired = desire({ ports: [80], existing, nowMs: 5_000_000 });
-    expect(desired.againAfterMs).toBe(unusedKeptMs);
+  test.each([
+    ['few services', given({ 'shop/db': [tcp(5432), http(80)], 'net/dns': [udp(53)] })],
+    ['ports that were left', given({}, 60_000, given({ 'shop/db': [tcp(5432), http(80)] }))],
+    ['long names', given({ [`${long}/${long}`]: [tcp(5432)], [`${long}/x`]: [tcp(5432)] })],
+    ['500 ports', given({ 'a/a': Array.from({ length: 500 }, (_, index) => tcp(index + 1)) })],
+  ])('hold all that is given: %s', (_what, ports) => {
+    expect(ports.size).toBeGreaterThan(0);
+    expect(readBack(manifestsOf(ports))).toEqual(ports);
   });
 
-  test('no service, no port: nothing is desired rather than an invalid Service', () => {
-    expect(desire({ ports: [] })).toMatchObject({ ports: [], problems: [] });
-    const last = desire({ ports: [80] });
-    const kept = desire({ ports: [], from: last, nowMs: 1_000 });
-    const gone = desire({ ports: [], from: kept, nowMs: 2_000 + unusedKeptMs });
-    expect(gone.ports).toEqual([]);
-  });
-
-  test('a port that somebody else added is not kept, nor a target outside the range', () => {
-    const manifest = meshServiceManifest(settings, desire({ ports: [80] }).ports);
-    const ports = [
-      { name: 'http-80', port: 80, protocol: 'TCP', targetPort: 15_180 },
-      { name: 'sneaky', port: 9_999, protocol: 'TCP', targetPort: 15_200 },
-      { name: 'http-22', port: 22, protocol: 'TCP', targetPort: 22 },
-    ];
-    const edited = { ...manifest, spec: { ...manifest.spec, ports } };
-    const existing = parsers.Service(edited).value;
-    expect(numbers(desire({ ports: [80], existing }))).toEqual([80]);
-  });
-
-  test('when ports run out, those that are in use come first', () => {
-    const all = Array.from({ length: 900 }, (_, index) => index + 1);
-    const full = desire({ ports: all });
-    expect(full.problems).toEqual([]);
-    const more = desire({ ports: [...all.slice(1), 5_000], from: full, nowMs: 1_000 });
-    expect(more.problems).toEqual([]);
-    expect(numbers(more)).toContain(5_000);
-    expect(numbers(more)).not.toContain(1);
-    const tooMany = desire({ ports: [...all, 5_000], from: full, nowMs: 1_000 });
-    expect(tooMany.problems).toMatchObject([{ reason: 'PortsExhausted', namespace: 'shop' }]);
-    expect(tooMany.ports).toEqual(full.ports);
+  test('fit into an object with the longest names and a full mesh Service', () => {
+    const services = Array.from({ length: 1_000 }, (_, index) => {
+      const name = `${String(index).padStart(4, '0')}${'n'.repeat(59)}`;
+      return [`${long}/${name}`, [tcp(10_000 + index)]] as const;
+    });
+    const left = given({}, 0, given(Object.fromEntries(services)));
+    expect([...left.keys()]).toEqual(['weft-l4-0']);
+    const annotations = manifestsOf(left).get('weft-l4-0')?.metadata.annotations ?? {};
+    // The API server's bound for all annotations of an object together.
+    const bytes = Object.entries(annotations).flat().join('').length;
+    expect(bytes).toBeGreaterThan(100_000);
+    expect(bytes).toBeLessThan(256 * 1024);
   });
 });
 
 describe('isAsDesired', () => {
-  const { ports } = desire({ ports: [80, 8080] });
-  const manifest = meshServiceManifest(settings, ports);
+  const manifest = manifestsOf(given({ 'shop/db': [tcp(5432), tcp(5433)] })).get('weft-l4-0');
+  const spec = manifest?.spec ?? {};
+  const ports = spec['ports'] as readonly object[];
   /** As the API server gives it back: defaults, addresses, another order of ports. */
   const served = {
     ...manifest,
     metadata: {
-      ...manifest.metadata,
+      ...manifest?.metadata,
       uid: 'u',
       resourceVersion: '7',
-      labels: { ...manifest.metadata.labels, extra: 'x' },
+      labels: { ...manifest?.metadata.labels, extra: 'x' },
+      annotations: { ...manifest?.metadata.annotations, extra: 'x' },
     },
     spec: {
-      ...manifest.spec,
+      ...spec,
       clusterIP: '10.96.0.7',
       clusterIPs: ['10.96.0.7'],
-      sessionAffinity: 'None',
-      ports: [...(manifest.spec.ports as unknown[])].reverse(),
+      ports: [...ports].reverse(),
     },
   };
 
@@ -154,37 +164,88 @@ describe('isAsDesired', () => {
     ['type', { type: 'NodePort' }],
     ['internalTrafficPolicy', { internalTrafficPolicy: 'Cluster' }],
     ['ipFamilyPolicy', { ipFamilyPolicy: 'SingleStack' }],
-    ['a selector more', { selector: { ...(manifest.spec.selector as object), extra: 'x' } }],
+    ['session affinity', { sessionAffinity: 'ClientIP' }],
+    ['not ready addresses', { publishNotReadyAddresses: true }],
+    ['a selector more', { selector: { ...(spec['selector'] as object), extra: 'x' } }],
     ['no selector', { selector: undefined }],
-    ['a port less', { ports: (manifest.spec.ports as unknown[]).slice(1) }],
+    ['a port less', { ports: ports.slice(1) }],
     ['no ports', { ports: [] }],
-    ['a port more', { ports: [...(manifest.spec.ports as unknown[]), { port: 1, targetPort: 1 }] }],
-  ])('an edit of %s is', (_what, spec) => {
-    expect(isAsDesired({ ...served, spec: { ...served.spec, ...spec } }, manifest)).toBe(false);
+    ['a port more', { ports: [...ports, { port: 1, targetPort: 1 }] }],
+  ])('an edit of %s is', (_what, edit) => {
+    expect(isAsDesired({ ...served, spec: { ...served.spec, ...edit } }, manifest)).toBe(false);
   });
 
-  test('a label that is gone is', () => {
-    const metadata = { ...served.metadata, labels: {} };
+  test.each([['labels'], ['annotations']])('%s that are gone are', (field) => {
+    const metadata = { ...served.metadata, [field]: {} };
     expect(isAsDesired({ ...served, metadata }, manifest)).toBe(false);
   });
 });
 
-test('foreign ports are removed from the end, for the version that was read', () => {
-  const manifest = meshServiceManifest(settings, desire({ ports: [80] }).ports);
-  const actual = {
-    metadata: { resourceVersion: '12' },
-    spec: {
-      ports: [
-        { port: 1, protocol: 'TCP' },
-        { port: 80, protocol: 'TCP' },
-        { port: 80, protocol: 'UDP' },
-      ],
-    },
-  };
-  expect(foreignPortsPatch(actual, manifest)).toEqual([
-    { op: 'test', path: '/metadata/resourceVersion', value: '12' },
-    { op: 'remove', path: '/spec/ports/2' },
-    { op: 'remove', path: '/spec/ports/0' },
+describe('addresses', () => {
+  const addresses = new Map([
+    ['weft-http', ['10.96.0.7', 'fd00::7']],
+    ['weft-l4-0', ['10.96.0.8']],
   ]);
-  expect(foreignPortsPatch({ spec: { ports: [{ port: 80 }] } }, manifest)).toEqual([]);
+
+  test('are remembered in a ConfigMap', () => {
+    const manifest = addressesManifest(settings, addresses);
+    expect(manifest.data).toEqual({ 'weft-http': '10.96.0.7,fd00::7', 'weft-l4-0': '10.96.0.8' });
+    expect(readAddresses(manifest)).toEqual(addresses);
+    expect(readAddresses(undefined)).toEqual(new Map());
+    expect(readAddresses({ data: { 'weft-http': 7, 'weft-dns': '' } })).toEqual(new Map());
+  });
+
+  test('are asked for again, but not by a headless Service', () => {
+    const manifests = manifestsOf(given({ 'shop/web': [http(80)] }));
+    const [web, peers] = [manifests.get('weft-http'), manifests.get('weft-peers')];
+    if (web === undefined || peers === undefined) throw new Error('no manifest');
+    expect(withAddresses(web, ['10.96.0.7', 'fd00::7']).spec).toMatchObject({
+      clusterIP: '10.96.0.7',
+      clusterIPs: ['10.96.0.7', 'fd00::7'],
+    });
+    expect(withAddresses(web, [])).toBe(web);
+    expect(withAddresses(peers, ['10.96.0.7'])).toBe(peers);
+  });
+});
+
+describe('patches', () => {
+  const manifest = manifestsOf(given({ 'shop/web': [http(80)] })).get('weft-http');
+
+  test('foreign ports are removed from the end, for the version that was read', () => {
+    const actual = {
+      metadata: { resourceVersion: '12' },
+      spec: {
+        ports: [
+          { port: 1, protocol: 'TCP' },
+          { port: 80, protocol: 'TCP' },
+          { port: 80, protocol: 'UDP' },
+        ],
+      },
+    };
+    expect(foreignPartsPatch(actual, manifest)).toEqual([
+      { op: 'test', path: '/metadata/resourceVersion', value: '12' },
+      { op: 'remove', path: '/spec/ports/2' },
+      { op: 'remove', path: '/spec/ports/0' },
+    ]);
+    expect(foreignPartsPatch({ spec: { ports: [{ port: 80 }] } }, manifest)).toEqual([]);
+  });
+
+  test('so is foreign data', () => {
+    const manifest = addressesManifest(settings, new Map([['weft-http', ['10.96.0.7']]]));
+    const data = { 'weft-http': '10.96.0.9', other: 'x' };
+    const actual = { metadata: { resourceVersion: '12' }, data };
+    expect(isAsDesired({ ...manifest, data }, manifest)).toBe(false);
+    expect(foreignPartsPatch(actual, manifest)).toEqual([
+      { op: 'test', path: '/metadata/resourceVersion', value: '12' },
+      { op: 'remove', path: '/data/other' },
+    ]);
+  });
+
+  test('ports that an apply cannot mend are replaced as a whole', () => {
+    const actual = { metadata: { resourceVersion: '12' } };
+    expect(allPortsPatch(actual, manifest)).toEqual([
+      { op: 'test', path: '/metadata/resourceVersion', value: '12' },
+      { op: 'replace', path: '/spec/ports', value: manifest?.spec?.['ports'] },
+    ]);
+  });
 });

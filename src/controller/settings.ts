@@ -10,6 +10,8 @@ export type ControllerSettings = {
   /** Addresses of the admin port; empty = every address. */
   readonly bindAddresses: readonly string[];
   readonly adminPort: number;
+  /** Where the proxies answer DNS: what Service `weft-dns` points at. */
+  readonly dnsPort: number;
   readonly debugFrom: 'loopback' | 'any';
 };
 
@@ -20,6 +22,7 @@ export function controllerSettingsOf(values: FlagValues): ControllerSettings {
     podName: flags.text('pod-name'),
     bindAddresses: flags.texts('bind-address'),
     adminPort: flags.count('admin-port') ?? 15_020,
+    dnsPort: flags.count('dns-port') ?? 15_053,
     debugFrom: flags.text('debug-from') === 'any' ? 'any' : 'loopback',
   };
 }

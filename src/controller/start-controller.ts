@@ -1,4 +1,4 @@
-// `weft controller`: watches the cluster, keeps the mesh Service while it leads, and tells every
+// `weft controller`: watches the cluster, keeps the mesh Services while it leads, and tells every
 // problem it sees. Traffic never depends on it. Both replicas watch and are ready; one writes.
 import type { ClusterState, Problem } from '../api/index.ts';
 import { campaign, watchCluster } from '../kube/index.ts';
@@ -11,8 +11,8 @@ import type { Snapshot } from '../snapshot/index.ts';
 import { buildTopology, compileSnapshot, sortedProblems } from '../topology/index.ts';
 import type { Topology } from '../topology/index.ts';
 import { adminRoutes } from './admin-routes.ts';
-import { keepMeshService } from './keep-mesh-service.ts';
-import type { MeshServiceKeeper } from './keep-mesh-service.ts';
+import { keepMeshServices } from './keep-mesh-services.ts';
+import type { MeshServicesKeeper } from './keep-mesh-services.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { ControllerSettings } from './settings.ts';
 
@@ -57,7 +57,7 @@ class RunningController implements Controller {
   readonly #options: ControllerOptions;
   readonly #registry: MeterRegistry;
   readonly #problemLog: ProblemLog;
-  readonly #keeper: MeshServiceKeeper;
+  readonly #keeper: MeshServicesKeeper;
   readonly #watch: ClusterWatch;
   readonly #campaign: Campaign;
   #topology: Topology | undefined;
@@ -73,11 +73,12 @@ class RunningController implements Controller {
     const { clock } = runtime;
     this.#registry = createRegistry({ clock, component: 'controller', version, nodeVersion });
     this.#problemLog = new ProblemLog(log);
-    this.#keeper = keepMeshService({
+    this.#keeper = keepMeshServices({
       connection,
       runtime,
       log,
       settings: settings.mesh,
+      dnsPort: settings.dnsPort,
       isLeading: () => this.isLeading(),
     });
     this.#watch = watchCluster({
@@ -169,7 +170,7 @@ class RunningController implements Controller {
     }
     this.#objectProblems = built.problems;
     this.#tellProblems();
-    this.#keeper.want(built.value.wantedPorts);
+    this.#keeper.want(built.value.wishes);
   }
 
   #problems(): readonly Problem[] {

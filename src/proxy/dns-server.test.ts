@@ -24,10 +24,8 @@ const address = '127.53.0.1';
 const name = 'web.shop.mesh';
 const zone: MeshZone = {
   apexes: ['mesh'],
-  services: new Map([[name, true]]),
+  services: new Map([[name, { ipv4: [Uint8Array.from([10, 9, 8, 7])], ipv6: [] }]]),
   inner: new Set(['mesh', 'shop.mesh']),
-  ipv4: [Uint8Array.from([10, 9, 8, 7])],
-  ipv6: [],
 };
 
 const cleanups: (() => void)[] = [];

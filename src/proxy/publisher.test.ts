@@ -146,7 +146,7 @@ describe('a publication', () => {
     const { publisher } = publisherOf();
     expect(publisher.zone.services.size).toBe(0);
     publisher.publish(stateOf(...base, ...web('10.1.0.2')), 0);
-    expect(publisher.zone.services.get('web.shop.mesh')).toBe(true);
+    expect(publisher.zone.services.has('web.shop.mesh')).toBe(true);
     const first = publisher.policyVersion;
     for (let change = 1; change <= 40; change += 1) {
       const named = serviceOf(`shop/s${change}`);

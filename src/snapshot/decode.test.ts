@@ -35,6 +35,7 @@ const sections: readonly Section[] = [
     clusterDomain: 'cluster.local',
     listeners: [{ protocol: 'http', servicePort: 80, targetPort: 15_180 }],
     addresses: ['10.96.0.1'],
+    places: [{ name: 'weft-l4-0', addresses: ['10.96.0.2'] }],
   },
   { kind: 'namespaces', defaultPolicy: 'off', namespaces: [{ name: 'shop', policy: 'enforce' }] },
   {
@@ -43,6 +44,7 @@ const sections: readonly Section[] = [
     name: 'web',
     hostnames: ['web.shop.mesh'],
     aliases: [],
+    place: 'weft-l4-0',
     ports: [
       {
         port: 80,

@@ -11,6 +11,7 @@ import type {
   HeaderMatchSpec,
   ListenerSpec,
   MatchSpec,
+  MeshPlace,
   MeshSection,
   NamespacesSection,
   PermissionSpec,
@@ -59,6 +60,7 @@ const isMesh = hasShape<MeshSection>({
     hasShape<ListenerSpec>({ protocol: isOneOf('http'), servicePort: isPort, targetPort: isPort }),
   ),
   addresses: isListOf(isText),
+  places: isListOf(hasShape<MeshPlace>({ name: isText, addresses: isListOf(isText) })),
 });
 
 const isNamespaces = hasShape<NamespacesSection>({
@@ -116,6 +118,7 @@ const isService = hasShape<ServiceSection>({
   name: isText,
   hostnames: isListOf(isText),
   aliases: isListOf(isText),
+  place: isAbsentOr(isText),
   ports: isListOf(
     hasShape<ServicePortSpec>({
       port: isPort,

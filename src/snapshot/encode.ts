@@ -10,6 +10,7 @@ import type {
   HeaderMatchSpec,
   ListenerSpec,
   MatchSpec,
+  MeshPlace,
   PermissionSpec,
   RouteSpec,
   Section,
@@ -57,7 +58,8 @@ function inOrder(section: Section): Section {
     case 'mesh': {
       const { addresses, clusterDomain, kind, meshDomains } = section;
       const listeners = section.listeners.map(listenerInOrder);
-      return { addresses, clusterDomain, kind, listeners, meshDomains };
+      const places = section.places.map(placeInOrder);
+      return { addresses, clusterDomain, kind, listeners, meshDomains, places };
     }
     case 'namespaces': {
       const { defaultPolicy, kind } = section;
@@ -65,10 +67,10 @@ function inOrder(section: Section): Section {
       return { defaultPolicy, kind, namespaces };
     }
     case 'service': {
-      const { aliases, hostnames, kind, name, namespace } = section;
+      const { aliases, hostnames, kind, name, namespace, place } = section;
       const ports = section.ports.map(portInOrder);
       const rules = rulesInOrder(section.rules);
-      return { aliases, hostnames, kind, name, namespace, ports, rules };
+      return { aliases, hostnames, kind, name, namespace, place, ports, rules };
     }
     case 'endpoints': {
       const backends = section.backends.map(backendInOrder);
@@ -87,6 +89,10 @@ function inOrder(section: Section): Section {
 
 function listenerInOrder({ protocol, servicePort, targetPort }: ListenerSpec): ListenerSpec {
   return { protocol, servicePort, targetPort };
+}
+
+function placeInOrder({ addresses, name }: MeshPlace): MeshPlace {
+  return { addresses, name };
 }
 
 function portInOrder({ port, protocol, routes }: ServicePortSpec): ServicePortSpec {

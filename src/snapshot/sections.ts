@@ -32,7 +32,11 @@ export type MeshSection = {
   readonly listeners: readonly ListenerSpec[];
   /** ClusterIPs of `weft-http`; what mesh names resolve to. Empty until they are allocated. */
   readonly addresses: readonly string[];
+  /** The mesh Services that stand for services with TCP or UDP ports, with their ClusterIPs. */
+  readonly places: readonly MeshPlace[];
 };
+
+export type MeshPlace = { readonly name: string; readonly addresses: readonly string[] };
 
 /** Policy of each namespace that is not at the mesh's default. Sorted by name. */
 export type NamespacesSection = {
@@ -107,6 +111,8 @@ export type ServiceSection = {
   readonly hostnames: readonly string[];
   /** Host aliases by TrafficSplits (R-31): matched on Host only, never answered by DNS. */
   readonly aliases: readonly string[];
+  /** One of the mesh's `places`: what its names resolve to; `undefined` = `addresses`. */
+  readonly place: string | undefined;
   readonly ports: readonly ServicePortSpec[];
   readonly rules: ServiceRules;
 };

@@ -9,7 +9,7 @@ import {
   type Problem,
 } from '../api/index.ts';
 import { groupParts } from './groups.ts';
-import { httpMeshService, listenersOf } from './mesh-services.ts';
+import { meshFactsOf, portServices, type MeshFacts } from './mesh-services.ts';
 import { planPermissions, type PermissionInput } from './permissions.ts';
 import { policyInputs, policyVersionOf } from './policy-version.ts';
 import { portWarnings } from './port-warnings.ts';
@@ -20,6 +20,7 @@ import type {
   Built,
   Memo,
   MeshService,
+  PortWishes,
   ServicePart,
   SplitPlan,
   Topology,
@@ -39,6 +40,8 @@ export function buildTopology(
   const groups = groupParts(state, settings, memo);
   for (const part of groups.values()) problems.push(...part.problems);
   const memos = {
+    mesh: meshOf(state, settings, memo?.mesh),
+    wishes: wishesOf(state, services, memo?.wishes),
     policies: policiesOf(state, settings, memo?.policies),
     plan: planOf({ state, settings, services, groups }, memo?.plan),
     permissions: permissionsOf({ state, settings, groups }, memo?.permissions),
@@ -48,15 +51,13 @@ export function buildTopology(
   const permissions = memos.permissions.value;
   problems.push(...portWarnings({ state, services, permissions }));
   problems.push(...state.problems.filter((problem) => isOfInterest(problem, settings)));
-  const meshService = httpMeshService(state, settings);
   const topology: Topology = {
     ...memos.plan.value,
-    listeners: listenersOf(meshService),
-    addresses: meshService?.clusterIps ?? [],
+    mesh: memos.mesh.value,
     policies: memos.policies.value,
     services,
     permissions,
-    wantedPorts: wantedPortsOf(services),
+    wishes: memos.wishes.value,
     policyVersion: memos.policyVersion.value,
     memo: { settings, services: parts, groupObjects: state.httpRouteGroups, groups, ...memos },
   };
@@ -138,11 +139,36 @@ function resolvePolicies(
   return policies;
 }
 
-/** HTTP port numbers of services with a mesh name; the first service by key stands for each. */
-function wantedPortsOf(services: ReadonlyMap<string, MeshService>): readonly WantedPort[] {
+function meshOf(
+  state: ClusterState,
+  settings: MeshSettings,
+  before: Memo<MeshFacts> | undefined,
+): Memo<MeshFacts> {
+  const inputs = portServices(state, settings);
+  return remembered(inputs, before, () => meshFactsOf(inputs));
+}
+
+/** Endpoints change all the time and no wish with them. */
+function wishesOf(
+  state: ClusterState,
+  services: ReadonlyMap<string, MeshService>,
+  before: Memo<PortWishes> | undefined,
+): Memo<PortWishes> {
+  const inputs = [state.services, state.namespaces];
+  return remembered(inputs, before, () => {
+    const named = [...services.values()].filter(({ isNamed }) => isNamed);
+    return { http: wantedPortsOf(named), services: named.filter(needsPlace) };
+  });
+}
+
+function needsPlace({ ports }: MeshService): boolean {
+  return ports.some(({ protocol }) => protocol !== 'http');
+}
+
+/** HTTP port numbers; the first service by key stands for each. */
+function wantedPortsOf(services: readonly MeshService[]): readonly WantedPort[] {
   const wanted = new Map<number, WantedPort>();
-  for (const service of services.values()) {
-    if (!service.isNamed) continue;
+  for (const service of services) {
     for (const { port, protocol } of service.ports) {
       if (protocol !== 'http' || wanted.has(port)) continue;
       wanted.set(port, { port, namespace: service.namespace, service: service.name });

@@ -18,17 +18,18 @@ export function compileSnapshot(
 /** In the order of their ids, which is the cheapest for `buildSnapshot`. */
 function sectionsOf(topology: Topology, settings: MeshSettings): readonly Section[] {
   const { meshDomains, clusterDomain } = settings;
-  const { aliases, services, listeners, addresses, policies, permissions, splitPorts } = topology;
+  const { aliases, services, policies, permissions, splitPorts } = topology;
+  const { listeners, addresses, places, placeOf } = topology.mesh;
   const sections: Section[] = [];
   for (const { namespace, name, hostname, ports, rules } of aliases) {
     const names = { hostnames: noNames, aliases: [hostname] };
-    sections.push({ kind: 'service', namespace, name, ...names, ports, rules });
+    sections.push({ kind: 'service', namespace, name, ...names, place: undefined, ports, rules });
   }
   for (const { namespace, name: service, backends } of services.values()) {
     if (backends.length === 0) continue;
     sections.push({ kind: 'endpoints', namespace, service, backends });
   }
-  sections.push({ kind: 'mesh', meshDomains, clusterDomain, listeners, addresses });
+  sections.push({ kind: 'mesh', meshDomains, clusterDomain, listeners, addresses, places });
   sections.push({ kind: 'namespaces', defaultPolicy: settings.policy, namespaces: policies });
   for (const { namespace, serviceAccount, permissions: granted } of permissions) {
     sections.push({ kind: 'permissions', namespace, serviceAccount, permissions: granted });
@@ -36,7 +37,10 @@ function sectionsOf(topology: Topology, settings: MeshSettings): readonly Sectio
   for (const [key, { namespace, name, isNamed, hostnames, rules, plainPorts }] of services) {
     if (!isNamed) continue;
     const ports = splitPorts.get(key) ?? plainPorts;
-    sections.push({ kind: 'service', namespace, name, hostnames, aliases: noNames, ports, rules });
+    // One that has HTTP ports only is on `weft-http`, wherever it was before.
+    const place = ports.some(({ protocol }) => protocol !== 'http') ? placeOf.get(key) : undefined;
+    const names = { hostnames, aliases: noNames, place };
+    sections.push({ kind: 'service', namespace, name, ...names, ports, rules });
   }
   return sections;
 }

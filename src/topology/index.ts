@@ -2,8 +2,17 @@
 // facts of the mesh Services that the controller writes by.
 export type { AddressBook, AddressInput } from './bind-addresses.ts';
 export type * from './topology.ts';
+export { allocatePorts } from './allocate-ports.ts';
 export { bindAddresses } from './bind-addresses.ts';
 export { buildTopology } from './build.ts';
 export { compileSnapshot } from './compile.ts';
-export { allocatePorts, httpMeshService, httpServiceName } from './mesh-services.ts';
+export {
+  givenPortsOf,
+  httpServiceName,
+  leftAnnotation,
+  portNameOf,
+  portsAnnotation,
+  portServiceNames,
+} from './mesh-services.ts';
+export type { GivenPort, GivenPorts, MeshFacts } from './mesh-services.ts';
 export { sortedProblems } from './problems.ts';

@@ -1,74 +1,135 @@
-// Ports of the mesh Service: stable, in their range, each given once; and the listeners that are
-// read back from it.
+// What the mesh Services say, read back: ports in our form, listeners, places. Anybody may have
+// edited them, so what is not in our form is not there.
 import { describe, expect, test } from 'vitest';
-import { portOf, serviceOf } from '../../test/support/builders.ts';
-import { seededRandom, shuffled } from '../lib/random.ts';
-import type { Service } from '../api/index.ts';
-import { allocatePorts, listenersOf } from './mesh-services.ts';
+import { metaOf, portOf, serviceOf } from '../../test/support/builders.ts';
+import type { Service, ServicePort } from '../api/index.ts';
+import { givenPortsOf, listenersOf, meshFactsOf } from './mesh-services.ts';
 
-function wanted(...ports: readonly number[]) {
-  return ports.map((port) => ({ port, namespace: 'shop', service: `web-${port}` }));
+type Said = {
+  readonly ports: readonly ServicePort[];
+  readonly owners?: unknown;
+  readonly left?: unknown;
+  readonly clusterIps?: readonly string[];
+};
+
+function meshService(name: string, { ports, owners, left, clusterIps = [] }: Said): Service {
+  const annotations = new Map<string, string>();
+  if (owners !== undefined) annotations.set('weft.dev/ports', JSON.stringify(owners));
+  if (left !== undefined) annotations.set('weft.dev/ports-left', JSON.stringify(left));
+  const labels = new Map([['weft.dev/component', 'mesh-service']]);
+  const meta = metaOf(`weft-system/${name}`, { annotations, labels });
+  return serviceOf(`weft-system/${name}`, { meta, ports, clusterIps });
 }
 
-function meshService(pairs: readonly (readonly [number, number])[]): Service {
-  const ports = pairs.map(([port, targetPort]) => portOf(port, { targetPort }));
-  return serviceOf('weft-system/weft-http', { ports });
-}
+const http = (port: number, targetPort: number) =>
+  portOf(port, { name: `http-${port}`, targetPort });
+const tcp = (port: number, targetPort: number) => portOf(port, { name: `tcp-${port}`, targetPort });
+const udp = (port: number, targetPort: number) =>
+  portOf(port, { name: `udp-${port}`, targetPort, protocol: 'UDP' });
 
-describe('allocatePorts', () => {
-  test('gives each Service port a proxy port that one can guess', () => {
-    const { value, problems } = allocatePorts(wanted(80, 8080), undefined);
-    expect(value.map(({ servicePort, targetPort }) => [servicePort, targetPort])).toEqual([
-      [80, 15_180],
-      [8080, 15_980],
-    ]);
-    expect(problems).toEqual([]);
+const told = (service: Service) =>
+  givenPortsOf(service).map(
+    ({ transport, port, owner, targetPort }) => `${transport}/${port} ${owner} ${targetPort}`,
+  );
+
+describe('given ports', () => {
+  test('on weft-http all ports are of all services', () => {
+    const service = meshService('weft-http', { ports: [http(80, 15_180), http(81, 15_300)] });
+    expect(told(service)).toEqual(['TCP/80 http 15180', 'TCP/81 http 15300']);
   });
 
-  test('keeps what was given, drops what nobody wants, and fills in beside', () => {
-    const existing = meshService([
-      [80, 15_500],
-      [81, 15_182],
-      [9090, 15_180],
-    ]);
-    const { value } = allocatePorts(wanted(80, 980, 9090), existing);
-    expect(value.map(({ servicePort, targetPort }) => [servicePort, targetPort])).toEqual([
-      [80, 15_500],
-      [980, 15_181],
-      [9090, 15_180],
-    ]);
-  });
-
-  test('does not depend on the order of wishes, and settles at once', () => {
-    const random = seededRandom(3);
-    const ports = Array.from({ length: 300 }, (_, index) => index * 37 + 1);
-    const first = allocatePorts(wanted(...ports), undefined).value;
-    expect(allocatePorts(wanted(...shuffled(ports, random)), undefined).value).toEqual(first);
-    const existing = meshService(
-      first.map(({ servicePort, targetPort }) => [servicePort, targetPort]),
-    );
-    expect(allocatePorts(wanted(...shuffled(ports, random)), existing).value).toEqual(first);
-  });
-
-  test('gives every proxy port once, and says who gets none when they are all taken', () => {
-    const ports = Array.from({ length: 901 }, (_, index) => index + 1_000);
-    const { value, problems } = allocatePorts(wanted(...ports), undefined);
-    expect(new Set(value.map(({ targetPort }) => targetPort)).size).toBe(900);
-    expect(problems.map(({ reason, name }) => [reason, name])).toEqual([
-      ['PortsExhausted', 'web-1900'],
+  test('on the others the annotation says whose they are', () => {
+    const service = meshService('weft-l4-0', {
+      ports: [tcp(5432, 20_001), udp(53, 20_001), http(80, 15_180)],
+      owners: { 'TCP/5432': 'shop/db', 'UDP/53': 'net/dns', 'TCP/80': 'http' },
+    });
+    expect(told(service)).toEqual([
+      'TCP/5432 shop/db 20001',
+      'UDP/53 net/dns 20001',
+      'TCP/80 http 15180',
     ]);
   });
 
-  test('takes no port from outside the range, nor one for two', () => {
-    const existing = meshService([
-      [80, 22],
-      [81, 15_300],
-      [82, 15_300],
+  test('since when a port is left stands beside it', () => {
+    const service = meshService('weft-l4-0', {
+      ports: [tcp(5432, 20_001), tcp(5433, 20_002)],
+      owners: { 'TCP/5432': 'shop/db', 'TCP/5433': 'shop/db' },
+      left: { 'TCP/5432': '1970-01-01T00:01:00Z', 'TCP/5433': 'yesterday' },
+    });
+    expect(givenPortsOf(service).map(({ leftMs }) => leftMs)).toEqual([60_000, undefined]);
+  });
+
+  test.each([
+    ['a port of nobody', { ports: [tcp(1, 20_001)], owners: {} }],
+    ['an annotation that is no object', { ports: [tcp(1, 20_001)], owners: 7 }],
+    ['an owner that is no text', { ports: [tcp(1, 20_001)], owners: { 'TCP/1': ['a/b'] } }],
+    ['an owner without namespace', { ports: [tcp(1, 20_001)], owners: { 'TCP/1': 'db' } }],
+    ['another transport', { ports: [tcp(1, 20_001)], owners: { 'UDP/1': 'a/b' } }],
+    ['HTTP over UDP', { ports: [udp(1, 15_180)], owners: { 'UDP/1': 'http' } }],
+    ['a target below the range', { ports: [tcp(1, 19_999)], owners: { 'TCP/1': 'a/b' } }],
+    ['a target above the range', { ports: [tcp(1, 30_000)], owners: { 'TCP/1': 'a/b' } }],
+    ['a flow in the range of HTTP', { ports: [tcp(1, 15_180)], owners: { 'TCP/1': 'a/b' } }],
+    ['a name that is not ours', { ports: [portOf(1, { name: 'x', targetPort: 20_001 })],
+      owners: { 'TCP/1': 'a/b' } }],
+    ['a named target', { ports: [portOf(1, { name: 'tcp-1', targetPort: 'web' })],
+      owners: { 'TCP/1': 'a/b' } }],
+    ['a name from Object.prototype', { ports: [tcp(1, 20_001)], owners: [] }],
+  ])('%s is not there', (_what, said) => {
+    expect(told(meshService('weft-l4-0', said))).toEqual([]);
+  });
+
+  test('text that is no JSON says nothing', () => {
+    const annotations = new Map([['weft.dev/ports', '{']]);
+    const meta = metaOf('weft-system/weft-l4-0', { annotations });
+    expect(told(serviceOf('weft-system/weft-l4-0', { meta, ports: [tcp(1, 20_001)] }))).toEqual([]);
+  });
+});
+
+describe('listeners', () => {
+  test('are the HTTP ports of all mesh Services, each once', () => {
+    const services = [
+      meshService('weft-http', { ports: [http(80, 15_180)] }),
+      meshService('weft-l4-0', { ports: [http(80, 15_180), tcp(5432, 20_001), http(81, 15_181)] }),
+    ];
+    expect(listenersOf(services)).toEqual([
+      { protocol: 'http', servicePort: 80, targetPort: 15_180 },
+      { protocol: 'http', servicePort: 81, targetPort: 15_181 },
     ]);
-    expect(listenersOf(existing)).toEqual([
+  });
+
+  test('are in our range, and none stands for two ports', () => {
+    const ports = [http(80, 22), http(82, 15_300), http(81, 15_300)];
+    expect(listenersOf([meshService('weft-http', { ports })])).toEqual([
       { protocol: 'http', servicePort: 81, targetPort: 15_300 },
     ]);
-    const { value } = allocatePorts(wanted(80, 82), existing);
-    expect(value.map(({ targetPort }) => targetPort)).toEqual([15_180, 15_182]);
+  });
+});
+
+describe('places', () => {
+  const db = { ports: [tcp(5432, 20_001)], owners: { 'TCP/5432': 'shop/db' } };
+  const left = { ...db, left: { 'TCP/5432': '2026-01-01T00:00:00Z' } };
+
+  test('a service is where its ports are', () => {
+    const facts = meshFactsOf([
+      meshService('weft-http', { ports: [http(80, 15_180)], clusterIps: ['10.96.0.1'] }),
+      meshService('weft-l4-0', { ...db, clusterIps: ['10.96.0.2', 'fd00::2'] }),
+      undefined,
+    ]);
+    expect(facts.addresses).toEqual(['10.96.0.1']);
+    expect(facts.places).toEqual([{ name: 'weft-l4-0', addresses: ['10.96.0.2', 'fd00::2'] }]);
+    expect([...facts.placeOf]).toEqual([['shop/db', 'weft-l4-0']]);
+  });
+
+  test('what was left is no place', () => {
+    const facts = meshFactsOf([
+      meshService('weft-l4-0', { ...left, clusterIps: ['10.96.0.2'] }),
+      meshService('weft-l4-1', { ...db, clusterIps: ['10.96.0.3'] }),
+    ]);
+    expect([...facts.placeOf]).toEqual([['shop/db', 'weft-l4-1']]);
+  });
+
+  test('a Service without an address is none yet', () => {
+    const facts = meshFactsOf([meshService('weft-l4-0', db)]);
+    expect([facts.places, [...facts.placeOf]]).toEqual([[], []]);
   });
 });

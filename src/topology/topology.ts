@@ -15,13 +15,13 @@ import type {
 } from '../api/index.ts';
 import type {
   BackendSpec,
-  ListenerSpec,
   MatchSpec,
   PermissionSpec,
   PolicyMode,
   ServicePortSpec,
   ServiceRules,
 } from '../snapshot/index.ts';
+import type { MeshFacts } from './mesh-services.ts';
 
 /** A value and what users can mend in the objects that it was made from. */
 export type Built<T> = { readonly value: T; readonly problems: readonly Problem[] };
@@ -87,10 +87,20 @@ export type WantedPort = {
   readonly service: string;
 };
 
+/** A service that needs a place of its own, since nothing in the bytes of its ports names it. */
+export type WantedPlace = Pick<MeshService, 'namespace' | 'name' | 'ports'>;
+
+/** What the mesh wants of its mesh Services. */
+export type PortWishes = {
+  /** HTTP ports of named services, each number once, sorted by port. */
+  readonly http: readonly WantedPort[];
+  /** Named services with a TCP or UDP port, sorted by key. */
+  readonly services: readonly WantedPlace[];
+};
+
 export type Topology = {
-  readonly listeners: readonly ListenerSpec[];
-  /** ClusterIPs of the mesh Service for HTTP. */
-  readonly addresses: readonly string[];
+  /** What the mesh Services say: listeners, ClusterIPs, places. */
+  readonly mesh: MeshFacts;
   /** Namespaces whose policy is not the mesh's default, sorted by name. */
   readonly policies: readonly { readonly name: string; readonly policy: PolicyMode }[];
   /** `namespace/name` → service, sorted by key. */
@@ -103,8 +113,8 @@ export type Topology = {
   readonly aliases: readonly HostAlias[];
   /** Sorted by namespace and service account. */
   readonly permissions: readonly ServiceAccountPermissions[];
-  /** HTTP ports of named services, sorted by port. */
-  readonly wantedPorts: readonly WantedPort[];
+  /** The same value as long as no Service and no Namespace changes. */
+  readonly wishes: PortWishes;
   /** Hash of the inputs that a user writes (contract §2): all builds of a version agree on it. */
   readonly policyVersion: string;
   /** What the next build may take over. */
@@ -158,4 +168,6 @@ export type TopologyMemo = {
   readonly plan: Memo<SplitPlan>;
   readonly permissions: Memo<Topology['permissions']>;
   readonly policyVersion: Memo<string>;
+  readonly mesh: Memo<MeshFacts>;
+  readonly wishes: Memo<PortWishes>;
 };

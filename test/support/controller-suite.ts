@@ -61,6 +61,7 @@ export class Replica {
         podName: undefined,
         bindAddresses: ['127.0.0.1'],
         adminPort: 0,
+        dnsPort: 15_053,
         debugFrom: 'loopback',
       },
       log: silentLog,
@@ -120,7 +121,7 @@ function severable(connection: Connection, cut: AbortSignal, onWrite: () => void
 }
 
 /** Waits for a state of the world; how long a look takes matters to nobody. */
-async function until<T>(
+export async function until<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
   timeoutMs = 15_000,

@@ -98,6 +98,7 @@ export function meshTable(options: MeshOptions): RouteTable {
         clusterDomain: 'cluster.local',
         listeners: [{ protocol: 'http', servicePort: 80, targetPort: options.targetPort ?? 0 }],
         addresses: [],
+        places: [],
       },
     ],
     [
@@ -112,6 +113,7 @@ export function meshTable(options: MeshOptions): RouteTable {
         name: serviceName,
         hostnames: ['h1.t.mesh'],
         aliases: [],
+        place: undefined,
         ports: [
           {
             port: 80,

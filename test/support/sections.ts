@@ -66,6 +66,7 @@ export function meshSection(said: Partial<MeshSection> = {}): MeshSection {
     clusterDomain: 'cluster.local',
     listeners: [{ protocol: 'http', servicePort: 80, targetPort: 15100 }],
     addresses: ['10.96.0.50'],
+    places: [],
     ...said,
   };
 }
@@ -91,6 +92,7 @@ export function serviceSection(
     name: service,
     hostnames: [`${service}.${namespace}.mesh`],
     aliases: [],
+    place: undefined,
     ports: [{ port: 80, protocol: 'http', routes }],
     rules: plainRules,
     ...rest,
