@@ -10,6 +10,9 @@ import type { Chunks, Internals, KernelStream, PeerName, WriteRequest } from './
 /** A dead peer of an idle connection is noticed after this. */
 const keepAliveSeconds = 30;
 
+/** Read at once, hence one for all; as it is filled, so that it keeps its shape. */
+const peerName: PeerName = { address: '', family: '', port: 0 };
+
 const noop = (): void => undefined;
 
 function systemError(code: number, call: string): Error & { readonly code: string } {
@@ -27,7 +30,7 @@ function both<A>(first: (argument: A) => void, second: (argument: A) => void): t
 }
 
 export class DirectSocket implements NetworkSocket {
-  readonly #stream: KernelStream<DirectSocket>;
+  readonly #stream: KernelStream;
   readonly #internals: Internals;
   /** We opened it: the peer may answer before it closes, and what it said is worth reading. */
   readonly #isOpener: boolean;
@@ -60,19 +63,17 @@ export class DirectSocket implements NetworkSocket {
 
   /** An accepted stream, or one on which `connect` follows. */
   constructor(stream: KernelStream, internals: Internals, isConnecting: boolean) {
-    // Whose stream it is, is said here for the first time.
-    this.#stream = internals.adopt(stream) as KernelStream<DirectSocket>;
+    this.#stream = internals.adopt(stream);
     this.#internals = internals;
     this.#isOpener = isConnecting;
     this.#isConnecting = isConnecting;
-    this.#stream.owner = this;
     const { state, readBytesIndex } = internals;
     this.#stream.onread = () => this.#received(state[readBytesIndex] ?? 0);
   }
 
   get remoteAddress(): string | undefined {
-    const name: PeerName = {};
-    return this.#isClosing || this.#stream.getpeername(name) !== 0 ? undefined : name.address;
+    if (this.#isClosing || this.#stream.getpeername(peerName) !== 0) return undefined;
+    return peerName.address;
   }
 
   get destroyed(): boolean {
@@ -187,7 +188,7 @@ export class DirectSocket implements NetworkSocket {
   }
 
   destroy(): void {
-    if (this.#beginClosing()) this.#stream.close(DirectSocket.#onClosed);
+    if (this.#beginClosing()) this.#stream.close(() => this.#tellClosed());
   }
 
   destroySoon(): void {
@@ -198,8 +199,9 @@ export class DirectSocket implements NetworkSocket {
   resetAndDestroy(): void {
     const canReset = !this.#isConnecting && !this.#isShutting;
     if (!this.#beginClosing()) return;
-    if (canReset) this.#stream.reset(DirectSocket.#onClosed);
-    else this.#stream.close(DirectSocket.#onClosed);
+    const closed = (): void => this.#tellClosed();
+    if (canReset) this.#stream.reset(closed);
+    else this.#stream.close(closed);
   }
 
   // ---- connecting, ending -----------------------------------------------------------------------
@@ -250,12 +252,6 @@ export class DirectSocket implements NetworkSocket {
     this.#text = '';
     this.#chunks = undefined;
     return true;
-  }
-
-  static #onClosed(this: KernelStream<DirectSocket>): void {
-    const { owner } = this;
-    this.owner = undefined;
-    if (owner !== undefined) owner.#tellClosed();
   }
 
   #tellClosed(): void {
@@ -403,7 +399,7 @@ export class DirectSocket implements NetworkSocket {
   #writeFailed(code: number): void {
     const error = systemError(code, 'write');
     const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-    if (this.#isOpener && !this.#hasReadEnded && isReset) this.#errored ??= error;
+    if (this.#isOpener && this.#isReading && isReset) this.#errored ??= error;
     else this.#fail(code, 'write');
   }
 }

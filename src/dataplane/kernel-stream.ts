@@ -19,15 +19,11 @@ export type WriteRequest = StreamRequest & {
 export type Chunks = (Uint8Array | string)[];
 
 /** Where `getpeername` writes. */
-export type PeerName = { address?: string };
+export type PeerName = { address: string; family: string; port: number };
 
-/**
- * A TCP stream of libuv. Numbers that are answered are 0, or the negative code of an error. `Owner`
- * is what the stream belongs to: callbacks find it there, so that no connection needs its own.
- */
-export type KernelStream<Owner = unknown> = {
-  owner: Owner | undefined;
-  onread: (this: KernelStream<Owner>) => Uint8Array | undefined;
+/** A TCP stream of libuv. Numbers that are answered are 0, or the negative code of an error. */
+export type KernelStream = {
+  onread: () => Uint8Array | undefined;
   readonly writeQueueSize: number;
   readStart(): number;
   readStop(): number;
@@ -36,9 +32,9 @@ export type KernelStream<Owner = unknown> = {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   writev(request: WriteRequest, chunks: Chunks, areBuffers: boolean): number;
   shutdown(request: StreamRequest): number;
-  close(closed: (this: KernelStream<Owner>) => void): void;
+  close(closed: () => void): void;
   /** As `close`, with RST. Must not be called while a shutdown is under way. */
-  reset(closed: (this: KernelStream<Owner>) => void): number;
+  reset(closed: () => void): number;
   setNoDelay(isOn: boolean): number;
   setKeepAlive(isOn: boolean, delaySeconds: number): number;
   getpeername(name: PeerName): number;
