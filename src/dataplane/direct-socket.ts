@@ -399,7 +399,7 @@ export class DirectSocket implements NetworkSocket {
   #writeFailed(code: number): void {
     const error = systemError(code, 'write');
     const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-    if (this.#isOpener && this.#isReading && isReset) this.#errored ??= error;
+    if (this.#isOpener && !this.#hasReadEnded && isReset) this.#errored ??= error;
     else this.#fail(code, 'write');
   }
 }
