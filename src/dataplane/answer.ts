@@ -143,6 +143,10 @@ export class AnswerWriter {
 
   #writeHead(head: HttpResponseHead, connection: 'keep-alive' | 'close'): void {
     const clientVersion = this.#request.version;
+    if (head.rendered.text !== undefined && clientVersion === 11 && connection === 'keep-alive') {
+      this.#text += head.rendered.text;
+      return;
+    }
     const framing = downstreamFraming(head, clientVersion);
     const date = this.#httpDate();
     const rendering = { head, framing, connection, clientVersion, date };

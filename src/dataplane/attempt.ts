@@ -2,7 +2,7 @@
 // flight, and the record of how it went. It ends once, whatever ends it.
 import type { Backend, Destination, Endpoint } from '../route/index.ts';
 import type { Engine } from './engine.ts';
-import type { ExchangeFacts } from './observer.ts';
+import type { AttemptFacts, ExchangeFacts } from './observer.ts';
 import type { Reason } from './refusals.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
@@ -17,17 +17,19 @@ export type AttemptOptions = {
   readonly connectTimeoutMs: number;
 };
 
-export type AttemptEnd = {
-  readonly status: number;
-  readonly reason: Reason | undefined;
-  readonly isCancelled: boolean;
-};
-
-export class Attempt {
+export class Attempt implements AttemptFacts {
   readonly connection: UpstreamConnection;
   /** The connection was idle: it can be written to at once, and it may be stale. */
   readonly isReused: boolean;
-  readonly #options: AttemptOptions;
+  readonly backend: Backend;
+  readonly endpoint: Endpoint;
+  readonly destination: Destination;
+  status = 0;
+  reason: Reason | undefined;
+  durationMs = 0;
+  isCancelled = false;
+  readonly #engine: Engine;
+  readonly #exchange: ExchangeFacts;
   readonly #loadCell: number;
   readonly #startedMs: number;
   #hasEnded = false;
@@ -37,25 +39,29 @@ export class Attempt {
     const idle = options.wantsFresh ? undefined : engine.pools.take(endpoint);
     this.connection = idle ?? engine.pools.open(endpoint, options.connectTimeoutMs);
     this.isReused = idle !== undefined;
-    this.#options = options;
+    this.backend = options.backend;
+    this.endpoint = endpoint;
+    this.destination = options.destination;
+    this.#engine = engine;
+    this.#exchange = options.facts;
     this.#loadCell = engine.loads.countUp(endpoint);
     this.#startedMs = engine.clock.nowMs();
   }
 
+  /** It was given up before the pod had done its part. */
+  cancel(status: number, reason: Reason | undefined): void {
+    this.isCancelled = true;
+    this.end(status, reason);
+  }
+
   /** Counts down and tells; the connection is the caller's to release or destroy. */
-  end({ status, reason, isCancelled }: AttemptEnd): void {
+  end(status: number, reason: Reason | undefined): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    const { engine, facts, backend, endpoint, destination } = this.#options;
-    engine.loads.countDown(this.#loadCell);
-    engine.observer.attemptFinished(facts, {
-      backend,
-      endpoint,
-      destination,
-      status,
-      reason,
-      durationMs: engine.clock.nowMs() - this.#startedMs,
-      isCancelled,
-    });
+    this.status = status;
+    this.reason = reason;
+    this.durationMs = this.#engine.clock.nowMs() - this.#startedMs;
+    this.#engine.loads.countDown(this.#loadCell);
+    this.#engine.observer.attemptFinished(this.#exchange, this);
   }
 }

@@ -5,7 +5,6 @@
 import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { Client, ConnectionFate } from './client.ts';
-import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import { DepartureProbe } from './departure-probe.ts';
 import { ExchangeWaits } from './exchange-waits.ts';
@@ -24,20 +23,18 @@ import {
 } from './limits.ts';
 import { Linger } from './linger.ts';
 import { PendingBytes, WaitingBytes } from './pending-bytes.ts';
+import { PhaseDeadline } from './phase-deadline.ts';
+import type { Phase } from './phase-deadline.ts';
 import { longReadBytes, ReadBuffer } from './read-buffers.ts';
 import { headTimedOut } from './refusals.ts';
 import type { HeadReject } from './refusals.ts';
 import { RequestIntake } from './request-intake.ts';
 import type { RequestTaker } from './request-intake.ts';
-import { planOf } from './request-plan.ts';
-import type { RequestPlan } from './request-plan.ts';
+import { RequestPlan } from './request-plan.ts';
 import { renderFinalRefusal } from './answer.ts';
 
 /** `cut`: destroyed, and not told yet that it is closed. */
 type Mode = 'requests' | 'tunnel' | 'closing' | 'cut' | 'closed';
-
-/** What the connection's deadline waits for. */
-type Phase = 'none' | 'head' | 'keep-alive' | 'body' | 'linger';
 
 export type DownstreamOptions = {
   readonly engine: Engine;
@@ -55,9 +52,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   readonly #remoteAddress: string;
   readonly #servicePort: number;
   readonly #closed: (connection: DownstreamConnection) => void;
-  readonly #deadline = new Deadline(() => this.#guard(() => this.#expired()));
+  readonly #wait: PhaseDeadline;
   #mode: Mode = 'requests';
-  #phase: Phase = 'none';
   #exchange: Exchange | undefined;
   /** Of the last request. */
   #plan: RequestPlan | undefined;
@@ -92,6 +88,9 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#pending = new PendingBytes(engine.counts);
     this.#unsent = new WaitingBytes(engine.counts);
     this.#buffer = new ReadBuffer(engine.buffers);
+    this.#wait = new PhaseDeadline(engine.deadlines, (phase) => {
+      this.#guard(() => this.#expired(phase));
+    });
     this.waits = new ExchangeWaits(engine.deadlines, (step) => this.#guard(step));
     this.#acceptedMs = engine.clock.nowMs();
     this.#intake = new RequestIntake(this, engine.headLimits, options.servicePort);
@@ -100,7 +99,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     // What matters of an error is that the connection closes, which follows.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#guard(() => this.#gone()));
-    this.#wait('head', engine.limits.headTimeoutMs);
+    this.#wait.begin('head', engine.limits.headTimeoutMs);
     if (socket.readInto === undefined) socket.on('data', (data) => this.read(data, data.length));
     else socket.readInto(this);
   }
@@ -166,7 +165,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   startTunnel(): readonly Buffer[] {
     this.#mode = 'tunnel';
-    this.#waitForNothing();
+    this.#wait.end();
     // A tunnel has no time-outs: only the kernel finds out that a silent client is gone.
     this.#socket.setKeepAlive?.(true, tunnelKeepAliveMs);
     const early = this.#pending.takeAll();
@@ -275,18 +274,25 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#isNew = false;
     this.#skippedBytes = 0;
     this.#unsent.set(0);
-    if (isBodyComplete) this.#waitForNothing();
+    if (isBodyComplete) this.#wait.end();
     else this.#waitForBody();
     const engine = this.#engine;
     const remoteAddress = this.#remoteAddress;
+<<<<<<< ours
     const plan = planOf(this.#plan, { engine, client: this, table, head, remoteAddress });
     this.#plan = plan.isKept ? plan : undefined;
+=======
+    if (this.#plan?.isOf(table, head) !== true) {
+      this.#plan = new RequestPlan({ engine, client: this, table, head, remoteAddress });
+    }
+    const plan = this.#plan;
+>>>>>>> theirs
     this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete });
     this.#exchange.start();
   }
 
   bodyEnded(trailers: Fields | undefined): void {
-    this.#waitForNothing();
+    this.#wait.end();
     this.#exchange?.requestEnded(trailers);
   }
 
@@ -342,10 +348,10 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     const { headTimeoutMs, keepAliveTimeoutMs } = this.#engine.limits;
     if (this.#pending.bytes > 0) {
       // The next request waits until its client has read the last answer, but not for ever.
-      if (this.#phase === 'none') this.#wait('keep-alive', keepAliveTimeoutMs);
+      if (this.#wait.phase === 'none') this.#wait.begin('keep-alive', keepAliveTimeoutMs);
     } else if (this.hasEnded) this.#closeAfterAnswer();
-    else if (!this.#intake.hasPartialHead) this.#wait('keep-alive', keepAliveTimeoutMs);
-    else if (this.#phase !== 'head') this.#wait('head', headTimeoutMs);
+    else if (!this.#intake.hasPartialHead) this.#wait.begin('keep-alive', keepAliveTimeoutMs);
+    else if (this.#wait.phase !== 'head') this.#wait.begin('head', headTimeoutMs);
   }
 
   #updateFlow(): void {
@@ -408,7 +414,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#socket.end();
     this.#linger = new Linger(this.unsentBytes, limits.keepAliveTimeoutMs);
     if (counts.lingering > lingeringMax) this.destroy();
-    else this.#wait('linger', lingerMs);
+    else this.#wait.begin('linger', lingerMs);
   }
 
   #gone(): void {
@@ -418,7 +424,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     if (this.#mode === 'closing') this.#engine.counts.lingering -= 1;
     this.#mode = 'closed';
     this.#stopProbe();
-    this.#waitForNothing();
+    this.#wait.end();
     this.#pending.takeAll();
     this.#unsent.set(0);
     this.#intake.forgetBody();
@@ -428,9 +434,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   // ---- deadlines ------------------------------------------------------------------------------
 
-  #expired(): void {
-    const phase = this.#phase;
-    this.#phase = 'none';
+  #expired(phase: Phase): void {
     switch (phase) {
       case 'head':
         // Silence is no request: a 408 could be taken for the answer to a later one (RQ-295).
@@ -444,7 +448,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
         this.#bodyTimedOut();
         return;
       case 'linger':
-        if (this.#linger?.isOver(this.unsentBytes) === false) this.#wait('linger', lingerMs);
+        if (this.#linger?.isOver(this.unsentBytes) === false) this.#wait.begin('linger', lingerMs);
         else this.destroy();
         return;
       case 'none':
@@ -456,25 +460,15 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #bodyTimedOut(): void {
     const { bodyTimeoutMs } = this.#engine.limits;
     const leftMs = this.#bodyActiveMs + bodyTimeoutMs - this.#engine.clock.nowMs();
-    if (this.#isPaused) this.#wait('body', bodyTimeoutMs);
-    else if (leftMs > 0) this.#wait('body', leftMs);
+    if (this.#isPaused) this.#wait.begin('body', bodyTimeoutMs);
+    else if (leftMs > 0) this.#wait.begin('body', leftMs);
     else if (this.#exchange !== undefined) this.#exchange.refuse('BadRequestTimeout');
     else this.destroy();
   }
 
   #waitForBody(): void {
     this.#bodyActiveMs = this.#engine.clock.nowMs();
-    this.#wait('body', this.#engine.limits.bodyTimeoutMs);
-  }
-
-  #wait(phase: Phase, delayMs: number): void {
-    this.#phase = phase;
-    this.#engine.deadlines.arm(this.#deadline, delayMs);
-  }
-
-  #waitForNothing(): void {
-    this.#phase = 'none';
-    this.#engine.deadlines.disarm(this.#deadline);
+    this.#wait.begin('body', this.#engine.limits.bodyTimeoutMs);
   }
 
   /** A bug on this connection ends this connection, not the worker. */

@@ -4,8 +4,7 @@ import type { Random } from '../lib/clock.ts';
 import { pickEndpoint } from '../route/index.ts';
 import type { Backend, Endpoint, LoadView } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
-
-const noneTried: ReadonlySet<string> = new Set<string>([]);
+import { noneTried } from './retries.ts';
 
 export class EndpointLoads implements LoadView {
   readonly #slots: SlotView;

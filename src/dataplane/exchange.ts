@@ -28,9 +28,9 @@ import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
 import type { RequestPlan } from './request-plan.ts';
-import { Retries } from './retries.ts';
+import { noneTried, Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
-import { asksForPatience } from './retry-policy.ts';
+import { failedAnswer } from './retry-policy.ts';
 import { Tunnel } from './tunnel.ts';
 import type { WaitsUser } from './exchange-waits.ts';
 import type { UpstreamConnection, UpstreamFailure, UpstreamUser } from './upstream.ts';
@@ -63,7 +63,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   readonly #head: HttpRequestHead;
   readonly #body: RequestBody;
   readonly #answer: AnswerWriter;
-  /** Undefined until it is known where the request goes. */
+  /** Undefined until something has failed. */
   #retries: Retries | undefined;
   #attempt: Attempt | undefined;
   #tunnel: Tunnel | undefined;
@@ -143,7 +143,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       return;
     }
     const { slots, limits } = this.#engine;
-    this.#retries = new Retries(this.#engine, host, this.#plan.isRepeatable);
+    this.#engine.budgets.deposit(host, this.#engine.clock.wallMs());
     const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
     this.backend = pickBackend(split, turn);
     const idleMs = host.rules.idleTimeoutMs ?? limits.idleTimeoutMs;
@@ -154,10 +154,9 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   /** One attempt: pick, authorise, connect, send. */
   #try(): void {
     const { backend } = this;
-    const retries = this.#retries;
-    assert(backend !== undefined && retries !== undefined, 'an attempt at nothing');
+    assert(backend !== undefined, 'an attempt at nothing');
     const { loads, random } = this.#engine;
-    const endpoint = loads.pick(backend, retries.tried, random);
+    const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random);
     if (endpoint === undefined) {
       this.refuse('NoEndpoints');
       return;
@@ -198,7 +197,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#client.waits.touch();
     connection.cork();
     connection.write(this.#plan.upstreamHead(this));
-    this.#body.sendTo(connection, this.#retries?.isRepeatable === true);
+    this.#body.sendTo(connection, this.#plan.isRepeatable);
     // A body that is still being read joins the head in one write, when the read ends.
     if (!this.#client.isReading) this.#flushRequest(connection);
     if (!connection.isFull) this.#client.resumeReading();
@@ -294,8 +293,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   answered(head: HttpResponseHead): void {
     this.#client.waits.touch();
-    const failure: AttemptFailure = { kind: 'status', status: head.status, isUnsent: false };
-    if (asksForPatience(head.fields.get('retry-after')) || !this.#mayTryAgain(failure)) {
+    const failure = failedAnswer(this.host?.rules, head);
+    if (failure === undefined || !this.#mayTryAgain(failure)) {
       this.#client.waits.stopWaiting();
       this.#body.stopHolding();
       this.firstByteMs = this.#engine.clock.nowMs() - this.startedMs;
@@ -318,7 +317,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#answer.flush();
     if (this.#client.unsentBytes > 0) attempt.connection.lend();
     this.#attempt = undefined;
-    attempt.end({ status: this.#answer.status, reason: undefined, isCancelled: false });
+    attempt.end(this.#answer.status, undefined);
     attempt.connection.release(this.#body.isComplete);
     this.#finish('answered', this.#answer.closes ? 'close' : 'keep');
   }
@@ -388,7 +387,10 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   /** All conditions of a retry; the budget comes last, because asking takes from it. */
   #mayTryAgain(failure: AttemptFailure): boolean {
     if (this.#answer.hasBegun || this.#answer.hasInterim || !this.#body.isReplayable) return false;
-    if (this.#retries?.isAllowed(failure) !== true) return false;
+    const { host } = this;
+    if (host === undefined) return false;
+    this.#retries ??= new Retries(this.#engine, host, this.#plan.isRepeatable);
+    if (!this.#retries.isAllowed(failure)) return false;
     if (this.#retries.withdraw()) return true;
     this.#engine.observer.retryBudgetExhausted(this);
     return false;
@@ -466,7 +468,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #tunnelEnded(): void {
     const attempt = this.#attempt;
     this.#attempt = undefined;
-    attempt?.end({ status: this.#answer.status, reason: undefined, isCancelled: false });
+    attempt?.end(this.#answer.status, undefined);
     this.#finish('answered', 'close');
   }
 
@@ -478,7 +480,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#client.waits.stopWaiting();
     this.#body.detach();
     attempt.connection.destroy();
-    attempt.end({ status, reason, isCancelled });
+    if (isCancelled) attempt.cancel(status, reason);
+    else attempt.end(status, reason);
   }
 
   /** The one end of every exchange (A10): idempotent, and detaches all that was attached. */

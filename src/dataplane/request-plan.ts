@@ -35,12 +35,6 @@ export type PlanOptions = {
   readonly remoteAddress: string;
 };
 
-/** The last plan of a client where it still holds, else a new one. */
-export function planOf(last: RequestPlan | undefined, options: PlanOptions): RequestPlan {
-  if (last !== undefined && last.head === options.head && last.table === options.table) return last;
-  return new RequestPlan(options);
-}
-
 export class RequestPlan {
   readonly table: RouteTable;
   readonly head: HttpRequestHead;
@@ -76,9 +70,15 @@ export class RequestPlan {
     this.sentTraceparent = sentTraceparent(head);
   }
 
+<<<<<<< ours
   /** A head that is too long to be compared will not be met again as the same object. */
   get isKept(): boolean {
     return this.head.bytes <= memoBytesMax;
+=======
+  /** It was made of the very same; everything else is another request's. */
+  isOf(table: RouteTable, head: HttpRequestHead): boolean {
+    return this.head === head && this.table === table;
+>>>>>>> theirs
   }
 
   get host(): VirtualHost | undefined {
@@ -87,8 +87,10 @@ export class RequestPlan {
 
   /** Whether the pod may be asked: asked before each attempt, judged once per pod. */
   verdictOn(endpoint: Endpoint): Verdict {
-    const known = this.#verdicts[this.#judged.indexOf(endpoint)];
-    if (known !== undefined) return known;
+    for (let index = 0; index < this.#judged.length; index += 1) {
+      const known = this.#judged[index] === endpoint ? this.#verdicts[index] : undefined;
+      if (known !== undefined) return known;
+    }
     const verdict = authorise(this.table, this.source, endpoint, this.head);
     if (this.#judged.length < verdictsMax) {
       this.#judged.push(endpoint);

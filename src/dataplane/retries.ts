@@ -31,25 +31,29 @@ export class RetryBudgets {
     }
     return place;
   }
+
+  /** Each request of the service earns a part of a retry. */
+  deposit(host: VirtualHost, wallMs: number): void {
+    depositRequest(this.of(host), host.rules.retryBudgetPercent, wallMs);
+  }
 }
 
-const noneTried: ReadonlySet<string> = new Set<string>([]);
+export const noneTried: ReadonlySet<string> = new Set<string>([]);
 
 export class Retries {
   #tried: Set<string> | undefined;
   readonly #engine: Engine;
   readonly #host: VirtualHost;
   readonly #budget: BudgetPlace;
-  readonly isRepeatable: boolean;
+  readonly #isRepeatable: boolean;
   readonly #done = { total: 0, afterSent: 0 };
 
   /** `isRepeatable`: sending the request twice does no more than sending it once. */
   constructor(engine: Engine, host: VirtualHost, isRepeatable: boolean) {
     this.#engine = engine;
     this.#host = host;
-    this.isRepeatable = isRepeatable;
+    this.#isRepeatable = isRepeatable;
     this.#budget = engine.budgets.of(host);
-    depositRequest(this.#budget, host.rules.retryBudgetPercent, engine.clock.wallMs());
   }
 
   /** Ids of endpoints that failed; avoided while there are others. */
@@ -58,7 +62,7 @@ export class Retries {
   }
 
   isAllowed(failure: AttemptFailure): boolean {
-    return mayRetry(this.#host.rules, this.isRepeatable, this.#done, failure);
+    return mayRetry(this.#host.rules, this.#isRepeatable, this.#done, failure);
   }
 
   /** Takes the retry out of the service's budget; false when that is used up. */

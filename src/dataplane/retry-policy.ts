@@ -2,6 +2,7 @@
 // What it does not decide: the budget (retry-budget.ts), whether the body can be sent again, and
 // whether a byte of the answer went to the client – after that nothing is ever retried.
 import type { RetryCondition, ServiceRules } from '../snapshot/index.ts';
+import type { HttpResponseHead } from './http1/response-head.ts';
 
 /** How an attempt failed; `status` answers count as failures only for `retry-on`. */
 export type AttemptFailure = {
@@ -85,6 +86,19 @@ function covers(condition: RetryCondition, failure: AttemptFailure): boolean {
     default:
       return failure.status === condition;
   }
+}
+
+/**
+ * The failure that an answer may stand for: only where rules name statuses (by default nothing is
+ * tried again that got an answer), and not where the pod asks for patience: the client is told.
+ */
+export function failedAnswer(
+  rules: RetryRules | undefined,
+  { status, fields }: Pick<HttpResponseHead, 'status' | 'fields'>,
+): AttemptFailure | undefined {
+  if (rules?.retryAttempts === undefined) return undefined;
+  if (asksForPatience(fields.get('retry-after'))) return undefined;
+  return { kind: 'status', status, isUnsent: false };
 }
 
 /** An endpoint that names a time to wait is not asked again at once: the client is told. */

@@ -74,7 +74,7 @@ export function meteringObserver(options: MeteringOptions): Metering {
       logExchange(options, facts, { outcome, auditReason });
     },
     bugFound: options.onBug,
-    announce: (host, destination) => http.of(host).workload(destination).announce(),
+    announce: (host, destination) => http.of(host).at(destination).workload.announce(),
   };
 }
 
@@ -109,9 +109,8 @@ const noDestination = {};
 class HostMeters {
   readonly #http: HttpMeters;
   readonly #host: VirtualHost | undefined;
-  readonly #workloads = new WeakMap<object, WorkloadMeters>();
+  readonly #places = new WeakMap<object, PlaceMeters>();
   #service: ServiceMeters | undefined;
-  readonly #edges = new WeakMap<Source, WeakMap<object, EdgeMeters>>();
 
   constructor(http: HttpMeters, host: VirtualHost | undefined) {
     this.#http = http;
@@ -127,25 +126,40 @@ class HostMeters {
     return this.#service;
   }
 
-  workload(destination: Destination | undefined): WorkloadMeters {
+  at(destination: Destination | undefined): PlaceMeters {
     const key = destination ?? noDestination;
-    let meters = this.#workloads.get(key);
+    let meters = this.#places.get(key);
     if (meters === undefined) {
-      meters = this.#http.workload(destinationOf(this.#host, destination));
-      this.#workloads.set(key, meters);
+      meters = new PlaceMeters(this.#http, destinationOf(this.#host, destination));
+      this.#places.set(key, meters);
     }
     return meters;
   }
+}
 
-  edge(source: Source, destination: Destination | undefined): EdgeMeters {
-    const key = destination ?? noDestination;
-    const known = this.#edges.get(source)?.get(key);
-    if (known !== undefined) return known;
-    const labels = { ...sourceOf(source), ...destinationOf(this.#host, destination) };
-    const meters = this.#http.edge(labels);
-    const row = this.#edges.get(source) ?? new WeakMap<object, EdgeMeters>();
-    row.set(key, meters);
-    this.#edges.set(source, row);
+/** The meters of one workload as destination of one virtual host. */
+class PlaceMeters {
+  readonly #http: HttpMeters;
+  readonly #labels: ReturnType<typeof destinationOf>;
+  readonly #edges = new WeakMap<Source, EdgeMeters>();
+  #workload: WorkloadMeters | undefined;
+
+  constructor(http: HttpMeters, labels: ReturnType<typeof destinationOf>) {
+    this.#http = http;
+    this.#labels = labels;
+  }
+
+  get workload(): WorkloadMeters {
+    this.#workload ??= this.#http.workload(this.#labels);
+    return this.#workload;
+  }
+
+  edge(source: Source): EdgeMeters {
+    let meters = this.#edges.get(source);
+    if (meters === undefined) {
+      meters = this.#http.edge({ ...sourceOf(source), ...this.#labels });
+      this.#edges.set(source, meters);
+    }
     return meters;
   }
 }
@@ -154,6 +168,9 @@ class HostMeters {
 class KnownMeters {
   readonly #http: HttpMeters;
   readonly #hosts = new WeakMap<object, HostMeters>();
+  /** Asked several times in a row for each exchange. */
+  #lastKey: object = noHost;
+  #last: HostMeters | undefined;
 
   constructor(http: HttpMeters) {
     this.#http = http;
@@ -161,11 +178,14 @@ class KnownMeters {
 
   of(host: VirtualHost | undefined): HostMeters {
     const key = host ?? noHost;
+    if (key === this.#lastKey && this.#last !== undefined) return this.#last;
     let meters = this.#hosts.get(key);
     if (meters === undefined) {
       meters = new HostMeters(this.#http, host);
       this.#hosts.set(key, meters);
     }
+    this.#lastKey = key;
+    this.#last = meters;
     return meters;
   }
 }
@@ -179,17 +199,17 @@ function addInFlight(http: KnownMeters, facts: ExchangeFacts, change: 1 | -1): v
 function countVerdict(http: KnownMeters, facts: ExchangeFacts, verdict: Verdict): void {
   const action = verdict.kind === 'audit' ? 'audit_deny' : verdict.kind;
   const reason = verdict.kind === 'allow' ? '' : verdict.reason;
-  http.of(facts.host).edge(facts.source, verdict.destination).decided(action, reason);
+  http.of(facts.host).at(verdict.destination).edge(facts.source).decided(action, reason);
 }
 
 function countAttempt(http: KnownMeters, facts: ExchangeFacts, attempt: AttemptFacts): void {
   if (attempt.isCancelled) return;
-  const workload = http.of(facts.host).workload(attempt.destination);
+  const { workload } = http.of(facts.host).at(attempt.destination);
   workload.attempted(attempt.status, attempt.durationMs / 1_000);
 }
 
 function countExchange(http: KnownMeters, facts: ExchangeFacts): void {
-  const edge = http.of(facts.host).edge(facts.source, facts.destination);
+  const edge = http.of(facts.host).at(facts.destination).edge(facts.source);
   edge.finished(facts.request.method, facts.status, facts.durationMs / 1_000);
 }
 

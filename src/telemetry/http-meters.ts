@@ -68,6 +68,9 @@ export class EdgeMeters {
   readonly #requests = new Map<string, Map<number, Cell>>();
   /** Action → reason → cell. */
   readonly #decisions = new Map<string, Map<string, Cell>>();
+  /** What was counted last: most exchanges of an edge end like the one before. */
+  readonly #lastRequest: Recent<string, number> = { first: '', second: -1, cell: 0 };
+  readonly #lastDecision: Recent<string, string> = { first: '', second: '', cell: 0 };
   #duration: Cell | undefined;
 
   constructor(arena: MeterArena, labels: EdgeLabels, protocol: string) {
@@ -79,32 +82,49 @@ export class EdgeMeters {
   /** An exchange has ended with this status (0 = none). */
   finished(method: string, status: number, seconds: number): void {
     const arena = this.#arena;
-    const protocol = this.#protocol;
-    const labels = this.#labels;
-    const known = methodLabel(method);
-    const cell = cellOf(this.#requests, known, status, () =>
-      arena.counter('weft_http_requests_total', {
-        ...labels,
-        protocol,
-        method: known,
-        code: String(status),
-      }),
-    );
-    arena.add(cell, 1);
-    const name = 'weft_http_request_duration_seconds';
-    this.#duration ??= arena.histogram(name, { ...labels, protocol });
+    const last = this.#lastRequest;
+    if (last.first !== method || last.second !== status) {
+      keep(last, method, status, this.#request(methodLabel(method), status));
+    }
+    arena.add(last.cell, 1);
+    this.#duration ??= this.#histogram();
     arena.observe(this.#duration, seconds);
   }
 
   /** Policy has judged; the reason is empty where it allows. */
   decided(action: 'allow' | 'deny' | 'audit_deny', reason: string): void {
-    const arena = this.#arena;
-    const labels = this.#labels;
-    const cell = cellOf(this.#decisions, action, reason, () =>
-      arena.counter('weft_policy_decisions_total', { ...labels, action, reason }),
-    );
-    arena.add(cell, 1);
+    const last = this.#lastDecision;
+    if (last.first !== action || last.second !== reason) {
+      keep(last, action, reason, this.#decision(action, reason));
+    }
+    this.#arena.add(last.cell, 1);
   }
+
+  #request(method: string, status: number): Cell {
+    const labels = { ...this.#labels, protocol: this.#protocol, method, code: String(status) };
+    return cellOf(this.#requests, method, status, () =>
+      this.#arena.counter('weft_http_requests_total', labels),
+    );
+  }
+
+  #decision(action: string, reason: string): Cell {
+    return cellOf(this.#decisions, action, reason, () =>
+      this.#arena.counter('weft_policy_decisions_total', { ...this.#labels, action, reason }),
+    );
+  }
+
+  #histogram(): Cell {
+    const labels = { ...this.#labels, protocol: this.#protocol };
+    return this.#arena.histogram('weft_http_request_duration_seconds', labels);
+  }
+}
+
+type Recent<A, B> = { first: A; second: B; cell: Cell };
+
+function keep<A, B>(last: Recent<A, B>, first: A, second: B, cell: Cell): void {
+  last.first = first;
+  last.second = second;
+  last.cell = cell;
 }
 
 /** A workload that answers. */

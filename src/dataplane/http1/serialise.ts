@@ -171,14 +171,14 @@ export function downstreamFraming(response: HttpResponseHead, clientVersion: 10 
 
 /**
  * Head of a final or interim (1xx, 101) response. Where nothing but the head itself decides the
- * text – the client speaks HTTP/1.1 and stays, upstream sent the Date – it is rendered once.
+ * text – the client speaks HTTP/1.1 and stays, upstream sent the Date – it is kept with the head.
  */
 export function renderResponseHead(rendering: ResponseRendering): string {
   const { head, clientVersion, connection, extra } = rendering;
   const isUsual = clientVersion === 11 && connection === 'keep-alive' && extra === undefined;
-  if (!isUsual || !head.fields.has('date')) return renderResponse(rendering);
-  head.rendered.text ??= renderResponse(rendering);
-  return head.rendered.text;
+  const text = renderResponse(rendering);
+  if (isUsual && head.fields.has('date')) head.rendered.text = text;
+  return text;
 }
 
 function renderResponse(rendering: ResponseRendering): string {
