@@ -61,7 +61,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   readonly #pending: PendingBytes;
   /** Of an answer whose exchange is over. */
   readonly #unsent: WaitingBytes;
-  readonly #buffer: ReadBuffer;
+  readonly buffer: ReadBuffer;
   #skippedBytes = 0;
   #bodyActiveMs = 0;
   #linger: Linger | undefined;
@@ -87,7 +87,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#closed = options.closed;
     this.#pending = new PendingBytes(engine.counts);
     this.#unsent = new WaitingBytes(engine.counts);
-    this.#buffer = new ReadBuffer(engine.buffers);
+    this.buffer = new ReadBuffer(engine.buffers);
     this.#wait = new PhaseDeadline(engine.deadlines, (phase) => {
       this.#guard(() => this.#expired(phase));
     });
@@ -136,14 +136,6 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     if (!this.#isCorked) return;
     this.#isCorked = false;
     this.#socket.uncork();
-  }
-
-  lend(): void {
-    this.#buffer.lend();
-  }
-
-  reclaim(): void {
-    this.#buffer.reclaim();
   }
 
   get isListenedTo(): boolean {
@@ -223,7 +215,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   // ---- reading --------------------------------------------------------------------------------
 
   readBuffer(): Buffer {
-    return this.#buffer.current;
+    return this.buffer.current;
   }
 
   read(buffer: Buffer, bytes: number): void {
@@ -242,8 +234,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
       || (this.#exchange !== undefined && !this.#intake.isInBody);
     if (mustWait) this.#pending.push(buffer, 0, bytes);
     else this.#consume(buffer, bytes);
-    if (!this.#intake.isInBody) this.#buffer.release();
-    else if (bytes >= longReadBytes) this.#buffer.own();
+    if (!this.#intake.isInBody) this.buffer.release();
+    else if (bytes >= longReadBytes) this.buffer.own();
     this.#updateFlow();
     this.#settle();
   }
@@ -278,15 +270,11 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     else this.#waitForBody();
     const engine = this.#engine;
     const remoteAddress = this.#remoteAddress;
-<<<<<<< ours
-    const plan = planOf(this.#plan, { engine, client: this, table, head, remoteAddress });
-    this.#plan = plan.isKept ? plan : undefined;
-=======
-    if (this.#plan?.isOf(table, head) !== true) {
-      this.#plan = new RequestPlan({ engine, client: this, table, head, remoteAddress });
+    let plan = this.#plan;
+    if (plan?.isOf(table, head) !== true) {
+      plan = new RequestPlan({ engine, client: this, table, head, remoteAddress });
+      this.#plan = plan.isKept ? plan : undefined;
     }
-    const plan = this.#plan;
->>>>>>> theirs
     this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete });
     this.#exchange.start();
   }
@@ -364,6 +352,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   }
 
   #drained(): void {
+    this.buffer.drained();
     this.#unsent.set(0);
     if (this.#exchange !== undefined) this.#exchange.clientDrained();
     else if (this.#mode === 'requests') this.#advance();
@@ -419,8 +408,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   #gone(): void {
     if (this.#mode === 'closed') return;
-    this.#buffer.lend();
-    this.#buffer.release();
+    this.buffer.close();
     if (this.#mode === 'closing') this.#engine.counts.lingering -= 1;
     this.#mode = 'closed';
     this.#stopProbe();

@@ -86,10 +86,6 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.startedMs = engine.clock.nowMs();
   }
 
-  get answeredRequest(): { readonly method: string; readonly upgrade: string | undefined } {
-    return this.#head;
-  }
-
   get source(): Source {
     return this.#plan.source;
   }
@@ -207,7 +203,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #flushRequest(connection: UpstreamConnection): void {
     connection.flush();
     if (connection.unsentBytes === 0) return;
-    this.#client.lend();
+    this.#client.buffer.lend(connection.buffer);
     if (!connection.isFull) return;
     this.#body.countWaiting(connection.unsentBytes);
     this.#client.pauseReading();
@@ -250,7 +246,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#client.waits.touch();
     this.#answer.clearWaiting();
     const connection = this.#attempt?.connection;
-    connection?.reclaim();
+    connection?.buffer.reclaim();
     if (this.#tunnel !== undefined) this.#tunnel.clientDrained();
     else connection?.resume();
   }
@@ -273,7 +269,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   upstreamDrained(): void {
     this.#client.waits.touch();
     this.#body.clearWaiting();
-    this.#client.reclaim();
+    this.#client.buffer.reclaim();
     if (this.#tunnel === undefined) this.#client.resumeReading();
     else this.#tunnel.upstreamDrained();
   }
@@ -315,7 +311,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     if (attempt === undefined) return;
     this.#answer.end(trailers);
     this.#answer.flush();
-    if (this.#client.unsentBytes > 0) attempt.connection.lend();
+    if (this.#client.unsentBytes > 0) attempt.connection.buffer.lend(this.#client.buffer);
     this.#attempt = undefined;
     attempt.end(this.#answer.status, undefined);
     attempt.connection.release(this.#body.isComplete);
@@ -329,7 +325,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     }
     const connection = this.#attempt?.connection;
     const isFlowing = this.#answer.flush();
-    if (this.#client.unsentBytes > 0) connection?.lend();
+    if (this.#client.unsentBytes > 0) connection?.buffer.lend(this.#client.buffer);
     if (!isFlowing) connection?.pause();
   }
 

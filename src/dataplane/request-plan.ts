@@ -70,15 +70,14 @@ export class RequestPlan {
     this.sentTraceparent = sentTraceparent(head);
   }
 
-<<<<<<< ours
-  /** A head that is too long to be compared will not be met again as the same object. */
-  get isKept(): boolean {
-    return this.head.bytes <= memoBytesMax;
-=======
   /** It was made of the very same; everything else is another request's. */
   isOf(table: RouteTable, head: HttpRequestHead): boolean {
     return this.head === head && this.table === table;
->>>>>>> theirs
+  }
+
+  /** A head that is too long to be compared will not be met again as the same object. */
+  get isKept(): boolean {
+    return this.head.bytes <= memoBytesMax;
   }
 
   get host(): VirtualHost | undefined {

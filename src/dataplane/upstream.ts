@@ -26,7 +26,7 @@ export type UpstreamFailure = {
 
 /** The attempt that a connection works for. */
 export type UpstreamUser = {
-  readonly answeredRequest: AnsweredRequest;
+  readonly request: AnsweredRequest;
   upstreamConnected(): void;
   /** 1xx, but not 101. */
   interimAnswered(head: HttpResponseHead): void;
@@ -72,7 +72,8 @@ export class UpstreamConnection implements SocketReader {
   readonly #owner: UpstreamOwner;
   readonly #limits: HeadLimits;
   readonly #parser: ResponseHeadParser;
-  readonly #buffer: ReadBuffer;
+  /** Whose bytes are in whose write queue. */
+  readonly buffer: ReadBuffer;
   readonly #clock: TurnClock;
   #user: UpstreamUser | undefined;
   #decoder: BodyDecoder | undefined;
@@ -90,7 +91,7 @@ export class UpstreamConnection implements SocketReader {
     this.#owner = options.owner;
     this.#limits = options.limits;
     this.#parser = new ResponseHeadParser(options.limits);
-    this.#buffer = new ReadBuffer(options.buffers);
+    this.buffer = new ReadBuffer(options.buffers);
     this.#clock = options.clock;
     this.deadline = new Deadline(() => this.#guard(() => this.#expired()));
     const socket = options.socket;
@@ -98,7 +99,7 @@ export class UpstreamConnection implements SocketReader {
     if (socket.readInto === undefined) socket.on('data', (data) => this.read(data, data.length));
     else socket.readInto(this);
     socket.on('end', () => this.#guard(() => this.#peerEnded()));
-    socket.on('drain', () => this.#guard(() => this.#user?.upstreamDrained()));
+    socket.on('drain', () => this.#guard(() => this.#drained()));
     socket.on('error', (error) => this.#guard(() => this.#broke(error)));
     socket.on('close', () => this.#guard(() => this.#broke(null)));
   }
@@ -164,15 +165,6 @@ export class UpstreamConnection implements SocketReader {
     this.#socket.resume();
   }
 
-  /** The client's write queue may hold bytes of what was read last; `reclaim`: it is empty. */
-  lend(): void {
-    this.#buffer.lend();
-  }
-
-  reclaim(): void {
-    this.#buffer.reclaim();
-  }
-
   /** Half-close of a tunnel. */
   endTunnel(): void {
     this.#socket.end();
@@ -204,9 +196,7 @@ export class UpstreamConnection implements SocketReader {
     this.#user = undefined;
     if (this.#isClosed) return;
     this.#isClosed = true;
-    // Where its bytes are now, nobody knows.
-    this.#buffer.lend();
-    this.#buffer.release();
+    this.buffer.close();
     this.#owner.forget(this);
     this.#socket.destroy();
   }
@@ -223,8 +213,13 @@ export class UpstreamConnection implements SocketReader {
     this.#user?.upstreamConnected();
   }
 
+  #drained(): void {
+    this.buffer.drained();
+    this.#user?.upstreamDrained();
+  }
+
   readBuffer(): Buffer {
-    return this.#buffer.current;
+    return this.buffer.current;
   }
 
   read(buffer: Buffer, bytes: number): void {
@@ -251,8 +246,8 @@ export class UpstreamConnection implements SocketReader {
     else this.#fail(this.#unaskedKind(), 'bytes before the request');
     user.upstreamReadEnded();
     // A connection that was cut in this read owns nothing any more.
-    if (this.#decoder === undefined || this.#isClosed) this.#buffer.release();
-    else if (bytes >= longReadBytes) this.#buffer.own();
+    if (this.#decoder === undefined || this.#isClosed) this.buffer.release();
+    else if (bytes >= longReadBytes) this.buffer.own();
   }
 
   #parse(user: UpstreamUser, buffer: Buffer, end: number): void {
@@ -264,7 +259,7 @@ export class UpstreamConnection implements SocketReader {
         continue;
       }
       if (at === end) return;
-      const result = this.#parser.parse(buffer, at, end, user.answeredRequest);
+      const result = this.#parser.parse(buffer, at, end, user.request);
       if (result.kind === 'incomplete') return;
       if (result.kind === 'reject') {
         this.#fail('protocol', result.detail);
