@@ -1,6 +1,6 @@
 // The end-to-end suite (`npm run test:e2e`): files in the order of their names, one after the
-// other, against one cluster. Nothing is tried twice; the first file that fails ends the run, but
-// for the last one, which takes the mesh out again.
+// other, against one cluster. Nothing is tried twice; the first failure ends the run, because what
+// comes later builds on it.
 import { defineConfig } from 'vitest/config';
 
 const report = process.env['WEFT_TEST_REPORT'];
@@ -23,6 +23,7 @@ export default defineConfig({
     setupFiles: ['test/e2e/support/diagnostics.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    bail: 1,
     pool: 'forks',
     fileParallelism: false,
     // The class has the two methods that vitest calls; its type asks for vitest's own base class.
