@@ -2,6 +2,7 @@
 // downstream.ts; this type keeps the two from knowing each other's insides.
 import type { RenderedForwarded } from './http1/serialise.ts';
 import type { ExchangeWaits } from './exchange-waits.ts';
+import type { ReadBuffer } from './read-buffers.ts';
 
 /** What becomes of the connection when an exchange is over. */
 export type ConnectionFate =
@@ -34,9 +35,8 @@ export type Client = {
   /** Collects writes until `flush`. */
   cork(): void;
   flush(): void;
-  /** The pod's write queue may hold bytes of what was read last; `reclaim`: it is empty. */
-  lend(): void;
-  reclaim(): void;
+  /** Whose bytes are in whose write queue. */
+  readonly buffer: ReadBuffer;
   pauseReading(): void;
   resumeReading(): void;
   /** Bytes behind an upgrade request; what follows goes to `Exchange.tunnelFromClient`. */

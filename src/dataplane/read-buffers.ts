@@ -1,8 +1,9 @@
 // Where reads go. Between bodies all connections of a worker share one buffer, because each read is
 // looked at before the next one comes; while a long body flows its connection owns a large one, so
 // that pieces are written on from where they were read, uncopied. Invariant: a buffer goes back to
-// the pool only when no write queue holds bytes of it; one that is still lent when its body ends is
-// left to the garbage collector.
+// the pool only when no write queue holds bytes of it. One that is still lent when its body ends
+// goes back when the borrower's queue is empty, and counts as owned till then; where a connection
+// is cut it is left to the garbage collector.
 import { latin1Text } from './http1/bytes.ts';
 
 /** As much as a read of a small message can bring. */
@@ -65,12 +66,18 @@ export class BodyBuffers {
   }
 }
 
-/** The buffer of one connection: the shared one, or its own while a long body flows. */
+/**
+ * The buffer of one connection: the shared one, or its own while a long body flows. And what the
+ * peers of that connection have read for it: buffers whose bytes are in its write queue.
+ */
 export class ReadBuffer {
   readonly #pool: BodyBuffers;
   #own: Buffer | undefined;
-  /** In the write queue of the peer. */
-  #isLent = false;
+  /** Its write queue holds bytes of the last read. */
+  #borrower: ReadBuffer | undefined;
+  /** Hardly ever more than one. */
+  readonly #borrowed: Buffer[] = [];
+  #isClosed = false;
 
   constructor(pool: BodyBuffers) {
     this.#pool = pool;
@@ -79,7 +86,7 @@ export class ReadBuffer {
   /** Where the next read goes. */
   get current(): Buffer {
     if (this.#own === undefined) return sharedBuffer;
-    if (!this.#isLent) return this.#own;
+    if (this.#borrower === undefined) return this.#own;
     this.release();
     this.own();
     return this.#own ?? sharedBuffer;
@@ -87,27 +94,48 @@ export class ReadBuffer {
 
   /** A long body flows from here on. */
   own(): void {
-    this.#own ??= this.#pool.take();
+    if (!this.#isClosed) this.#own ??= this.#pool.take();
   }
 
-  /** The peer's write queue may hold bytes of the last read. */
-  lend(): void {
-    this.#isLent = true;
+  /** The write queue of `borrower`'s connection may hold bytes of the last read. */
+  lend(borrower: ReadBuffer): void {
+    this.#borrower = borrower;
   }
 
-  /** The peer's write queue is empty. */
+  /** Whoever it was lent to has an empty write queue. */
   reclaim(): void {
-    this.#isLent = false;
+    this.#borrower = undefined;
   }
 
-  /** The body is over. Idempotent. */
+  /** The body is over; what is lent now is returned by the borrower. Idempotent. */
   release(): void {
     const own = this.#own;
-    if (own !== undefined) {
-      this.#own = undefined;
-      if (this.#isLent) this.#pool.abandon();
-      else this.#pool.give(own);
+    const borrower = this.#borrower;
+    this.#own = undefined;
+    this.#borrower = undefined;
+    if (own === undefined) return;
+    if (borrower === undefined) this.#pool.give(own);
+    else borrower.#keep(own);
+  }
+
+  /** The write queue of this connection is empty. */
+  drained(): void {
+    for (let one = this.#borrowed.pop(); one !== undefined; one = this.#borrowed.pop()) {
+      this.#pool.give(one);
     }
-    this.#isLent = false;
+  }
+
+  /** The connection is gone: nobody knows where the bytes are that it read or was to write. */
+  close(): void {
+    this.#isClosed = true;
+    if (this.#borrower !== undefined) this.release();
+    else if (this.#own !== undefined) this.#pool.abandon();
+    this.#own = undefined;
+    for (; this.#borrowed.length > 0; this.#borrowed.pop()) this.#pool.abandon();
+  }
+
+  #keep(buffer: Buffer): void {
+    if (this.#isClosed) this.#pool.abandon();
+    else this.#borrowed.push(buffer);
   }
 }
