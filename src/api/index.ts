@@ -4,6 +4,7 @@ export type * from './mesh-settings.ts';
 export type * from './schema-validate.ts';
 export type * from './state.ts';
 export { isMeshed, isWatchedNamespace } from './adoption.ts';
+export { meshLabel, settingTable } from './defaults.ts';
 export { flagTable } from './flag-table.ts';
 export { describeFlag, flagsNotBuilt, resolveFlags } from './flags.ts';
 export { meshSettingsOf, readFlags } from './mesh-settings.ts';

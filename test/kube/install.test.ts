@@ -43,7 +43,11 @@ function withoutNamespace(objects: readonly KubeObject[]): readonly KubeObject[]
 
 /** Values that say something everywhere: each line here was wrong once, or could be. */
 const otherValues = {
-  image: { repository: 'registry.example.com/weft', tag: '1.2', pullSecrets: [{ name: 'one' }, { name: 'two' }] },
+  image: {
+    repository: 'registry.example.com/weft',
+    tag: '1.2',
+    pullSecrets: [{ name: 'one' }, { name: 'two' }],
+  },
   mesh: {
     domains: ['mesh', 'traefik.mesh'],
     policy: 'audit',

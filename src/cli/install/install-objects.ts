@@ -1,5 +1,6 @@
 // An installation as groups of manifests, in the order in which they are applied: what others need
 // comes first. Each group is a file of the chart and of the kustomize base.
+import { admissionPolicy } from './admission-policy.ts';
 import { smiDefinitions } from './crds.ts';
 import { factsOf, type InstallFacts } from './facts.ts';
 import { criticalPodsQuota, meshNamespace } from './home.ts';
@@ -8,7 +9,8 @@ import { accessRules, serviceAccounts } from './rbac.ts';
 import type { InstallValues } from './values.ts';
 import { controllerBudget, controllerDeployment, proxyDaemonSet } from './workloads.ts';
 
-export type GroupName = 'namespace' | 'quota' | 'crds' | 'access' | 'proxy' | 'controller';
+export type GroupName =
+  'namespace' | 'quota' | 'crds' | 'access' | 'proxy' | 'controller' | 'admission';
 
 export type ManifestGroup = {
   readonly name: GroupName;
@@ -24,6 +26,7 @@ export function allGroups(facts: InstallFacts): readonly ManifestGroup[] {
     { name: 'access', manifests: [...serviceAccounts(facts), ...accessRules(facts)] },
     { name: 'proxy', manifests: [proxyDaemonSet(facts)] },
     { name: 'controller', manifests: [controllerBudget(facts), controllerDeployment(facts)] },
+    { name: 'admission', manifests: admissionPolicy(facts) },
   ];
 }
 
@@ -34,6 +37,8 @@ export function isWanted(name: GroupName, values: InstallValues): boolean {
       return values.criticalPodsQuota.enabled;
     case 'crds':
       return values.crds.install;
+    case 'admission':
+      return values.admissionPolicy.enabled;
     case 'namespace':
     case 'access':
     case 'proxy':

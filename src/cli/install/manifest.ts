@@ -80,7 +80,7 @@ export function downwardEntry(name: string, fieldPath: string): JsonMap {
 }
 
 /** Name of the field that stands for all fields of a map which only the renderer knows. */
-export const spread = '...';
+const spread = '...';
 
 /** The fields of a map, or – when it is no map but an expression – one that stands for them. */
 export function withFields(own: JsonMap, more: Json): JsonMap {

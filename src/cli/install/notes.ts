@@ -2,8 +2,8 @@
 // what is missing is that of the README; whoever builds one of them strikes it out here, too.
 
 export function chartNotes(): string {
-  return `weft {{ .Chart.AppVersion }} is installed in namespace {{ .Release.Namespace }}. No traffic has changed:
-a workload opts in by calling http://SERVICE.NAMESPACE.{{ first .Values.mesh.domains }}
+  return `weft {{ .Chart.AppVersion }} is installed in namespace {{ .Release.Namespace }}.
+No traffic has changed: a workload opts in by calling http://SERVICE.NAMESPACE.{{ first .Values.mesh.domains }}
 
 Next:
   kubectl -n {{ .Release.Namespace }} rollout status daemonset/weft-proxy
@@ -20,8 +20,9 @@ Not on:
   - ValidatingAdmissionPolicy weft-settings: misspelt settings are told by conditions only
 {{- end }}
 {{- $served := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor" }}
-{{- if and (or .Values.monitoring.podMonitor.enabled .Values.monitoring.prometheusRule.enabled) (not $served) }}
-  - PodMonitor and PrometheusRule: asked for, but the Prometheus operator's kinds are not served here
+{{- $monitoring := .Values.monitoring }}
+{{- if and (or $monitoring.podMonitor.enabled $monitoring.prometheusRule.enabled) (not $served) }}
+  - PodMonitor and PrometheusRule: the kinds of the Prometheus operator are not served here
 {{- end }}
 {{- if ne .Release.Namespace "weft-system" }}
 

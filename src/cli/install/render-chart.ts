@@ -19,6 +19,11 @@ const conditions: { readonly [G in GroupName]: string | undefined } = {
   access: 'true',
   proxy: 'true',
   controller: 'true',
+  admission: `and .Values.admissionPolicy.enabled (or ${[
+    '(.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy")',
+    // Offline, Helm knows versions but no kinds: since 1.30 the kind is there.
+    '(semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version)',
+  ].join(' ')})`,
 };
 
 /** Path below the chart → text. `definitions`: the files of smi/crds by name. */
