@@ -70,5 +70,10 @@ export async function stuckClientOf(endings: (() => unknown)[], text: string) {
   const head = `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n`;
   let rest = Buffer.from(head + text, 'latin1');
   while (rest.length > 0) rest = rest.subarray(pod.feed(rest));
-  return { pieces: () => kept.map((piece) => Buffer.from(piece).toString('latin1')) };
+  return {
+    pieces: () => kept.map((piece) => Buffer.from(piece).toString('latin1')),
+    bodyBuffers: () => harness.dataplane.state().bodyBuffers,
+    /** The kernel has taken everything. */
+    drain: () => client.emit('drain'),
+  };
 }
