@@ -53,12 +53,17 @@ export type ProblemReason =
   | 'UnsupportedField'
   | 'PortsExhausted'
   | 'HeadlessRoot'
-  | 'AddressDisputed';
+  | 'AddressDisputed'
+  | 'DnsNotWired'
+  | 'DnsReverted'
+  | 'DnsNotReloaded'
+  | 'MeshDomainTaken';
 
 /** A defect that a user can fix, bound to one object. The message names the fix. */
 export type Problem = {
   readonly reason: ProblemReason;
-  readonly kind: Kind;
+  /** A ConfigMap is nothing that the mesh is compiled from: the DNS of the cluster reads it. */
+  readonly kind: Kind | 'ConfigMap';
   readonly namespace: string;
   readonly name: string;
   readonly message: string;

@@ -112,6 +112,30 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
     meaning:
       'Two live pods, or a pod and a node, claim one address: nobody is authenticated by it.',
   },
+  DnsNotWired: {
+    standing: 'advice',
+    meaning:
+      'The DNS of the cluster does not send mesh names to the mesh, or not everywhere: the message ' +
+      'says why, and gives the lines to add by hand (docs/guides/dns.md).',
+  },
+  DnsReverted: {
+    standing: 'advice',
+    meaning:
+      'Somebody takes the lines of the mesh out of the configuration of the DNS again and again; ' +
+      'they are put back ever more slowly.',
+  },
+  DnsNotReloaded: {
+    standing: 'advice',
+    meaning:
+      'Nothing makes CoreDNS read its Corefile anew: it has no `reload`. Restart it once, or add ' +
+      '`reload` and restart it once.',
+  },
+  MeshDomainTaken: {
+    standing: 'advice',
+    meaning:
+      'A namespace has the name of a mesh domain of one label, and names of its Services would be ' +
+      'mesh names. A domain that is not in force yet is not wired then.',
+  },
 };
 
 /** Reasons of conditions that are as they should be, or not known yet. */

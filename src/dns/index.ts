@@ -3,9 +3,12 @@
 // sockets are the proxy's, reading and writing ConfigMaps is the controller's.
 export { answerQuery } from './answer.ts';
 export { isOneLabel, zonesOfDomain } from './mesh-zones.ts';
+export { defaultListen, renderBlocks } from './mesh-block.ts';
 export type * from './mesh-block.ts';
 export {
   corefileListen,
+  hasMeshBlocks,
+  importsFile,
   patchCorefile,
   removeFromCorefile,
 } from './patch-corefile.ts';

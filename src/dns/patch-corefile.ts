@@ -51,6 +51,8 @@ export type CorefilePatch = {
   readonly obstacles: readonly DnsObstacle[];
   /** What one would add by hand for the domains that are not served; empty when all are. */
   readonly linesByHand: string;
+  /** Our blocks as they should be, without markers. */
+  readonly ourLines: string;
   /** Something reloads the file when it changes, as far as one can see. */
   readonly isReloaded: boolean;
 };
@@ -89,6 +91,7 @@ export function patchCorefile(
     served: plan.served,
     obstacles: plan.obstacles,
     linesByHand: byHand(missingOf(wish, plan.served), wish, listen),
+    ourLines: renderBlocks(plan.groups, wish.address, listen),
     isReloaded,
   };
 }
@@ -246,7 +249,8 @@ function leave(
     zonesOfDomain(domain, wish.clusterDomain).every(isServed),
   );
   const linesByHand = byHand(missingOf(wish, served), wish, listen, isServed);
-  return { text, served, obstacles: [...before, obstacle], linesByHand, isReloaded };
+  const obstacles = [...before, obstacle];
+  return { text, served, obstacles, linesByHand, ourLines: linesByHand, isReloaded };
 }
 
 function missingOf(wish: MeshDnsWish, served: readonly string[]): readonly string[] {
@@ -307,4 +311,34 @@ export function removeFromCorefile(
     region.isUnedited || (corefile.kind === 'read' && isOurs(region, corefile, mesh));
   if (!isRemovable) return { text, obstacles: [edited(region)] };
   return { text: text.slice(0, region.start) + text.slice(region.end), obstacles: [] };
+}
+
+/** Whether there are markers of ours, in whatever state. */
+export function hasMeshBlocks(text: string): boolean {
+  return findRegion(readCorefile(text)).kind !== 'none';
+}
+
+/** Whether an `import` at the top level takes in `file` of a directory of this name. */
+export function importsFile(text: string, directory: string, file: string): boolean {
+  const corefile = readCorefile(text);
+  if (corefile.kind === 'unreadable') return false;
+  return corefile.imports.some((pattern) => {
+    const steps = pattern.split('/');
+    const glob = steps.pop() ?? '';
+    return steps.at(-1) === directory && matchesGlob(glob, file);
+  });
+}
+
+/** `*` is the only sign of a glob that such imports have. */
+function matchesGlob(glob: string, name: string): boolean {
+  const [head = '', ...tails] = glob.split('*');
+  const last = tails.pop();
+  if (last === undefined) return head === name;
+  let at = head.length;
+  for (const tail of tails) {
+    const found = name.indexOf(tail, at);
+    if (found < 0) return false;
+    at = found + tail.length;
+  }
+  return name.startsWith(head) && name.length - last.length >= at && name.endsWith(last);
 }

@@ -23,6 +23,8 @@ export type StubPatch = {
   readonly served: readonly string[];
   readonly obstacles: readonly DnsObstacle[];
   readonly linesByHand: string;
+  /** Our entries as they should be, as an object of their own. */
+  readonly ourLines: string;
 };
 
 export function patchStubDomains(
@@ -36,7 +38,8 @@ export function patchStubDomains(
   if (original !== undefined && members === undefined) {
     const message = 'stubDomains is no JSON object';
     const obstacles: readonly DnsObstacle[] = [{ kind: 'unreadable', message }];
-    return { text, note, served: [], obstacles, linesByHand: byHand(wish.domains, wish) };
+    const linesByHand = byHand(wish.domains, wish);
+    return { text, note, served: [], obstacles, linesByHand, ourLines: linesByHand };
   }
   const plan = planEntries(original ?? '', members ?? [], { wish, note });
   if (text !== undefined && isInPlace(text, plan.entries, note)) {
@@ -51,11 +54,12 @@ export function patchStubDomains(
   };
 }
 
-function resultOf({ served, obstacles }: EntryPlan, wish: MeshDnsWish) {
+function resultOf({ served, obstacles, entries }: EntryPlan, wish: MeshDnsWish) {
   const missing = wish.domains.filter(
     (domain) => !served.includes(domain) && !wish.withheld.has(domain),
   );
-  return { served, obstacles, linesByHand: byHand(missing, wish) };
+  const linesByHand = byHand(missing, wish);
+  return { served, obstacles, linesByHand, ourLines: renderEntries([...entries.keys()], wish) };
 }
 
 /** However the text is laid out: a formatter is not fought. */
@@ -151,6 +155,10 @@ function leadsTo(text: string, { start, end }: JsonMember, address: string): boo
 
 function byHand(domains: readonly string[], wish: MeshDnsWish): string {
   const zones = domains.flatMap((domain) => zonesOfDomain(domain, wish.clusterDomain));
+  return renderEntries(zones, wish);
+}
+
+function renderEntries(zones: readonly string[], wish: MeshDnsWish): string {
   if (zones.length === 0) return '';
   return `{${zones.map((zone) => renderMember(zone, wish.address)).join(', ')}}\n`;
 }
