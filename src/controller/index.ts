@@ -1,14 +1,10 @@
 // Door of `controller`: the process that writes to Kubernetes. Tests start it with their own
 // connection; `main` launches it from flags. What it does to the DNS of the cluster the command
 // line looks at and takes out again.
-export { inspectDns } from './dns/inspect-dns.ts';
-export type { DnsPlaceReport, DnsReport } from './dns/inspect-dns.ts';
 export { findDnsTraces, unwireDns } from './dns/unwire-dns.ts';
 export type { DnsCleaning, DnsTrace } from './dns/unwire-dns.ts';
-export { findDnsTraces, unwireDns } from './dns/unwire-dns.ts';
-export type { DnsTrace } from './dns/unwire-dns.ts';
 export { inspectDns } from './dns/inspect-dns.ts';
-export type { DnsReport } from './dns/inspect-dns.ts';
+export type { DnsPlaceReport, DnsReport } from './dns/inspect-dns.ts';
 export { launchController } from './launch-controller.ts';
 export type { ControllerSettings } from './settings.ts';
 export { startController } from './start-controller.ts';
