@@ -53,7 +53,7 @@ function readBack(manifests: ReadonlyMap<string, Manifest>): GivenPorts {
     const service = parsers.Service(manifest).value;
     if (service !== undefined && service.ports.length > 0) read.set(name, givenPortsOf(service));
   }
-  read.delete('weft-dns');
+  for (const name of ['weft-dns', 'weft-peers']) read.delete(name);
   return read;
 }
 
@@ -105,6 +105,7 @@ describe('manifests', () => {
     expect(manifests.get('weft-peers')?.spec).toMatchObject({
       clusterIP: 'None',
       publishNotReadyAddresses: true,
+      ports: [{ name: 'tunnel', port: 15_008, protocol: 'TCP', targetPort: 15_008 }],
     });
   });
 

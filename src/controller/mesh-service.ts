@@ -93,12 +93,17 @@ function dnsManifest({ settings, dnsPort }: ManifestInput): Manifest {
   });
 }
 
-/** Headless and without ports: what counts is which address is on which node. */
+/**
+ * Headless: what counts is which address is on which node, and nobody reads the port. Without one
+ * the EndpointSlice controller writes the slices over and over: 5 to 9 times for a replaced proxy
+ * where four changes are to be told (Kubernetes 1.34, test/kube/endpoint-writes.test.ts).
+ */
 function peersManifest(settings: MeshSettings): Manifest {
   return serviceManifest(settings, peersServiceName, {
     internalTrafficPolicy: 'Cluster',
     clusterIP: 'None',
     publishNotReadyAddresses: true,
+    ports: [{ name: 'tunnel', port: 15_008, protocol: 'TCP', targetPort: 15_008 }],
   });
 }
 
