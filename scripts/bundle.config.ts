@@ -37,5 +37,6 @@ const scripts = readdirSync('scripts')
 export default defineConfig([
   bundle('src/main/weft.ts', 'dist/weft.js', true),
   bundle('src/main/worker.ts', 'dist/worker.js', false),
+  bundle('src/main/probe.ts', 'dist/probe.js', false),
   ...scripts,
 ]);

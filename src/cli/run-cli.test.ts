@@ -6,6 +6,16 @@ import { runCli } from './run-cli.ts';
 
 type Run = { readonly command: FlagProcess; readonly values: FlagValues };
 
+/** Nobody to ask, and a time that stands still. */
+const nobody = {
+  runtime: {
+    clock: { nowMs: () => 0, wallMs: () => 0 },
+    timers: { after: () => ({ cancel: () => undefined }) },
+    random: () => 0,
+  },
+  ask: () => Promise.resolve(undefined),
+};
+
 async function weft(
   args: readonly string[],
   options: {
@@ -29,6 +39,7 @@ async function weft(
     writeError: (text) => {
       error += text;
     },
+    ...nobody,
     run: { proxy: run('proxy'), controller: run('controller') },
   });
   return { exitCode, out, error, runs };
@@ -74,6 +85,7 @@ describe('running a command', () => {
       environment: {},
       writeOut: () => undefined,
       writeError: () => undefined,
+      ...nobody,
       run: {
         proxy: () => Promise.reject(new Error('BUG: impossible')),
         controller: () => Promise.resolve(0),
@@ -132,5 +144,31 @@ describe('help and version', () => {
     [['version', '--output', 'yaml'], 'version: 1.2.3\n'],
   ])('%j prints the version', async (args, expected) => {
     expect(await weft(args)).toMatchObject({ exitCode: 0, out: expected, error: '' });
+  });
+});
+
+describe('commands that ask a cluster', () => {
+  const nowhere = { HOME: '/nowhere' };
+
+  test.each(['check', 'upgrade', 'uninstall'])(
+    '%s without a cluster: 2 and one line',
+    async (name) => {
+      const { exitCode, error } = await weft([name], { environment: nowhere });
+      expect(exitCode).toBe(2);
+      expect(error).toMatch(new RegExp(`^weft ${name}: .*/nowhere/.kube/config.*\n$`));
+    },
+  );
+
+  test('KUBECONFIG names the file, the flag beats it', async () => {
+    const environment = { ...nowhere, KUBECONFIG: '/first:/second' };
+    expect((await weft(['check'], { environment })).error).toContain('/first');
+    const flagged = await weft(['check', '--kubeconfig', '/third'], { environment });
+    expect(flagged.error).toContain('/third');
+  });
+
+  test('an unknown output format is a mistake that is told in one line', async () => {
+    const { exitCode, error } = await weft(['check', '-o', 'xml']);
+    expect(exitCode).toBe(2);
+    expect(error.trim().split('\n')).toHaveLength(1);
   });
 });

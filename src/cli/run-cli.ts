@@ -11,7 +11,12 @@ import {
   type FlagSpec,
   type FlagValues,
 } from '../api/index.ts';
+import type { Runtime } from '../lib/clock.ts';
+import { checkCommand } from './check/check-command.ts';
 import { installCommand } from './install/install-command.ts';
+import type { Ask } from './lifecycle/ask.ts';
+import { uninstallCommand } from './lifecycle/uninstall-command.ts';
+import { upgradeCommand } from './lifecycle/upgrade-command.ts';
 
 /** What the process around the command line gives it. */
 export type CliWiring = {
@@ -19,6 +24,8 @@ export type CliWiring = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly writeOut: (text: string) => void;
   readonly writeError: (text: string) => void;
+  readonly runtime: Runtime;
+  readonly ask: Ask;
   /** Long-running commands; they resolve with the exit code when the process may end. */
   readonly run: { readonly [P in FlagProcess]: (values: FlagValues) => Promise<number> };
 };
@@ -45,9 +52,11 @@ export async function runCli(args: readonly string[], wiring: CliWiring): Promis
   for (const name of ['proxy', 'controller'] as const) {
     program.addCommand(commandOf(name, wiring, setExitCode));
   }
-  const install = installCommand(wiring, setExitCode);
-  told(install, wiring, 'weft install --help lists the flags');
-  program.addCommand(install);
+  for (const make of [installCommand, checkCommand, upgradeCommand, uninstallCommand]) {
+    const command = make(wiring, setExitCode);
+    told(command, wiring, `weft ${command.name()} --help lists the flags`);
+    program.addCommand(command);
+  }
   program.addCommand(versionCommand(wiring));
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -3,6 +3,7 @@
 import { runCli } from '../cli/index.ts';
 import { launchController } from '../controller/index.ts';
 import { launchProxy, nodeNetwork } from '../proxy/index.ts';
+import { askPerson } from './ask-person.ts';
 import { machineFacts } from './machine.ts';
 import { openDatagrams } from './node-datagrams.ts';
 import { endProcess, launchPlatform } from './platform.ts';
@@ -10,8 +11,12 @@ import { spawnWorker } from './spawn-worker.ts';
 
 const platform = launchPlatform();
 
+// Timers of ours hold no process: a command that waits for nothing else must not end half-way.
+setInterval(() => undefined, 2 ** 30);
+
 const exitCode = await runCli(process.argv.slice(2), {
   ...platform,
+  ask: askPerson,
   run: {
     proxy: (values) =>
       launchProxy(values, {

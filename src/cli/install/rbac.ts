@@ -77,10 +77,31 @@ const controllerEverywhere: readonly Rule[] = [
     verbs: ['patch'],
   },
   {
-    reason: 'Events tell the same where there are no conditions: on Services and Namespaces',
-    apiGroups: ['events.k8s.io'],
+    reason:
+      'Events tell the same where there are no conditions. They are read, too, so that a new ' +
+      'leader counts on instead of repeating',
+    apiGroups: [''],
     resources: ['events'],
-    verbs: ['create', 'patch'],
+    verbs: ['create', 'patch', 'list'],
+  },
+  {
+    reason: 'an Event names the uid of what it is about',
+    apiGroups: [''],
+    resources: ['services', 'namespaces', 'pods', 'nodes'],
+    verbs: ['get'],
+  },
+  {
+    reason: 'as above',
+    apiGroups: ['discovery.k8s.io'],
+    resources: ['endpointslices'],
+    verbs: ['get'],
+  },
+  {
+    reason: 'tells OpenShift, whose DNS takes no edits; its namespace is not there elsewhere',
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: ['dns-default'],
+    verbs: ['get'],
   },
 ];
 
@@ -90,17 +111,24 @@ const controllerAtHome: readonly Rule[] = [
     reason: 'the mesh Services: weft-http, weft-dns, weft-peers, and weft-l4-1, -2, … as needed',
     apiGroups: [''],
     resources: ['services'],
-    verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
+    verbs: ['create', 'patch', 'delete'],
   },
   {
     reason: 'addresses of the mesh Services, kept while clients may still have them cached',
     apiGroups: [''],
     resources: ['configmaps'],
     resourceNames: ['weft-addresses'],
-    verbs: ['get', 'list', 'watch', 'create', 'update', 'patch'],
+    verbs: ['get', 'list', 'watch', 'create', 'patch'],
   },
   {
-    reason: 'leader election; a Lease that is created has no name yet for the authoriser',
+    reason: 'nodes that can have no proxy are told as an Event on the DaemonSet',
+    apiGroups: ['apps'],
+    resources: ['daemonsets'],
+    resourceNames: ['weft-proxy'],
+    verbs: ['get'],
+  },
+  {
+    reason: 'leader election; what is created by POST has no name for the authoriser yet',
     apiGroups: ['coordination.k8s.io'],
     resources: ['leases'],
     verbs: ['create'],
@@ -110,9 +138,11 @@ const controllerAtHome: readonly Rule[] = [
     apiGroups: ['coordination.k8s.io'],
     resources: ['leases'],
     resourceNames: ['weft-controller'],
-    verbs: ['get', 'update', 'patch'],
+    verbs: ['get', 'update'],
   },
 ];
+
+const dnsNames: readonly string[] = ['coredns', 'rke2-coredns-rke2-coredns', 'kube-dns'];
 
 /** Of the controller, in kube-system. */
 const controllerDns: readonly Rule[] = [
@@ -120,8 +150,21 @@ const controllerDns: readonly Rule[] = [
     reason: 'one marked block in the configuration of the cluster’s DNS points mesh names here',
     apiGroups: [''],
     resources: ['configmaps'],
-    resourceNames: ['coredns', 'coredns-custom', 'node-local-dns', 'kube-dns'],
-    verbs: ['get', 'list', 'watch', 'update', 'patch'],
+    resourceNames: [...dnsNames, 'coredns-custom', 'node-local-dns'],
+    verbs: ['get', 'patch'],
+  },
+  {
+    reason: 'kube-dns has no ConfigMap until somebody makes one',
+    apiGroups: [''],
+    resources: ['configmaps'],
+    verbs: ['create'],
+  },
+  {
+    reason: 'tells which DNS is in use',
+    apiGroups: ['apps'],
+    resources: ['deployments'],
+    resourceNames: dnsNames,
+    verbs: ['get'],
   },
 ];
 

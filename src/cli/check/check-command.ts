@@ -1,0 +1,153 @@
+// `weft check`, `weft check --pre`, `weft check --removed`: reads the cluster, lets the pure files
+// conclude, prints. Exit 0 all well, 1 something failed, 2 could not ask (contract §6).
+import { Command } from 'commander';
+import { stringify } from 'yaml';
+import type { Connection } from '../../kube/index.ts';
+import {
+  addClusterOptions,
+  settingsOf,
+  withConnection,
+  type ClusterOptions,
+  type ClusterWiring,
+} from '../cluster-options.ts';
+import { exitCodeOf, findingsTable, type Finding } from './finding.ts';
+import { meshFindings } from './mesh-facts.ts';
+import { preFindings } from './pre-facts.ts';
+import { probeFindings } from './probe-facts.ts';
+import { runProbe } from './probe.ts';
+import { readPreFacts } from './read-cluster.ts';
+import { readDns } from './read-dns.ts';
+import { readMeshFacts } from './read-mesh.ts';
+import { readRemains, remainsFindings } from './remains.ts';
+
+export type CheckWiring = ClusterWiring & {
+  readonly version: string;
+  readonly writeOut: (text: string) => void;
+};
+
+type CheckOptions = ClusterOptions & {
+  readonly pre?: true;
+  readonly removed?: true;
+  readonly probe: boolean;
+  readonly image?: string;
+};
+
+const adminPort = 15020;
+
+export function checkCommand(wiring: CheckWiring, setExitCode: (code: number) => void): Command {
+  return addClusterOptions(new Command('check'), wiring.environment)
+    .description('looks whether the mesh is well on each node, or could be installed')
+    .option('--pre', 'before the installation: does the cluster have what weft needs?')
+    .option('--removed', 'after weft uninstall: is anything left?')
+    .option('--no-probe', 'start no pods; then nothing is measured from where workloads are')
+    .option('--image <name>', 'image of the probe (default: that of this version)')
+    .action(async (options: CheckOptions) => {
+      const run = (connection: Connection) => check(connection, options, wiring);
+      setExitCode(await withConnection('check', options, wiring, run));
+    });
+}
+
+async function check(
+  connection: Connection,
+  options: CheckOptions,
+  wiring: CheckWiring,
+): Promise<number> {
+  const findings =
+    options.removed === true
+      ? remainsFindings(await readRemains(connection, options.meshNamespace))
+      : options.pre === true
+        ? await checkCluster(connection, options, wiring)
+        : await checkMesh(connection, options, wiring);
+  wiring.writeOut(printed(findings, options.output));
+  return exitCodeOf(findings);
+}
+
+async function checkCluster(
+  connection: Connection,
+  options: CheckOptions,
+  wiring: CheckWiring,
+): Promise<readonly Finding[]> {
+  const settings = settingsOf(options);
+  const { meshDomains } = settings;
+  const dns = await readDns(connection, settings);
+  const facts = await readPreFacts(connection, {
+    meshNamespace: options.meshNamespace,
+    meshDomains,
+    permissions: created.map((resource) => ({ verb: 'create', resource })),
+    dns: dns.facts,
+  });
+  const nodes = facts.nodes.flatMap((node) =>
+    node.isReady && !node.isVirtual && node.os === 'linux' ? [node.name] : [],
+  );
+  const probed = await probe({ connection, options, wiring, nodes, meshDomain: undefined });
+  return [...preFindings(facts), ...probed];
+}
+
+async function checkMesh(
+  connection: Connection,
+  options: CheckOptions,
+  wiring: CheckWiring,
+): Promise<readonly Finding[]> {
+  const settings = settingsOf(options);
+  const { meshDomains } = settings;
+  const dns = await readDns(connection, settings);
+  const facts = await readMeshFacts(connection, {
+    meshNamespace: options.meshNamespace,
+    build: wiring.version,
+    adminPort,
+    dns: dns.findings,
+    clock: wiring.runtime.clock,
+  });
+  const findings = meshFindings(facts);
+  if (!facts.isInstalled) return findings;
+  const { nodes } = facts;
+  const probed = await probe({ connection, options, wiring, nodes, meshDomain: meshDomains[0] });
+  return [...findings, ...probed];
+}
+
+type ProbeInput = {
+  readonly connection: Connection;
+  readonly options: CheckOptions;
+  readonly wiring: CheckWiring;
+  readonly nodes: readonly string[];
+  readonly meshDomain: string | undefined;
+};
+
+async function probe(input: ProbeInput): Promise<readonly Finding[]> {
+  const { connection, options, wiring, nodes, meshDomain } = input;
+  if (!options.probe || nodes.length === 0) return [];
+  const facts = await runProbe({
+    connection,
+    runtime: wiring.runtime,
+    image: options.image ?? `weft:${wiring.version}`,
+    nodes,
+    meshDomain,
+    onProgress: (line) => wiring.writeError(`${line}\n`),
+  });
+  return probeFindings(facts);
+}
+
+/** Kinds that `weft install` creates, as the API server calls them. */
+const created = [
+  'namespaces',
+  'serviceaccounts',
+  'customresourcedefinitions.apiextensions.k8s.io',
+  'clusterroles.rbac.authorization.k8s.io',
+  'clusterrolebindings.rbac.authorization.k8s.io',
+  'roles.rbac.authorization.k8s.io',
+  'rolebindings.rbac.authorization.k8s.io',
+  'daemonsets.apps',
+  'deployments.apps',
+  'poddisruptionbudgets.policy',
+];
+
+function printed(findings: readonly Finding[], output: ClusterOptions['output']): string {
+  switch (output) {
+    case 'table':
+      return findingsTable(findings);
+    case 'json':
+      return `${JSON.stringify({ items: findings }, null, 2)}\n`;
+    case 'yaml':
+      return stringify({ items: findings });
+  }
+}

@@ -1,0 +1,134 @@
+// What `weft check` knows of a mesh that is installed, and what it concludes. Pure: what was read
+// in, findings out. A node is well when its proxy is ready and runs the build and the policy of the
+// others.
+import { failed, ok, warning, type Finding } from './finding.ts';
+
+export type ProxyFacts = {
+  readonly pod: string;
+  readonly node: string;
+  readonly isReady: boolean;
+  /** What its admin port says; `undefined` when it did not answer. */
+  readonly version: { readonly build: string; readonly policyVersion: string } | undefined;
+  /** Why the container is not running, in the kubelet's words. */
+  readonly waiting: string | undefined;
+};
+
+export type MeshFacts = {
+  readonly meshNamespace: string;
+  /** Of this program. */
+  readonly build: string;
+  readonly isInstalled: boolean;
+  readonly controllers: { readonly wanted: number; readonly ready: number };
+  /** Who holds the Lease, and how old its last renewal is. */
+  readonly leader: { readonly holder: string; readonly ageSeconds: number } | undefined;
+  /** Names of nodes that should have a proxy. */
+  readonly nodes: readonly string[];
+  readonly proxies: readonly ProxyFacts[];
+  /** Name → ClusterIPs; no entry where the Service is missing. */
+  readonly services: ReadonlyMap<string, readonly string[]>;
+  readonly dns: readonly Finding[];
+  /** SMI objects that are not accepted: `TrafficSplit shop/reviews: …`. */
+  readonly refused: readonly string[];
+};
+
+/** A leader renews every few seconds; after this the next one should have taken over. */
+const leaseAgeMaxSeconds = 30;
+const shownMax = 5;
+
+export function meshFindings(facts: MeshFacts): readonly Finding[] {
+  if (!facts.isInstalled) {
+    const fix = 'weft install | kubectl apply -f -';
+    return [failed('installed', `there is no mesh in namespace ${facts.meshNamespace}`, fix)];
+  }
+  return [
+    controller(facts),
+    leader(facts),
+    ...meshServices(facts),
+    ...facts.dns,
+    ...nodesOf(facts),
+    builds(facts),
+    policyVersions(facts),
+    refusedObjects(facts),
+  ];
+}
+
+function controller({ controllers, meshNamespace }: MeshFacts): Finding {
+  const { wanted, ready } = controllers;
+  const message = `${ready} of ${wanted} controllers are ready`;
+  if (ready === wanted && wanted > 0) return ok('controller', message);
+  const fix = `kubectl -n ${meshNamespace} describe pod -l app.kubernetes.io/component=controller`;
+  return ready > 0 ? warning('controller', message, fix) : failed('controller', message, fix);
+}
+
+function leader({ leader: held, meshNamespace }: MeshFacts): Finding {
+  const fix = `kubectl -n ${meshNamespace} logs -l app.kubernetes.io/component=controller`;
+  if (held === undefined) return failed('leader', 'no controller has ever become leader', fix);
+  const { holder, ageSeconds } = held;
+  if (ageSeconds <= leaseAgeMaxSeconds) return ok('leader', `${holder} leads`);
+  const message = `nobody leads: ${holder} renewed its Lease ${Math.round(ageSeconds)} s ago`;
+  return failed('leader', message, fix);
+}
+
+function meshServices({ services, meshNamespace }: MeshFacts): readonly Finding[] {
+  const wanted = ['weft-http', 'weft-dns'];
+  const missing = wanted.filter((name) => (services.get(name) ?? []).length === 0);
+  if (missing.length === 0) return [ok('mesh-services', wanted.map(named(services)).join(', '))];
+  const message = `without a ClusterIP in ${meshNamespace}: ${missing.join(', ')}`;
+  return [failed('mesh-services', message, 'the controller makes them: see its log')];
+}
+
+function named(services: MeshFacts['services']): (name: string) => string {
+  return (name) => `${name} ${(services.get(name) ?? []).join(' ')}`;
+}
+
+function nodesOf({ nodes, proxies, meshNamespace }: MeshFacts): readonly Finding[] {
+  const findings: Finding[] = [];
+  for (const node of nodes) {
+    const here = proxies.filter((proxy) => proxy.node === node);
+    const serving = here.find(({ isReady, version }) => isReady && version !== undefined);
+    if (serving !== undefined) continue;
+    const [first] = here;
+    const fix =
+      first === undefined
+        ? `kubectl -n ${meshNamespace} describe daemonset weft-proxy`
+        : `kubectl -n ${meshNamespace} describe pod ${first.pod}`;
+    findings.push(failed('nodes', `${node} has no proxy that serves: ${whyNot(first)}`, fix));
+  }
+  if (findings.length > 0) return findings;
+  return [ok('nodes', `a proxy serves on each of ${nodes.length} nodes`)];
+}
+
+function whyNot(proxy: ProxyFacts | undefined): string {
+  if (proxy === undefined) return 'there is no pod of the DaemonSet';
+  if (proxy.waiting !== undefined) return `${proxy.pod} waits (${proxy.waiting})`;
+  if (!proxy.isReady) return `${proxy.pod} is not ready`;
+  return `${proxy.pod} does not answer on its admin port`;
+}
+
+function builds({ proxies, build, meshNamespace }: MeshFacts): Finding {
+  const running = [...new Set(proxies.flatMap(({ version }) => version?.build ?? []))].sort();
+  const text = running.join(', ');
+  if (running.length > 1) {
+    const fix = `kubectl -n ${meshNamespace} rollout status daemonset weft-proxy`;
+    return warning('versions', `proxies run ${text}`, fix);
+  }
+  if (running.length === 1 && running[0] !== build) {
+    return warning('versions', `proxies run ${text}, this program is ${build}`, 'weft upgrade');
+  }
+  return ok('versions', running.length === 0 ? 'no proxy runs' : `all proxies run ${text}`);
+}
+
+function policyVersions({ proxies }: MeshFacts): Finding {
+  const versions = new Set(proxies.flatMap(({ version }) => version?.policyVersion ?? []));
+  if (versions.size <= 1) return ok('configuration', 'all proxies use the same objects');
+  const fix = 'look again: a change may be on its way; else see the log of the proxies';
+  return warning('configuration', `proxies use ${versions.size} different sets of objects`, fix);
+}
+
+function refusedObjects({ refused }: MeshFacts): Finding {
+  if (refused.length === 0) return ok('objects', 'every SMI object is accepted');
+  const shown = refused.slice(0, shownMax).join('; ');
+  const more = refused.length > shownMax ? ` and ${refused.length - shownMax} more` : '';
+  const fix = 'kubectl describe shows why, and what to change';
+  return warning('objects', `not accepted: ${shown}${more}`, fix);
+}

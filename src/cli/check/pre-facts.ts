@@ -1,0 +1,138 @@
+// What `weft check --pre` knows of a cluster, and what it concludes. Pure: a cluster in, findings
+// out. Which CNIs filter the source addresses of pods is from their own documentation; an unknown
+// one counts as one that does not.
+import { failed, ok, warning, type Finding } from './finding.ts';
+
+export type NodeFacts = {
+  readonly name: string;
+  readonly os: string;
+  readonly architecture: string;
+  /** Of a virtual kubelet or Fargate: it takes no DaemonSet. */
+  readonly isVirtual: boolean;
+  readonly isReady: boolean;
+  /** Pods of it that keep NET_RAW, not counting those of the host network. */
+  readonly rawPods: number;
+};
+
+export type Permission = {
+  readonly verb: string;
+  readonly resource: string;
+  readonly isAllowed: boolean;
+};
+
+export type DnsFacts = {
+  /** `coredns`, `kube-dns`, …; `undefined` when none was found. */
+  readonly provider: string | undefined;
+  /** Where the block would go. */
+  readonly place: string;
+  /** Lines to add by hand, when we cannot. */
+  readonly byHand: string | undefined;
+};
+
+export type PreFacts = {
+  readonly serverVersion: { readonly major: number; readonly minor: number; readonly text: string };
+  readonly permissions: readonly Permission[];
+  readonly dns: DnsFacts;
+  readonly namespaces: readonly string[];
+  readonly meshNamespace: string;
+  readonly meshDomains: readonly string[];
+  readonly nodes: readonly NodeFacts[];
+  /** Names of DaemonSets of the whole cluster, by which a CNI is known. */
+  readonly daemonSets: readonly string[];
+  /** Services in the mesh namespace that bear our names but not our label. */
+  readonly foreignServices: readonly string[];
+};
+
+/** `internalTrafficPolicy`, and the name of the node in ServiceAccount tokens. */
+const minorMin = 30;
+
+export function preFindings(facts: PreFacts): readonly Finding[] {
+  return [
+    apiVersion(facts),
+    ...permissions(facts),
+    dnsProvider(facts),
+    ...domainNamespaces(facts),
+    portNames(facts),
+    ...nodesWithoutProxy(facts),
+    sourceFilter(facts),
+  ];
+}
+
+function apiVersion({ serverVersion }: PreFacts): Finding {
+  const { major, minor, text } = serverVersion;
+  if (major > 1 || minor >= minorMin) return ok('api-version', `Kubernetes ${text}`);
+  const message = `Kubernetes ${text} is older than 1.${minorMin}`;
+  return failed('api-version', message, `upgrade the cluster to 1.${minorMin} or newer`);
+}
+
+function permissions({ permissions: asked }: PreFacts): readonly Finding[] {
+  const missing = asked.filter(({ isAllowed }) => !isAllowed);
+  if (missing.length === 0) return [ok('permissions', 'you may create all that weft consists of')];
+  const names = missing.map(({ verb, resource }) => `${verb} ${resource}`).join(', ');
+  const fix = 'install as somebody who may, such as cluster-admin';
+  return [failed('permissions', `you may not ${names}`, fix)];
+}
+
+function dnsProvider({ dns }: PreFacts): Finding {
+  if (dns.provider === undefined) {
+    const fix = dns.byHand ?? 'make the DNS of the cluster forward the mesh domain to weft-dns';
+    return failed('dns-provider', 'no DNS of the cluster was found that we can wire', fix);
+  }
+  return ok('dns-provider', `${dns.provider}, wired in ${dns.place}`);
+}
+
+/** With `ndots:5` the resolver asks `reviews.shop.mesh.svc.cluster.local` first. */
+function domainNamespaces({ namespaces, meshDomains }: PreFacts): readonly Finding[] {
+  const taken = meshDomains.filter((domain) => namespaces.includes(domain));
+  if (taken.length === 0) return [ok('mesh-domain', `no namespace is called ${meshDomains[0]}`)];
+  return taken.map((domain) =>
+    failed(
+      'mesh-domain',
+      `a namespace is called ${domain}: its services could answer for names of the mesh`,
+      'choose another --mesh-domain',
+    ),
+  );
+}
+
+function portNames({ foreignServices, meshNamespace }: PreFacts): Finding {
+  if (foreignServices.length === 0) return ok('names', `no Service stands in our way`);
+  const names = foreignServices.join(', ');
+  const message = `${meshNamespace} holds Services of our names that are not ours: ${names}`;
+  return failed('names', message, 'remove them, or choose another --mesh-namespace');
+}
+
+function nodesWithoutProxy({ nodes }: PreFacts): readonly Finding[] {
+  const lacking = nodes.filter(
+    ({ os, isVirtual, architecture }) => os !== 'linux' || isVirtual || !isBuilt(architecture),
+  );
+  if (lacking.length === 0) return [ok('nodes', `all ${nodes.length} nodes can run a proxy`)];
+  return lacking.map(({ name, os, isVirtual, architecture }) => {
+    const why = isVirtual ? 'it takes no DaemonSet' : `it is ${os}/${architecture}`;
+    return warning(
+      'nodes',
+      `${name} cannot run a proxy: ${why}; its pods can call no mesh name`,
+      'run workloads that call mesh names elsewhere',
+    );
+  });
+}
+
+function isBuilt(architecture: string): boolean {
+  return architecture === 'amd64' || architecture === 'arm64';
+}
+
+const filtering = ['calico-node', 'cilium', 'canal', 'antrea-agent', 'ovnkube-node'];
+
+/** Who may send with another pod's address can be that pod to a proxy without certificates. */
+function sourceFilter({ daemonSets, nodes }: PreFacts): Finding {
+  const cni = filtering.find((name) => daemonSets.includes(name));
+  if (cni !== undefined) return ok('source-addresses', `${cni} filters the addresses of pods`);
+  const open = nodes.filter(({ rawPods }) => rawPods > 0);
+  if (open.length === 0) return ok('source-addresses', 'no pod keeps NET_RAW');
+  const pods = open.reduce((sum, { rawPods }) => sum + rawPods, 0);
+  return warning(
+    'source-addresses',
+    `${pods} pods on ${open.length} nodes keep NET_RAW, and no CNI was found that filters ` +
+      'source addresses: such a pod can pose as a neighbour on its node',
+    'drop NET_RAW (capabilities: drop: [ALL]) in untrusted pods, or use a CNI that filters',
+  );
+}

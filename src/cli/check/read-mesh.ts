@@ -1,0 +1,167 @@
+// Reads what an installed mesh says of itself: its pods, its Lease, its Services, the version of
+// each proxy (through the API server, so that it works from anywhere) and the conditions of SMI
+// objects. IO without judgement: see mesh-facts.ts.
+import { resourcePath, type Connection } from '../../kube/index.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
+import type { Finding } from './finding.ts';
+import type { MeshFacts, ProxyFacts } from './mesh-facts.ts';
+import { conditionIs, nameOf, orNothing, readAll } from './read-cluster.ts';
+
+export type MeshQuestion = {
+  readonly meshNamespace: string;
+  readonly build: string;
+  readonly adminPort: number;
+  readonly dns: readonly Finding[];
+  /** Wall clock: Leases are stamped by it. */
+  readonly clock: Clock;
+};
+
+const core = { group: '', version: 'v1' };
+const apps = { group: 'apps', version: 'v1' };
+/** A proxy that does not say its version by then is not well. */
+const answerTimeoutMs = 3_000;
+/** So many proxies are asked at once. */
+const askedAtOnce = 20;
+
+export async function readMeshFacts(
+  connection: Connection,
+  question: MeshQuestion,
+): Promise<MeshFacts> {
+  const namespace = question.meshNamespace;
+  const daemonSet = await orNothing(
+    connection.get(resourcePath({ ...apps, plural: 'daemonsets', namespace, name: 'weft-proxy' })),
+  );
+  const deployment = await orNothing(
+    connection.get(
+      resourcePath({ ...apps, plural: 'deployments', namespace, name: 'weft-controller' }),
+    ),
+  );
+  const services = await readAll(connection, { ...core, plural: 'services', namespace }, (one) => {
+    const ips = listAt(one, 'spec', 'clusterIPs').filter((ip) => typeof ip === 'string');
+    return [nameOf(one), ips] as const;
+  });
+  return {
+    meshNamespace: namespace,
+    build: question.build,
+    isInstalled: daemonSet !== undefined,
+    controllers: {
+      wanted: numberAt(deployment, 'spec', 'replicas'),
+      ready: numberAt(deployment, 'status', 'readyReplicas'),
+    },
+    leader: await readLeader(connection, question),
+    nodes: (await readAll(connection, { ...core, plural: 'nodes' }, proxyNode)).filter(
+      (name) => name !== '',
+    ),
+    proxies: await readProxies(connection, question),
+    services: new Map(services),
+    dns: question.dns,
+    refused: await readRefused(connection),
+  };
+}
+
+function numberAt(value: unknown, ...path: readonly string[]): number {
+  const found = valueAt(value, ...path);
+  return typeof found === 'number' ? found : 0;
+}
+
+/** Nodes on which a DaemonSet of ours can run; the others are `--pre`'s to name. */
+function proxyNode(node: unknown): string {
+  const os = textAt(node, 'status', 'nodeInfo', 'operatingSystem');
+  const isVirtual = textAt(node, 'metadata', 'labels', 'type') === 'virtual-kubelet';
+  return isVirtual || (os !== undefined && os !== '' && os !== 'linux') ? '' : nameOf(node);
+}
+
+async function readLeader(
+  connection: Connection,
+  { meshNamespace, clock }: MeshQuestion,
+): Promise<MeshFacts['leader']> {
+  const path = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' };
+  const lease = await orNothing(
+    connection.get(resourcePath({ ...path, namespace: meshNamespace, name: 'weft-controller' })),
+  );
+  const holder = textAt(lease, 'spec', 'holderIdentity') ?? '';
+  const renewed = Date.parse(textAt(lease, 'spec', 'renewTime') ?? '');
+  if (holder === '' || Number.isNaN(renewed)) return undefined;
+  return { holder, ageSeconds: (clock.wallMs() - renewed) / 1_000 };
+}
+
+async function readProxies(
+  connection: Connection,
+  question: MeshQuestion,
+): Promise<readonly ProxyFacts[]> {
+  const path = { ...core, plural: 'pods', namespace: question.meshNamespace };
+  const selector = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=proxy';
+  const pods = await readAll(connection, path, proxyOf, { labelSelector: selector });
+  const asked: ProxyFacts[] = [];
+  for (let at = 0; at < pods.length; at += askedAtOnce) {
+    const some = pods.slice(at, at + askedAtOnce);
+    asked.push(...(await Promise.all(some.map((pod) => withVersion(connection, question, pod)))));
+  }
+  return asked;
+}
+
+function proxyOf(pod: unknown): ProxyFacts {
+  const states = listAt(pod, 'status', 'containerStatuses');
+  const waiting = states.flatMap((state) => textAt(state, 'state', 'waiting', 'reason') ?? [])[0];
+  const unscheduled = listAt(pod, 'status', 'conditions')
+    .filter((one) => textAt(one, 'type') === 'PodScheduled' && textAt(one, 'status') === 'False')
+    .flatMap((one) => textAt(one, 'message') ?? [])[0];
+  return {
+    pod: nameOf(pod),
+    node: textAt(pod, 'spec', 'nodeName') ?? '',
+    isReady: conditionIs(pod, 'Ready', 'True'),
+    waiting: waiting ?? unscheduled,
+    version: undefined,
+  };
+}
+
+async function withVersion(
+  connection: Connection,
+  { meshNamespace, adminPort }: MeshQuestion,
+  proxy: ProxyFacts,
+): Promise<ProxyFacts> {
+  const name = `${proxy.pod}:${adminPort}`;
+  const path = { ...core, plural: 'pods', namespace: meshNamespace, name, subresource: 'proxy' };
+  try {
+    const said = await connection.within(answerTimeoutMs).get(`${resourcePath(path)}/version`);
+    const build = textAt(said, 'build');
+    const policyVersion = textAt(said, 'policyVersion');
+    if (build === undefined || policyVersion === undefined) return proxy;
+    return { ...proxy, version: { build, policyVersion } };
+  } catch {
+    // Whatever went wrong on the way: it does not answer, and that is the finding.
+    return proxy;
+  }
+}
+
+const smiKinds = [
+  { group: 'access.smi-spec.io', version: 'v1alpha3', plural: 'traffictargets' },
+  { group: 'specs.smi-spec.io', version: 'v1alpha4', plural: 'httproutegroups' },
+  { group: 'specs.smi-spec.io', version: 'v1alpha4', plural: 'tcproutes' },
+  { group: 'specs.smi-spec.io', version: 'v1alpha4', plural: 'udproutes' },
+  { group: 'split.smi-spec.io', version: 'v1alpha4', plural: 'trafficsplits' },
+];
+
+/** Objects of which a condition says False, with its message. */
+async function readRefused(connection: Connection): Promise<readonly string[]> {
+  const refused: string[] = [];
+  for (const path of smiKinds) {
+    const found = await readAll(connection, path, refusalOf);
+    refused.push(...found.filter((text) => text !== ''));
+  }
+  return refused;
+}
+
+function refusalOf(object: unknown): string {
+  const refusals = listAt(object, 'status', 'conditions').filter((condition) => {
+    const type = textAt(condition, 'type');
+    const isOfUser = type === 'Accepted' || type === 'ResolvedRefs';
+    return isOfUser && textAt(condition, 'status') === 'False';
+  });
+  const [first] = refusals;
+  if (first === undefined) return '';
+  const kind = textAt(object, 'kind') ?? 'object';
+  const path = `${textAt(object, 'metadata', 'namespace') ?? ''}/${nameOf(object)}`;
+  return `${kind} ${path}: ${textAt(first, 'message') ?? textAt(first, 'reason') ?? ''}`;
+}

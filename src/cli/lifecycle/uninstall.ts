@@ -1,0 +1,149 @@
+// Takes a mesh out of a cluster again: lists what it found, in the order in which it goes. First
+// the controller, which would repair what we remove; then the cluster's DNS, so that no new call
+// starts for a mesh name; then all else. Everything may be run again: what is gone already is no
+// error.
+import { resourcePath, type Connection, type ResourcePath } from '../../kube/index.ts';
+import type { Runtime } from '../../lib/clock.ts';
+import { textAt } from '../../lib/raw-object.ts';
+import { nameOf, orNothing, readAll } from '../check/read-cluster.ts';
+
+/** One thing to remove; `what` is for people. */
+export type Removal = { readonly what: string; readonly path: ResourcePath };
+
+export type UninstallPlan = {
+  readonly meshNamespace: string;
+  readonly removals: readonly Removal[];
+};
+
+const core = { group: '', version: 'v1' };
+const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' };
+const admission = { group: 'admissionregistration.k8s.io', version: 'v1' };
+const crdPath = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+};
+
+type FoundKind = { readonly kind: string; readonly path: ResourcePath };
+
+/** In the order of removal; bindings before what they bind. */
+const found: readonly FoundKind[] = [
+  {
+    kind: 'ValidatingAdmissionPolicyBinding',
+    path: { ...admission, plural: 'validatingadmissionpolicybindings' },
+  },
+  {
+    kind: 'ValidatingAdmissionPolicy',
+    path: { ...admission, plural: 'validatingadmissionpolicies' },
+  },
+  { kind: 'RoleBinding', path: { ...rbac, plural: 'rolebindings' } },
+  { kind: 'Role', path: { ...rbac, plural: 'roles' } },
+  { kind: 'ClusterRoleBinding', path: { ...rbac, plural: 'clusterrolebindings' } },
+  { kind: 'ClusterRole', path: { ...rbac, plural: 'clusterroles' } },
+];
+
+export async function planUninstall(
+  connection: Connection,
+  meshNamespace: string,
+  withCrds: boolean,
+): Promise<UninstallPlan> {
+  const removals: Removal[] = [];
+  const namespacePath = { ...core, plural: 'namespaces', name: meshNamespace };
+  const namespace = await orNothing(connection.get(resourcePath(namespacePath)));
+  if (namespace !== undefined) {
+    removals.push({ what: `Namespace ${meshNamespace} with all in it`, path: namespacePath });
+  }
+  for (const { kind, path } of found) {
+    const objects = await readAll(connection, path, ourIdentity);
+    for (const one of objects) {
+      // What is in the mesh namespace goes with it.
+      if (one === undefined || one.namespace === meshNamespace) continue;
+      const inNamespace = one.namespace === '' ? '' : `${one.namespace}/`;
+      removals.push({
+        what: `${kind} ${inNamespace}${one.name}`,
+        path: {
+          ...path,
+          name: one.name,
+          ...(one.namespace === '' ? {} : { namespace: one.namespace }),
+        },
+      });
+    }
+  }
+  if (withCrds) {
+    const crds = await readAll(connection, crdPath, nameOf);
+    for (const name of crds.filter((crd) => crd.endsWith('.smi-spec.io'))) {
+      const what = `CustomResourceDefinition ${name} with all its objects`;
+      removals.push({ what, path: { ...crdPath, name } });
+    }
+  }
+  return { meshNamespace, removals };
+}
+
+function ourIdentity(
+  object: unknown,
+): { readonly name: string; readonly namespace: string } | undefined {
+  if (textAt(object, 'metadata', 'labels', 'app.kubernetes.io/name') !== 'weft') return undefined;
+  return { name: nameOf(object), namespace: textAt(object, 'metadata', 'namespace') ?? '' };
+}
+
+export type UninstallRun = {
+  readonly connection: Connection;
+  readonly runtime: Runtime;
+  readonly plan: UninstallPlan;
+  /** Takes our lines out of the DNS of the cluster; the answer names the places. */
+  readonly unwireDns: () => Promise<readonly string[]>;
+  readonly onProgress: (line: string) => void;
+};
+
+/** Names what is still there at the end; empty when all is gone. */
+export async function runUninstall(run: UninstallRun): Promise<readonly string[]> {
+  const { connection, plan, onProgress } = run;
+  await stopController(run);
+  for (const place of await run.unwireDns()) onProgress(`removed ${place}`);
+  // Cluster roles last: the namespace's own controllers do not need ours, but order costs nothing.
+  for (const { what, path } of plan.removals) {
+    await orNothing(connection.remove(resourcePath(path)));
+    onProgress(`removed ${what}`);
+  }
+  const left: string[] = [];
+  for (const { what, path } of plan.removals) {
+    if (!(await isGone(run, path))) left.push(what);
+  }
+  return left;
+}
+
+/** Its pods too: one that still runs would put back what we take out. */
+async function stopController(run: UninstallRun): Promise<void> {
+  const { connection, plan, onProgress } = run;
+  const namespace = plan.meshNamespace;
+  const deployment = { group: 'apps', version: 'v1', plural: 'deployments', namespace };
+  const path = resourcePath({ ...deployment, name: 'weft-controller' });
+  if ((await orNothing(connection.remove(path))) === undefined) return;
+  onProgress('removed Deployment weft-controller, waits for its pods to end');
+  const pods = { ...core, plural: 'pods', namespace };
+  const labelSelector = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=controller';
+  await poll(run.runtime, async () => {
+    return (await readAll(connection, pods, nameOf, { labelSelector })).length === 0;
+  });
+}
+
+async function isGone(run: UninstallRun, path: ResourcePath): Promise<boolean> {
+  return poll(run.runtime, async () => {
+    return (await orNothing(run.connection.get(resourcePath(path)))) === undefined;
+  });
+}
+
+/** A namespace goes when its pods have drained, which may take their whole grace period. */
+const deadlineMs = 120_000;
+const lookEveryMs = 500;
+
+async function poll(runtime: Runtime, isThere: () => Promise<boolean>): Promise<boolean> {
+  const untilMs = runtime.clock.nowMs() + deadlineMs;
+  for (;;) {
+    if (await isThere()) return true;
+    if (runtime.clock.nowMs() >= untilMs) return false;
+    await new Promise<void>((resolve) => {
+      runtime.timers.after(lookEveryMs, resolve);
+    });
+  }
+}

@@ -1,0 +1,202 @@
+// The life of an installation against a real kube-apiserver, through the commands that users run:
+// install with kubectl, check, upgrade, uninstall. Nodes and pods are not there (test/e2e has
+// them); the namespace controller is played, since only an API server runs here.
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openConnection, resourcePath, type Connection } from '../../src/kube/index.ts';
+import { textAt, valueAt } from '../../src/lib/raw-object.ts';
+import { realRuntime } from '../../src/main/runtime.ts';
+import { startControlPlane, type ControlPlane } from './support/control-plane.ts';
+
+type Said = { readonly code: number; readonly out: string; readonly err: string };
+
+let plane: ControlPlane;
+let connection: Connection;
+let isOver = false;
+
+beforeAll(async () => {
+  plane = await startControlPlane();
+  const file = plane.kubeconfigPath;
+  connection = await openConnection({ kind: 'kubeconfig', file, context: undefined }, realRuntime);
+}, 60_000);
+
+afterAll(async () => {
+  isOver = true;
+  await connection.close();
+  await plane.stop();
+});
+
+function run(program: string, args: readonly string[], input = ''): Promise<Said> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      program,
+      args,
+      { timeout: 60_000, maxBuffer: 16 * 1024 * 1024 },
+      (error, out, err) =>
+        resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
+    );
+    child.stdin?.end(input);
+  });
+}
+
+function weft(...args: readonly string[]): Promise<Said> {
+  const cluster = args[0] === 'install' ? [] : ['--kubeconfig', plane.kubeconfigPath];
+  return run(process.execPath, ['dist/weft.js', ...args, ...cluster]);
+}
+
+function kubectl(args: readonly string[], input = ''): Promise<Said> {
+  const program = join(plane.assets, 'kubectl');
+  return run(program, ['--kubeconfig', plane.kubeconfigPath, ...args], input);
+}
+
+async function findings(...args: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const { out } = await weft('check', '--no-probe', '-o', 'json', ...args);
+  const { items } = JSON.parse(out) as { items: readonly { check: string; state: string }[] };
+  return new Map(items.map(({ check, state }) => [check, state]));
+}
+
+const proxies = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'daemonsets',
+  namespace: 'weft-system',
+  name: 'weft-proxy',
+};
+
+async function imageInForce(): Promise<string | undefined> {
+  const found = await connection.get(resourcePath(proxies));
+  const [container] = valueAt(found, 'spec', 'template', 'spec', 'containers') as unknown[];
+  return textAt(container, 'image');
+}
+
+/** What the namespace controller does: it empties the namespace, then lets it go. */
+async function playNamespaceController(): Promise<void> {
+  const path = resourcePath({
+    group: '',
+    version: 'v1',
+    plural: 'namespaces',
+    name: 'weft-system',
+  });
+  while (!isOver) {
+    const found = await connection.get(path).catch(() => undefined);
+    if (textAt(found, 'status', 'phase') === 'Terminating') {
+      for (const plural of ['roles', 'rolebindings']) {
+        const within = { group: 'rbac.authorization.k8s.io', version: 'v1', plural };
+        await connection.remove(resourcePath({ ...within, namespace: 'weft-system' }));
+      }
+      const finalized = { ...(found as object), spec: { finalizers: [] } };
+      await connection.update(`${path}/finalize`, finalized).catch(() => undefined);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+describe('the life of an installation', () => {
+  test('before: the cluster could take it, and check says that nothing is there', async () => {
+    const pre = await findings('--pre');
+    expect(pre.get('api-version')).toBe('ok');
+    expect(pre.get('permissions')).toBe('ok');
+    expect(pre.get('mesh-domain')).toBe('ok');
+    const now = await weft('check', '--no-probe');
+    expect(now.code).toBe(1);
+    expect(now.out).toContain('weft install | kubectl apply -f -');
+    expect((await weft('check', '--removed')).code).toBe(0);
+  }, 60_000);
+
+  test('a namespace called like the mesh domain fails the check before', async () => {
+    await kubectl(['create', 'namespace', 'mesh']);
+    expect((await findings('--pre')).get('mesh-domain')).toBe('failed');
+    expect((await findings('--pre', '--mesh-domain', 'weft.local')).get('mesh-domain')).toBe('ok');
+    await kubectl(['delete', 'namespace', 'mesh', '--wait=false']);
+  }, 60_000);
+
+  test('install: kubectl applies what weft install prints, twice without a change', async () => {
+    const manifests = await weft('install');
+    const first = await kubectl(['apply', '-f', '-'], manifests.out);
+    expect(`${first.code} ${first.err}`).toBe('0 ');
+    const second = await kubectl(['apply', '-f', '-'], manifests.out);
+    // A budget is "configured" each time (its selector is replaced as a whole); nothing else is.
+    const changed = second.out.split('\n').filter((line) => / (created|configured)$/.test(line));
+    expect(changed.filter((line) => !line.startsWith('poddisruptionbudget'))).toEqual([]);
+  }, 120_000);
+
+  test('upgrade to the same version changes nothing', async () => {
+    const { code, out } = await weft('upgrade', '--dry-run');
+    expect(`${code} ${out}`).toBe('0 nothing would change\n');
+  }, 60_000);
+
+  test('upgrade shows the field that changes, changes it, and then has nothing to do', async () => {
+    const before = await imageInForce();
+    const shown = await weft('upgrade', '--tag', 'other', '--dry-run');
+    expect(shown.code).toBe(1);
+    expect(shown.out).toContain(`~ DaemonSet weft-system/weft-proxy`);
+    expect(shown.out).toContain(`"${before}" → "weft:other"`);
+    expect(await imageInForce()).toBe(before);
+    expect((await weft('upgrade', '--tag', 'other', '--yes')).code).toBe(0);
+    expect(await imageInForce()).toBe('weft:other');
+    expect((await weft('upgrade', '--tag', 'other', '--dry-run')).out).toBe(
+      'nothing would change\n',
+    );
+  }, 60_000);
+
+  test('upgrade takes back what somebody else changed, and leaves what they added', async () => {
+    const patch = '{"metadata":{"labels":{"theirs":"yes"}},"spec":{"minReadySeconds":77}}';
+    const there = ['-n', 'weft-system', 'daemonset', 'weft-proxy'];
+    await kubectl(['patch', ...there, '--type', 'merge', '-p', patch]);
+    await kubectl(['-n', 'weft-system', 'scale', 'deployment', 'weft-controller', '--replicas=0']);
+    expect((await weft('upgrade', '--tag', 'other', '--yes')).code).toBe(0);
+    const controller = await kubectl([
+      '-n',
+      'weft-system',
+      'get',
+      'deployment',
+      'weft-controller',
+      '-o',
+      'jsonpath={.spec.replicas}',
+    ]);
+    expect(controller.out).toBe('2');
+    const found = await connection.get(resourcePath(proxies));
+    expect(textAt(found, 'metadata', 'labels', 'theirs')).toBe('yes');
+  }, 60_000);
+
+  test('kubectl apply after an upgrade goes back to what was printed', async () => {
+    const applied = await kubectl(['apply', '-f', '-'], (await weft('install')).out);
+    expect(`${applied.code} ${applied.err}`).toBe('0 ');
+    expect((await weft('upgrade', '--dry-run')).out).toBe('nothing would change\n');
+  }, 120_000);
+
+  test('check names what does not run', async () => {
+    const found = await findings();
+    expect(found.get('controller')).toBe('failed');
+    expect(found.get('leader')).toBe('failed');
+    expect(found.get('mesh-services')).toBe('failed');
+  }, 60_000);
+
+  test('uninstall asks, and without anybody to ask removes nothing', async () => {
+    const { code, out, err } = await weft('uninstall');
+    expect(code).toBe(1);
+    expect(out).toContain('- Namespace weft-system');
+    expect(err).toContain('--yes');
+    expect(await imageInForce()).toBeDefined();
+  }, 60_000);
+
+  test('uninstall removes all but the CRDs, and check --removed agrees', async () => {
+    expect((await weft('check', '--removed')).code).toBe(1);
+    void playNamespaceController();
+    const { code, err } = await weft('uninstall', '--yes');
+    expect(`${code} ${err}`).toMatch(/^0 /);
+    const removed = await weft('check', '--removed');
+    expect(`${removed.code} ${removed.out}`).toMatch(/^0 /);
+    expect(removed.out).toContain('CRDs of SMI stay');
+    expect((await weft('uninstall', '--yes')).out).toBe('nothing of the mesh was found\n');
+  }, 120_000);
+
+  test('uninstall --crds removes them too', async () => {
+    expect((await weft('uninstall', '--crds', '--yes')).code).toBe(0);
+    expect((await kubectl(['get', 'crds', '-o', 'name'])).out).not.toContain('smi-spec.io');
+    expect((await weft('uninstall', '--crds', '--dry-run')).out).toBe(
+      'nothing of the mesh was found\n',
+    );
+  }, 60_000);
+});
