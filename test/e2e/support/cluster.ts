@@ -18,7 +18,10 @@ export type Pod = {
   readonly status: {
     readonly podIP?: string;
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
-    readonly containerStatuses?: readonly { readonly restartCount: number }[];
+    readonly containerStatuses?: readonly {
+      readonly restartCount: number;
+      readonly containerID?: string;
+    }[];
   };
 };
 
@@ -79,4 +82,12 @@ export async function kit(args: readonly string[], timeoutMs = 120_000): Promise
   const { status, stdout, stderr } = await ended(child, `cluster ${args.join(' ')}`, { timeoutMs });
   if (status !== 0) throw new Error(`cluster ${args.join(' ')} ended with ${status}: ${stderr}`);
   return stdout;
+}
+
+/** SIGKILL from outside: process 1 of a container cannot be killed from within. */
+export async function killContainer(namespace: string, pod: string): Promise<void> {
+  const { spec, status } = await kubectlJson<Pod>(['-n', namespace, 'get', 'pod', pod]);
+  const id = status.containerStatuses?.[0]?.containerID?.replace('containerd://', '') ?? '';
+  const kill = ['ctr', '-n', 'k8s.io', 'tasks', 'kill', '-s', 'SIGKILL', id];
+  await kit(['exec', spec.nodeName, '--', ...kill]);
 }

@@ -14,8 +14,8 @@ const looks: readonly (readonly [title: string, args: readonly string[]])[] = [
   ['logs', [...home, 'logs', '--max-log-requests=20', '--ignore-errors', ...ours]],
   ['Corefile', ['-n', 'kube-system', 'get', 'cm', 'coredns', '-o', 'jsonpath={.data.Corefile}']],
 ];
-const linesMax = 60;
-const columnsMax = 400;
+const linesMax = 40;
+const columnsMax = 300;
 
 export async function printDiagnostics(title: string): Promise<void> {
   console.log(`\n===== ${title}: the state of the cluster`);

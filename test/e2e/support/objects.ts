@@ -88,8 +88,24 @@ export function server(app: App): Json {
 
 /** A pod to call from; it does nothing by itself. */
 export function client(app: App): Json {
-  return deployment(app, ['node', '-e', 'setInterval(() => 0, 1e9)']);
+  return deployment(app, idle);
 }
+
+/** A pod whose init container runs a command; then it does nothing. */
+export function podOf(app: App, initCommand: readonly string[]): Json {
+  const spec = podSpec(app, idle);
+  // The one container of ours, started before itself with another command.
+  const [container] = spec['containers'] as readonly Json[];
+  const init = { ...container, name: 'early', command: initCommand };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace: app.namespace, name: app.name },
+    spec: { ...spec, initContainers: [init] },
+  };
+}
+
+const idle = ['node', '-e', 'setInterval(() => 0, 1e9)'];
 
 function deployment(app: App, command: readonly string[]): Json {
   const { namespace, name, labels = {} } = app;
