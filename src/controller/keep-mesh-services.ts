@@ -8,7 +8,7 @@
 import type { MeshSettings, Problem } from '../api/index.ts';
 import { parsers } from '../api/index.ts';
 import { kubeReason, resourcePath, startReflector, startWorkQueue } from '../kube/index.ts';
-import type { Connection, Reflector, WorkQueue } from '../kube/index.ts';
+import type { Connection, Query, Reflector, WorkQueue } from '../kube/index.ts';
 import type { Runtime } from '../lib/clock.ts';
 import type { Log } from '../telemetry/index.ts';
 import {
@@ -25,7 +25,6 @@ import {
   isOurs,
   meshServiceManifests,
   readAddresses,
-  type Addresses,
   type Manifest,
 } from './mesh-service.ts';
 import { MeshWriter } from './mesh-writer.ts';
@@ -40,6 +39,8 @@ export type KeepOptions = {
   readonly runtime: Runtime;
   readonly log: Log;
   readonly isLeading: () => boolean;
+  /** `problems` says something else than before. */
+  readonly onProblems: () => void;
 };
 
 export type MeshServicesKeeper = {
@@ -54,25 +55,23 @@ export type MeshServicesKeeper = {
 
 export function keepMeshServices(options: KeepOptions): MeshServicesKeeper {
   const keeper = new Keeper(options);
-  const { meshNamespace } = options.settings;
-  const inNamespace = `metadata.namespace=${meshNamespace}`;
-  const start = (plural: string, fieldSelector: string, mirror: RawMirror): Reflector =>
+  const start = (plural: string, selector: Query, mirror: RawMirror): Reflector =>
     startReflector<unknown>({
       connection: options.connection,
       runtime: options.runtime,
       log: options.log,
       resource: { group: '', plural, versions: ['v1'] },
       // Its path, because a Role allows no more than one namespace.
-      namespace: meshNamespace,
-      selector: { fieldSelector },
+      namespace: options.settings.meshNamespace,
+      selector,
       // The object as it is: what of it is ours is compared field by field.
       parse: (input) => ({ value: input, problems: [] }),
       sink: mirror.sink(),
       onSynced: () => keeper.plan(),
     });
   const reflectors = [
-    start('services', inNamespace, keeper.services),
-    start('configmaps', `${inNamespace},metadata.name=${addressesName}`, keeper.configMaps),
+    start('services', {}, keeper.services),
+    start('configmaps', { fieldSelector: `metadata.name=${addressesName}` }, keeper.configMaps),
   ];
   const isSynced = (): boolean => reflectors.every((reflector) => reflector.status().isSynced);
   keeper.begin(isSynced);
@@ -105,14 +104,18 @@ class Keeper {
   #wishes: PortWishes | undefined;
   /** What was given, as the leader knows it; `undefined` = to be read from the Services. */
   #given: GivenPorts | undefined;
-  #addresses: Addresses = new Map();
+  /** ClusterIPs of what should be, also of what is gone at the moment. */
+  #addresses = new Map<string, readonly string[]>();
   /** Name → what should be; `undefined` = not decided since leadership began. */
   #desired: ReadonlyMap<string, Manifest> | undefined;
 
   constructor(options: KeepOptions) {
     this.#options = options;
-    this.services = new RawMirror(() => this.plan());
-    this.configMaps = new RawMirror(() => this.plan());
+    this.services = new RawMirror({
+      seen: (name, object) => this.#noteAddress(name, object),
+      changed: () => this.plan(),
+    });
+    this.configMaps = new RawMirror({ seen: () => undefined, changed: () => this.plan() });
     this.#writer = new MeshWriter({ ...options, mirrorOf: (kind) => this.#mirrorOf(kind) });
     this.#queue = startWorkQueue({
       runtime: options.runtime,
@@ -160,7 +163,9 @@ class Keeper {
     const nowMs = this.#nowMs();
     const given = (isLeading ? this.#given : undefined) ?? givenBy(this.services.all().values());
     const allocation = allocatePorts({ wishes: this.#wishes, given, nowMs });
+    const told = JSON.stringify(this.problems);
     this.problems = allocation.problems;
+    if (JSON.stringify(this.problems) !== told) this.#options.onProblems();
     if (!isLeading) return undefined;
     this.#given = allocation.given;
     this.#decide(allocation.given);
@@ -178,18 +183,27 @@ class Keeper {
     const namespace = this.#options.settings.meshNamespace;
     const path = resourcePath({ group: '', version: 'v1', plural: 'services', namespace });
     const items = listAt(await this.#options.connection.get(path), 'items');
-    for (const item of items) this.services.see(item);
-    this.#addresses = readAddresses(this.configMaps.get(addressesName));
+    const remembered = readAddresses(this.configMaps.get(addressesName));
+    this.#addresses = new Map([...remembered, ...this.#addresses]);
+    for (const item of items) {
+      this.services.see(item);
+      this.#noteAddress(textAt(item, 'metadata', 'name') ?? '', item);
+    }
     this.#given = givenBy(items);
+  }
+
+  /** At once: somebody may delete the Service before the next plan. */
+  #noteAddress(name: string, service: unknown): void {
+    const ips = clusterIpsOf(service);
+    if (ips.length > 0 && isOurs(service)) this.#addresses.set(name, ips);
   }
 
   #decide(given: GivenPorts): void {
     const { settings, dnsPort } = this.#options;
     const manifests = new Map(meshServiceManifests({ settings, dnsPort, given }));
-    this.#addresses = this.#addressesNow([...manifests.keys(), httpServiceName]);
-    if (this.#addresses.size > 0) {
-      manifests.set(addressesName, addressesManifest(settings, this.#addresses));
-    }
+    const addresses = this.#addressesOf([...manifests.keys(), httpServiceName]);
+    this.#addresses = addresses;
+    if (addresses.size > 0) manifests.set(addressesName, addressesManifest(settings, addresses));
     this.#desired = manifests;
     for (const name of manifests.keys()) this.#queue.add(name);
     for (const [name, object] of this.services.all()) {
@@ -197,12 +211,11 @@ class Keeper {
     }
   }
 
-  /** Those that the Services have, or had when they are gone; sorted by name. */
-  #addressesNow(names: readonly string[]): Addresses {
+  /** Sorted by name; those of other names are forgotten. */
+  #addressesOf(names: readonly string[]): Map<string, readonly string[]> {
     const addresses = new Map<string, readonly string[]>();
     for (const name of [...new Set(names)].sort()) {
-      const ips = clusterIpsOf(this.services.get(name));
-      const known = ips.length > 0 ? ips : this.#addresses.get(name);
+      const known = this.#addresses.get(name);
       if (known !== undefined) addresses.set(name, known);
     }
     return addresses;

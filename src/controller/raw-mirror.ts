@@ -4,13 +4,20 @@
 import type { Replacement, Sink } from '../kube/index.ts';
 import { textAt } from './raw-object.ts';
 
+export type RawMirrorEvents = {
+  /** This is the object now. */
+  readonly seen: (name: string, object: unknown) => void;
+  /** Something is another, or gone. */
+  readonly changed: () => void;
+};
+
 /** Lives as long as its reflector. */
 export class RawMirror {
   readonly #objects = new Map<string, unknown>();
-  readonly #changed: () => void;
+  readonly #events: RawMirrorEvents;
 
-  constructor(changed: () => void) {
-    this.#changed = changed;
+  constructor(events: RawMirrorEvents) {
+    this.#events = events;
   }
 
   get(name: string): unknown {
@@ -26,7 +33,8 @@ export class RawMirror {
     const name = textAt(object, 'metadata', 'name');
     if (name === undefined || isOlder(object, this.#objects.get(name))) return;
     this.#objects.set(name, object);
-    this.#changed();
+    this.#events.seen(name, object);
+    this.#events.changed();
   }
 
   sink(): Sink<unknown> {
@@ -42,7 +50,7 @@ export class RawMirror {
     const held = textAt(this.#objects.get(name), 'metadata', 'uid');
     if (uid !== '' && held !== uid) return;
     this.#objects.delete(name);
-    this.#changed();
+    this.#events.changed();
   }
 
   #replacement(): Replacement<unknown> {
@@ -55,7 +63,7 @@ export class RawMirror {
           if (!listed.has(name)) this.#objects.delete(name);
         }
         for (const object of listed.values()) this.see(object);
-        this.#changed();
+        this.#events.changed();
       },
     };
   }
