@@ -108,7 +108,7 @@ const controllerEverywhere: readonly Rule[] = [
 /** Of the controller, in the namespace of the mesh. */
 const controllerAtHome: readonly Rule[] = [
   {
-    reason: 'the mesh Services: weft-http, weft-dns, weft-peers, and weft-l4-1, -2, … as needed',
+    reason: 'the mesh Services: weft-http, weft-dns, weft-peers, and weft-l4-0, -1, … as needed',
     apiGroups: [''],
     resources: ['services'],
     verbs: ['create', 'patch', 'delete'],

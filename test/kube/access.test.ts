@@ -1,0 +1,329 @@
+// What the two ServiceAccounts of an installation may do on a real API server, tried with their
+// own tokens: `weft controller` and `weft proxy` run and are never refused (the audit log says so),
+// and every write of every resource is tried, so that what is allowed is known to the last verb.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent, request } from 'undici';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startControlPlane, type ControlPlane } from './support/control-plane.ts';
+import { installedObjects } from './support/installed.ts';
+import { output, run } from './support/tools.ts';
+import { until } from './support/until.ts';
+
+type Account = 'weft-proxy' | 'weft-controller';
+type Resource = { readonly path: string; readonly name: string; readonly isNamespaced: boolean };
+
+const home = 'weft-system';
+const places = [home, 'kube-system', 'default'] as const;
+const scratch = mkdtempSync(join(tmpdir(), 'weft-access-'));
+const auditLog = join(scratch, 'audit.log');
+const auditPolicy = join(scratch, 'policy.json');
+writeFileSync(
+  auditPolicy,
+  JSON.stringify({
+    apiVersion: 'audit.k8s.io/v1',
+    kind: 'Policy',
+    omitStages: ['RequestReceived'],
+    rules: [
+      { level: 'Metadata', userGroups: [`system:serviceaccounts:${home}`] },
+      { level: 'None' },
+    ],
+  }),
+);
+
+let plane: ControlPlane;
+const agent = new Agent({ connect: { rejectUnauthorized: false } });
+const tokens = new Map<Account, string>();
+const children: ChildProcess[] = [];
+const logs: string[] = [];
+
+function kubectl(...args: readonly string[]): string {
+  return output('kubectl', ['--kubeconfig', plane.kubeconfigPath, ...args]);
+}
+
+function apply(objects: readonly unknown[]): void {
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  const args = ['--kubeconfig', plane.kubeconfigPath, 'apply', '--server-side', '-f', '-'];
+  expect(run('kubectl', args, list).error).toBe('');
+}
+
+/** A kubeconfig that holds nothing but the account's token. */
+function kubeconfigOf(account: Account): string {
+  const path = join(scratch, account);
+  const text = readFileSync(plane.kubeconfigPath, 'utf8');
+  const token = kubectl('create', 'token', account, '-n', home).trim();
+  tokens.set(account, token);
+  writeFileSync(path, text.replace(plane.token, token), { mode: 0o600 });
+  return path;
+}
+
+function weft(account: Account, args: readonly string[]): void {
+  const command = account.replace('weft-', '');
+  const flags = ['--kubeconfig', kubeconfigOf(account), '--bind-address', '127.77.0.1', ...args];
+  const child = spawn(process.execPath, ['dist/weft.js', command, ...flags], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  child.stderr.on('data', (data: Buffer) => void logs.push(data.toString()));
+  children.push(child);
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    const answer = await request(`http://127.77.0.1:${port}/readyz`, { headersTimeout: 2_000 });
+    await answer.body.dump();
+    return answer.statusCode === 200;
+  } catch {
+    // It does not listen yet.
+    return false;
+  }
+}
+
+beforeAll(async () => {
+  plane = await startControlPlane({
+    serverFlags: [
+      `--audit-policy-file=${auditPolicy}`,
+      `--audit-log-path=${auditLog}`,
+      // With it nobody lists; older API servers are listed.
+      '--feature-gates=WatchList=false',
+    ],
+  });
+  // The workloads themselves need a kubelet; all else is installed.
+  apply(installedObjects().filter(({ kind }) => kind === 'Namespace'));
+  apply(installedObjects().filter(({ kind }) => !['Namespace', 'Deployment'].includes(kind)));
+  const corefile = '.:53 {\n    errors\n    forward . /etc/resolv.conf\n}\n';
+  const metadata = { namespace: 'kube-system', name: 'coredns' };
+  apply([
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { Corefile: corefile } },
+    { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-1' } },
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { namespace: 'shop', name: 'web', annotations: { 'weft.dev/retry-on': 'reset' } },
+      spec: { ports: [{ name: 'http', port: 80 }, { name: 'db', port: 5432 }] },
+    },
+  ]);
+  kubectl('wait', '--for=condition=Established', 'crd', '--all');
+  apply([
+    {
+      apiVersion: 'split.smi-spec.io/v1alpha4',
+      kind: 'TrafficSplit',
+      metadata: { namespace: 'shop', name: 'web' },
+      spec: { service: 'web', backends: [{ service: 'web', weight: 1 }] },
+    },
+  ]);
+  weft('weft-controller', ['--pod-name', 'controller-1', '--admin-port', '15021']);
+  weft('weft-proxy', ['--node-name', 'node-1']);
+});
+
+/** Waits, and says on failure what the two have said. */
+async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  try {
+    await until(what, holds);
+  } catch (error) {
+    throw new Error(`${String(error)}\n${logs.join('').slice(-4_000)}`);
+  }
+}
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await agent.destroy();
+  await plane.stop();
+  rmSync(scratch, { recursive: true });
+});
+
+type AuditEvent = {
+  readonly verb: string;
+  readonly user: { readonly username: string };
+  readonly objectRef?: {
+    readonly resource?: string;
+    readonly subresource?: string;
+    readonly apiGroup?: string;
+    readonly namespace?: string;
+  };
+  readonly responseStatus?: { readonly code?: number };
+};
+
+function audited(account: Account): readonly AuditEvent[] {
+  return readFileSync(auditLog, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as AuditEvent)
+    .filter(({ user }) => user.username === `system:serviceaccount:${home}:${account}`);
+}
+
+function spoken({ verb, objectRef }: AuditEvent): string {
+  const { resource = '', subresource, apiGroup = '' } = objectRef ?? {};
+  const name = subresource === undefined ? resource : `${resource}/${subresource}`;
+  return `${verb} ${name}${apiGroup === '' ? '' : `.${apiGroup}`}`;
+}
+
+describe('with the tokens of the installation', () => {
+  test('proxy and controller get ready and do their work', async () => {
+    await eventually('the proxy is ready', () => isReady(15_020));
+    await eventually('the controller is ready', () => isReady(15_021));
+    const has = (...args: readonly string[]): boolean =>
+      run('kubectl', ['--kubeconfig', plane.kubeconfigPath, ...args]).status === 0;
+    for (const name of ['weft-http', 'weft-dns', 'weft-peers', 'weft-l4-0']) {
+      await eventually(`Service ${name}`, () => has('-n', home, 'get', 'service', name));
+    }
+    await eventually('ConfigMap weft-addresses', () =>
+      has('-n', home, 'get', 'configmap', 'weft-addresses'),
+    );
+    await eventually('the Corefile', () =>
+      kubectl('-n', 'kube-system', 'get', 'configmap', 'coredns', '-o', 'yaml').includes('mesh'),
+    );
+    const split = ['-n', 'shop', 'get', 'trafficsplit', 'web', '-o', 'jsonpath={.status}'];
+    await eventually('conditions', () => kubectl(...split).includes('Accepted'));
+    await eventually('an Event', () => kubectl('-n', 'shop', 'get', 'events').includes('retry-on'));
+  });
+
+  test('and nothing that they asked for was refused', () => {
+    for (const account of ['weft-proxy', 'weft-controller'] as const) {
+      const events = audited(account);
+      expect(events.length).toBeGreaterThan(10);
+      const forbidden = events.filter(({ responseStatus }) => responseStatus?.code === 403);
+      expect([...new Set(forbidden.map(spoken))]).toEqual([]);
+    }
+  });
+
+  test('the proxy has used every right that it has', () => {
+    const used = new Set(audited('weft-proxy').map(spoken));
+    const rules = installedObjects().find(
+      ({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'weft-proxy',
+    ) as unknown as { readonly rules: readonly Readonly<Record<string, readonly string[]>>[] };
+    const granted = rules.rules.flatMap(({ apiGroups = [], resources = [], verbs = [] }) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((resource) =>
+          verbs.map((verb) => `${verb} ${resource}${group === '' ? '' : `.${group}`}`),
+        ),
+      ),
+    );
+    expect(granted.length).toBeGreaterThan(15);
+    expect(granted.filter((right) => !used.has(right))).toEqual([]);
+  });
+});
+
+const verbs = {
+  create: 'POST',
+  update: 'PUT',
+  patch: 'PATCH',
+  delete: 'DELETE',
+  deletecollection: 'DELETE',
+} as const;
+
+/** Everything that this API server has, subresources too. */
+async function allResources(): Promise<readonly Resource[]> {
+  const get = async (path: string): Promise<unknown> => JSON.parse(kubectl('get', '--raw', path));
+  type Groups = { readonly groups: { readonly versions: { readonly groupVersion: string }[] }[] };
+  const groups = (await get('/apis')) as Groups;
+  const versions = groups.groups.flatMap((one) => one.versions.map((each) => each.groupVersion));
+  const found: Resource[] = [];
+  for (const base of ['/api/v1', ...versions.map((version) => `/apis/${version}`)]) {
+    type List = { readonly resources: { readonly name: string; readonly namespaced: boolean }[] };
+    const { resources } = (await get(base)) as List;
+    for (const { name, namespaced } of resources) {
+      found.push({ path: base, name, isNamespaced: namespaced });
+    }
+  }
+  return found;
+}
+
+type Try = {
+  readonly resource: Resource;
+  /** Empty: cluster-scoped. */
+  readonly place: string;
+  readonly verb: keyof typeof verbs;
+};
+
+function triesOf(resource: Resource): readonly Try[] {
+  const isSub = resource.name.includes('/');
+  return (resource.isNamespaced ? places : ['']).flatMap((place) =>
+    // The keys of a record of this type; a collection has no subresources.
+    (Object.keys(verbs) as (keyof typeof verbs)[])
+      .filter((verb) => verb !== 'deletecollection' || !isSub)
+      .map((verb) => ({ resource, place, verb })),
+  );
+}
+
+async function isForbidden(account: Account, { resource, place, verb }: Try): Promise<boolean> {
+  const [plural = '', sub] = resource.name.split('/');
+  const where = place === '' ? '' : `/namespaces/${place}`;
+  const hasName = sub !== undefined || !['create', 'deletecollection'].includes(verb);
+  const end = hasName ? `/any${sub === undefined ? '' : `/${sub}`}` : '';
+  const answer = await request(`${plane.url}${resource.path}${where}/${plural}${end}?dryRun=All`, {
+    method: verbs[verb],
+    dispatcher: agent,
+    headers: {
+      authorization: `Bearer ${tokens.get(account) ?? ''}`,
+      'content-type': verb === 'patch' ? 'application/merge-patch+json' : 'application/json',
+    },
+    body: '{}',
+  });
+  await answer.body.dump();
+  return answer.statusCode === 403;
+}
+
+/** All writes that are not forbidden, as `verb place resource`. */
+async function allowedWrites(account: Account): Promise<readonly string[]> {
+  const tries = (await allResources()).flatMap(triesOf);
+  expect(tries.length).toBeGreaterThan(500);
+  const allowed = new Set<string>();
+  const open = [...tries];
+  const work = async (): Promise<void> => {
+    for (let one = open.pop(); one !== undefined; one = open.pop()) {
+      if (await isForbidden(account, one)) continue;
+      allowed.add(`${one.verb} ${one.place} ${one.resource.name}`);
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, work));
+  return [...allowed].sort();
+}
+
+/** What every authenticated user may ask: about itself. */
+const aboutItself = [
+  'create  selfsubjectaccessreviews',
+  'create  selfsubjectreviews',
+  'create  selfsubjectrulesreviews',
+];
+
+describe('of all writes to all resources', () => {
+  test('a proxy may make none', async () => {
+    expect(await allowedWrites('weft-proxy')).toEqual(aboutItself);
+  });
+
+  test('the controller may make those that it needs and no others', async () => {
+    const statuses = [
+      'httproutegroups', 'tcproutes', 'trafficsplits', 'traffictargets', 'udproutes',
+    ];
+    const wanted = [
+      ...aboutItself,
+      ...places.flatMap((place) => [
+        ...statuses.map((plural) => `patch ${place} ${plural}/status`),
+        `create ${place} events`,
+        `patch ${place} events`,
+      ]),
+      `create ${home} services`,
+      `patch ${home} services`,
+      `delete ${home} services`,
+      `create ${home} leases`,
+      'create kube-system configmaps',
+    ];
+    expect(await allowedWrites('weft-controller')).toEqual(wanted.sort());
+  });
+
+  test('neither may read a Secret, or a ConfigMap that it does not keep', () => {
+    const asked = ['weft-proxy', 'weft-controller'].flatMap((account) =>
+      ['secrets', 'configmaps', 'serviceaccounts', 'roles'].flatMap((plural) =>
+        places.map((place) => {
+          const as = `system:serviceaccount:${home}:${account}`;
+          const question = ['auth', 'can-i', 'list', plural, '-n', place, '--as', as];
+          return run('kubectl', ['--kubeconfig', plane.kubeconfigPath, ...question]).out.trim();
+        }),
+      ),
+    );
+    expect(new Set(asked)).toEqual(new Set(['no']));
+  });
+});
