@@ -262,10 +262,22 @@ function dataKeyCauses(object: JsonObject): readonly Cause[] {
     .map((key) => invalidValue(`data[${key}]`, key, dataKeyText));
 }
 
-const configMapRules: KindRules = { validate: dataKeyCauses };
+/** ConfigMaps and Secrets that say so are never changed again. */
+function contentCauses(object: JsonObject, previous: JsonObject | undefined): readonly Cause[] {
+  const causes = [...dataKeyCauses(object)];
+  if (previous?.immutable !== true) return causes;
+  for (const field of ['immutable', 'data', 'binaryData']) {
+    if (sameJson(object[field], previous[field])) continue;
+    const message = 'Forbidden: field is immutable when `immutable` is set';
+    causes.push({ reason: 'FieldValueForbidden', message, field });
+  }
+  return causes;
+}
+
+const configMapRules: KindRules = { validate: contentCauses };
 
 const secretRules: KindRules = {
-  validate: dataKeyCauses,
+  validate: contentCauses,
   prepareCreate: (object) => {
     object.type ??= 'Opaque';
     const written = objectAt(object, 'stringData');
