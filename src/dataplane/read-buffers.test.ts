@@ -74,7 +74,7 @@ describe('a connection reads', () => {
     ['is its own', (one) => one.close()],
     ['is lent to it', (one, peer) => (one.lend(peer), one.release(), peer.close())],
     ['is lent to it afterwards', (one, peer) => (one.lend(peer), peer.close(), one.release())],
-  ])('nothing comes back of a connection that is cut, but it is no longer counted: %s', (_, cut) => {
+  ])('nothing comes back of a connection that is cut, nothing is counted: %s', (_, cut) => {
     const { returned, pool, reads, peer } = counting();
     reads.own();
     cut(reads, peer);
