@@ -6,7 +6,7 @@ import type { Problem } from '../api/index.ts';
 import { problemReasons, type Standing } from './problem-reasons.ts';
 import { listAt, textAt, valueAt } from './raw-object.ts';
 
-export const conditionTypes = ['Accepted', 'ResolvedRefs', 'Programmed'] as const;
+const conditionTypes = ['Accepted', 'ResolvedRefs', 'Programmed'] as const;
 export type ConditionType = (typeof conditionTypes)[number];
 
 export type Verdict = {

@@ -177,7 +177,8 @@ export class ConditionsKeeper {
     const { runtime, objects, isLeading } = this.#options;
     const text = JSON.stringify(desired.map(({ lastTransitionTime: _, ...rest }) => rest));
     if (this.#notTaken.get(key) === text) return undefined;
-    const restMs = (this.#writtenMs.get(key) ?? -Infinity) + betweenWritesMs - runtime.clock.nowMs();
+    const dueMs = (this.#writtenMs.get(key) ?? -Infinity) + betweenWritesMs;
+    const restMs = dueMs - runtime.clock.nowMs();
     if (restMs > 0) return { againAfterMs: restMs };
     await this.#pace.wait();
     // In the meantime the object may have changed, and the lease may have run out.
@@ -257,7 +258,8 @@ function compiledMeta(
   state: ClusterState | undefined,
   { kind, namespace, name }: ObjectFacts,
 ): ObjectMeta | undefined {
-  return state === undefined ? undefined : compiledOf(state, kind).get(`${namespace}/${name}`)?.meta;
+  if (state === undefined) return undefined;
+  return compiledOf(state, kind).get(`${namespace}/${name}`)?.meta;
 }
 
 function compiledOf(

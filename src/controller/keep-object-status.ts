@@ -25,8 +25,6 @@ export type KeepObjectStatusOptions = {
 export type Compiled = {
   readonly state: ClusterState;
   readonly policyVersion: string;
-  /** Of all kinds; those of SMI objects become conditions too. */
-  readonly problems: readonly Problem[];
 };
 
 export class ObjectStatusKeeper {
@@ -34,7 +32,8 @@ export class ObjectStatusKeeper {
   readonly #rounds: ProxyRounds;
   readonly #conditions: ConditionsKeeper;
   readonly #events: EventsKeeper;
-  #compiled: Compiled | undefined;
+  #state: ClusterState | undefined;
+  #problems: readonly Problem[] = [];
   /** R-46, by object; only the watch can notice it. */
   readonly #dropped = new Map<string, Problem>();
   #isStarted = false;
@@ -43,7 +42,7 @@ export class ObjectStatusKeeper {
     this.#objects = watchObjects({
       ...options,
       onChange: (keys) => this.#changed(keys),
-      onSynced: () => this.#start(),
+      onSynced: () => this.#tell(),
     });
     const objects = this.#objects;
     this.#rounds = new ProxyRounds({
@@ -57,13 +56,16 @@ export class ObjectStatusKeeper {
     this.#events = new EventsKeeper({ ...options, objects });
   }
 
-  /** Call it after every compilation, and whenever problems may have changed. */
-  want(compiled: Compiled): void {
-    this.#compiled = compiled;
-    this.#rounds.compiled(compiled.policyVersion);
-    if (!this.#isStarted) return this.#start();
-    this.#tell(compiled);
-    this.#conditions.want(compiled.state, compiled.problems);
+  /** Call it after every compilation, and then `tell`. */
+  want({ state, policyVersion }: Compiled): void {
+    this.#state = state;
+    this.#rounds.compiled(policyVersion);
+  }
+
+  /** Problems of all kinds as they are now; those of SMI objects become conditions too. */
+  tell(problems: readonly Problem[]): void {
+    this.#problems = problems;
+    this.#tell();
   }
 
   /** Leadership was gained. */
@@ -94,16 +96,12 @@ export class ObjectStatusKeeper {
   }
 
   /** Once both the objects and what was compiled of them are known. */
-  #start(): void {
-    const compiled = this.#compiled;
-    if (this.#isStarted || compiled === undefined || !this.#objects.isSynced()) return;
+  #tell(): void {
+    if (this.#state === undefined || !this.#objects.isSynced()) return;
     this.#isStarted = true;
-    this.#tell(compiled);
-    this.#conditions.want(compiled.state, compiled.problems);
-  }
-
-  #tell({ problems }: Compiled): void {
-    this.#events.want([...problems, ...this.#dropped.values()]);
+    // First what was told before is looked at, then conditions are written.
+    this.#events.want([...this.#problems, ...this.#dropped.values()]);
+    this.#conditions.want(this.#state, this.#problems);
   }
 
   #changed(keys: readonly string[]): void {
@@ -116,8 +114,8 @@ export class ObjectStatusKeeper {
       if (problem === undefined) this.#dropped.delete(key);
       else this.#dropped.set(key, problem);
     }
-    if (!this.#isStarted || this.#compiled === undefined) return;
-    if (isNew) this.#tell(this.#compiled);
+    if (!this.#isStarted) return;
+    if (isNew) this.#tell();
     this.#conditions.touch(keys);
   }
 }

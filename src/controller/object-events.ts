@@ -72,7 +72,7 @@ export function eventNamespace({ kind, namespace, name }: Omit<Telling, 'message
 }
 
 /** Of the object with this uid; a successor of the same name has Events of its own. */
-export function eventName(telling: Telling, uid: string): string {
+function eventName(telling: Telling, uid: string): string {
   const { kind, namespace, name, reason } = telling;
   const start = name.slice(0, nameLengthMax).replace(/[^a-z0-9]+$/, '');
   return `${start}.${contentHash([kind, namespace, name, uid, reason].join('\n'))}`;

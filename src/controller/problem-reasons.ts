@@ -29,7 +29,8 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
   UnresolvedRoute: {
     standing: 'unresolved',
     meaning:
-      'A rule names a route, or a match of one, that does not exist; that rule opens nothing (R-8).',
+      'A rule names a route, or a match of one, that does not exist; that rule opens nothing ' +
+      '(R-8).',
   },
   UnresolvedService: {
     standing: 'unresolved',
@@ -115,8 +116,8 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
   DnsNotWired: {
     standing: 'advice',
     meaning:
-      'The DNS of the cluster does not send mesh names to the mesh, or not everywhere: the message ' +
-      'says why, and gives the lines to add by hand (docs/guides/dns.md).',
+      'The DNS of the cluster does not send mesh names to the mesh, or not everywhere: the ' +
+      'message says why, and gives the lines to add by hand (docs/guides/dns.md).',
   },
   DnsReverted: {
     standing: 'advice',
@@ -133,8 +134,8 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
   MeshDomainTaken: {
     standing: 'advice',
     meaning:
-      'A namespace has the name of a mesh domain of one label, and names of its Services would be ' +
-      'mesh names. A domain that is not in force yet is not wired then.',
+      'A namespace has the name of a mesh domain of one label, and names of its Services would ' +
+      'be mesh names. A domain that is not in force yet is not wired then.',
   },
 };
 
@@ -166,7 +167,8 @@ const standingTexts: { readonly [S in Standing]: string } = {
 /** The second half of docs/reference/reasons.md, from its heading on. */
 export function renderProblemReasons(): string {
   const rows = Object.entries(problemReasons).map(
-    ([reason, { standing, meaning }]) => `| \`${reason}\` | ${standingTexts[standing]} | ${meaning} |`,
+    ([reason, { standing, meaning }]) =>
+      `| \`${reason}\` | ${standingTexts[standing]} | ${meaning} |`,
   );
   const others = otherReasons.map((row) => {
     const [condition, reason, meaning] = row;
@@ -175,8 +177,8 @@ export function renderProblemReasons(): string {
   return `${problemsHeading}
 
 Told as a Warning Event on the object, under \`/debug/problems\` on the controller's admin port, and
-– for SMI objects – in the conditions of \`status\`, where the message says what to do. This table is
-generated (\`npm run docs\`).
+– for SMI objects – in the conditions of \`status\`, where the message says what to do. This table
+is generated (\`npm run docs\`).
 
 | reason | condition of an SMI object | meaning |
 |---|---|---|

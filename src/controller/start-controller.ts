@@ -11,8 +11,10 @@ import type { Snapshot } from '../snapshot/index.ts';
 import { buildTopology, compileSnapshot, sortedProblems } from '../topology/index.ts';
 import type { Topology } from '../topology/index.ts';
 import { adminRoutes } from './admin-routes.ts';
+import { keepDns, type DnsKeeper } from './dns/keep-dns.ts';
 import { keepMeshServices } from './keep-mesh-services.ts';
 import type { MeshServicesKeeper } from './keep-mesh-services.ts';
+import { ObjectStatusKeeper } from './keep-object-status.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { ControllerSettings } from './settings.ts';
 
@@ -58,6 +60,8 @@ class RunningController implements Controller {
   readonly #registry: MeterRegistry;
   readonly #problemLog: ProblemLog;
   readonly #keeper: MeshServicesKeeper;
+  readonly #objectStatus: ObjectStatusKeeper;
+  readonly #dns: DnsKeeper;
   readonly #watch: ClusterWatch;
   readonly #campaign: Campaign;
   #topology: Topology | undefined;
@@ -73,13 +77,34 @@ class RunningController implements Controller {
     const { clock } = runtime;
     this.#registry = createRegistry({ clock, component: 'controller', version, nodeVersion });
     this.#problemLog = new ProblemLog(log);
+    const isLeading = (): boolean => this.isLeading();
+    // A leader that was stopped in the midst of a write sends nothing when it wakes up.
+    const writer = connection.onlyWhile(isLeading);
+    const identity = identityOf(options);
     this.#keeper = keepMeshServices({
-      connection,
+      connection: writer,
       runtime,
       log,
       settings: settings.mesh,
       dnsPort: settings.dnsPort,
-      isLeading: () => this.isLeading(),
+      isLeading,
+      onProblems: () => this.#tellProblems(),
+    });
+    this.#objectStatus = new ObjectStatusKeeper({
+      connection: writer,
+      runtime,
+      log,
+      settings: settings.mesh,
+      isLeading,
+      instance: identity,
+    });
+    this.#dns = keepDns({
+      connection: writer,
+      settings: settings.mesh,
+      runtime,
+      log,
+      isLeading,
+      onProblems: () => this.#tellProblems(),
     });
     this.#watch = watchCluster({
       connection,
@@ -95,12 +120,14 @@ class RunningController implements Controller {
       log,
       namespace: settings.mesh.meshNamespace,
       name: leaseName,
-      identity: identityOf(options),
+      identity,
       onLead: () => {
         this.#tellProblems();
         this.#keeper.look();
+        this.#dns.look();
+        this.#objectStatus.lead();
       },
-      onFollow: () => undefined,
+      onFollow: () => this.#objectStatus.follow(),
     });
     this.#sampleMetrics();
   }
@@ -114,7 +141,8 @@ class RunningController implements Controller {
   }
 
   isSynced(): boolean {
-    return this.#watch.isSynced() && this.#keeper.isSynced();
+    const parts = [this.#watch, this.#keeper, this.#objectStatus];
+    return parts.every((part) => part.isSynced());
   }
 
   async open(): Promise<void> {
@@ -149,7 +177,7 @@ class RunningController implements Controller {
   }
 
   async stop(): Promise<void> {
-    await this.#keeper.stop();
+    await Promise.all([this.#keeper.stop(), this.#objectStatus.stop(), this.#dns.stop()]);
     // Only after the last write may the other replica begin.
     await Promise.all([
       this.#campaign.stop(),
@@ -169,16 +197,25 @@ class RunningController implements Controller {
       this.#recent = [policyVersion, ...this.#recent].slice(0, recentMax);
     }
     this.#objectProblems = built.problems;
+    this.#objectStatus.want({ state, policyVersion });
     this.#tellProblems();
     this.#keeper.want(built.value.wishes);
+    this.#dns.want(state);
   }
 
   #problems(): readonly Problem[] {
-    return sortedProblems([...this.#objectProblems, ...this.#keeper.problems()]);
+    return sortedProblems([...this.#ownProblems(), ...this.#objectStatus.problems()]);
+  }
+
+  /** Without those that only whoever tells them knows. */
+  #ownProblems(): readonly Problem[] {
+    const kept = [...this.#keeper.problems(), ...this.#dns.problems()];
+    return sortedProblems([...this.#objectProblems, ...kept]);
   }
 
   /** By the leader alone: two replicas would tell everything twice. */
   #tellProblems(): void {
+    this.#objectStatus.tell(this.#ownProblems());
     if (this.isLeading()) this.#problemLog.note(this.#problems());
   }
 

@@ -5,6 +5,7 @@
 // long back-off is woken by the first success of anybody.
 import type { Runtime } from '../lib/clock.ts';
 import { KubeFailure, failureOfError, failureOfStatus } from './client.ts';
+import { notStarted } from './transport.ts';
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
 
 export type ResourcePath = {
@@ -57,6 +58,12 @@ export type Connection = {
   ) => Promise<AsyncIterable<Uint8Array>>;
   /** The same connection with another deadline for answers. */
   readonly within: (answerTimeoutMs: number) => Connection;
+  /**
+   * The same connection whose writes are sent only while `mayWrite` says so: asked right before
+   * their first byte leaves, so that a leader that was stopped in the midst of one writes nothing
+   * when it wakes up. Others fail as `Cancelled`. Reads are as before.
+   */
+  readonly onlyWhile: (mayWrite: () => boolean) => Connection;
   /** Calls back when the server answers again after it could not be reached. */
   readonly onReachable: (listener: () => void) => () => void;
   readonly close: () => Promise<void>;
@@ -72,8 +79,10 @@ const errorBytesMax = 64 * 1024;
 const json = 'application/json';
 
 export function connectionOver(transport: Transport, runtime: Runtime): Connection {
-  return verbs(new OpenConnection(transport, runtime), answerTimeoutMs);
+  return verbs(new OpenConnection(transport, runtime), { timeoutMs: answerTimeoutMs });
 }
+
+type Terms = { readonly timeoutMs: number; readonly mayStart?: () => boolean };
 
 type Content = {
   readonly type: string;
@@ -81,12 +90,14 @@ type Content = {
   readonly query: Query | undefined;
 };
 
-function verbs(open: OpenConnection, timeoutMs: number): Connection {
+function verbs(open: OpenConnection, terms: Terms): Connection {
+  const { timeoutMs } = terms;
   const write = (method: TransportRequest['method'], path: string, content: Content) =>
-    open.call({ method, target: withQuery(path, content.query), timeoutMs, ...content });
+    open.call({ method, target: withQuery(path, content.query), ...terms, ...content });
   return {
     server: open.server,
-    within: (otherMs) => verbs(open, otherMs),
+    within: (otherMs) => verbs(open, { ...terms, timeoutMs: otherMs }),
+    onlyWhile: (mayWrite) => verbs(open, { ...terms, mayStart: mayWrite }),
     get: (path, query) => open.call({ method: 'GET', target: withQuery(path, query), timeoutMs }),
     create: (path, body, query) => write('POST', path, { type: json, body, query }),
     update: (path, body, query) => write('PUT', path, { type: json, body, query }),
@@ -117,6 +128,7 @@ type Call = {
   readonly method: TransportRequest['method'];
   readonly target: string;
   readonly timeoutMs: number;
+  readonly mayStart?: () => boolean;
   readonly type?: string;
   readonly body?: unknown;
 };
@@ -174,6 +186,7 @@ class OpenConnection {
 
   async #send(call: Call, signal: AbortSignal): Promise<TransportAnswer> {
     try {
+      if (call.mayStart?.() === false) throw notStarted();
       const answer = await this.#transport.send({
         method: call.method,
         target: call.target,
@@ -182,6 +195,7 @@ class OpenConnection {
         body: call.body === undefined ? undefined : JSON.stringify(call.body),
         headTimeoutMs: call.timeoutMs,
         signal,
+        mayStart: call.mayStart,
       });
       this.#note(true);
       return answer;

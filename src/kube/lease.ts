@@ -34,8 +34,11 @@ export type Campaign = {
 const durationMs = 15_000;
 const renewDeadlineMs = 10_000;
 const retryMs = 2_000;
-/** Followers spread: 2–4.4 s, as in client-go. */
-const followerJitter = 1.2;
+/**
+ * Followers spread over 2–2.4 s. With client-go's 4.4 s a renewal would be noticed that late, and
+ * nobody would write for 15 s and this after a leader was killed, which has to stay below 20 s.
+ */
+const followerJitter = 0.2;
 /** One hung request must leave time for another before the deadline. */
 const requestTimeoutMs = 4_000;
 

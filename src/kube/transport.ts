@@ -2,7 +2,8 @@
 // `openTransport` makes the real one on undici; tests give an API server that lives in memory
 // instead. It knows nothing of Kubernetes objects, statuses or repetition.
 // A dead peer is found by TCP keep-alive: first probe after 15 s, then one a second, ten of them.
-import { Pool } from 'undici';
+import { Pool, type Dispatcher } from 'undici';
+import { KubeFailure } from './client.ts';
 import type { Credentials, CredentialSource } from './credentials.ts';
 
 export type TransportRequest = {
@@ -16,6 +17,11 @@ export type TransportRequest = {
   readonly headTimeoutMs: number;
   /** Aborts the request, and the body when it is already being read. */
   readonly signal: AbortSignal;
+  /**
+   * Asked right before the first byte leaves, however long the request has waited for a connection
+   * or the process was stopped; no: it fails as `Cancelled` and was provably not sent.
+   */
+  readonly mayStart?: (() => boolean) | undefined;
 };
 
 export type TransportAnswer = {
@@ -69,7 +75,9 @@ class PoolTransport {
 
   async send(request: TransportRequest): Promise<TransportAnswer> {
     this.#use(await this.#source.current());
-    const answer = await this.#pool.request({
+    const { mayStart } = request;
+    const pool = mayStart === undefined ? this.#pool : this.#pool.compose(gate(mayStart));
+    const answer = await pool.request({
       method: request.method,
       path: this.#credentials.basePath + request.target,
       headers: headersOf(request, this.#credentials.token),
@@ -115,6 +123,28 @@ function openPool(credentials: Credentials): Pool {
       keepAliveInitialDelay: keepAliveProbeMs,
     },
   });
+}
+
+/** undici tells that a request starts in the turn in which it writes it to the socket. */
+function gate(mayStart: () => boolean): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, taker) =>
+    dispatch(options, {
+      onRequestStart: (controller, context) => {
+        if (mayStart()) taker.onRequestStart?.(controller, context);
+        else controller.abort(notStarted());
+      },
+      onResponseStart: (controller, status, headers, message) =>
+        taker.onResponseStart?.(controller, status, headers, message),
+      onResponseData: (controller, chunk) => taker.onResponseData?.(controller, chunk),
+      onResponseEnd: (controller, trailers) => taker.onResponseEnd?.(controller, trailers),
+      onResponseError: (controller, error) => taker.onResponseError?.(controller, error),
+    });
+}
+
+/** For whoever lost the right to write while the request waited. */
+export function notStarted(): KubeFailure {
+  const message = 'the request was not sent: its sender may not write any more';
+  return new KubeFailure('Cancelled', message);
 }
 
 function headersOf(request: TransportRequest, token: string | undefined): Record<string, string> {

@@ -228,7 +228,7 @@ export const chapters: readonly Chapter[] = [
       {
         says: 'v1alpha1 and v1alpha2 know no `matches`.',
         rule: 'R-46',
-        does: 'a PATCH by a client of theirs keeps them',
+        does: 'a PATCH by a client of theirs keeps them; one that drops them: `MatchesDropped`',
       },
     ],
   },

@@ -115,6 +115,7 @@ function severable(connection: Connection, cut: AbortSignal, onWrite: () => void
     openStream: (path: string, query: Query, signal: AbortSignal) =>
       alive(() => connection.openStream(path, query, AbortSignal.any([signal, cut]))),
     onReachable: (listener) => connection.onReachable(listener),
+    onlyWhile: (mayWrite) => severable(connection.onlyWhile(mayWrite), cut, onWrite),
     within: (timeoutMs) => severable(connection.within(timeoutMs), cut, onWrite),
     close: () => connection.close(),
   };

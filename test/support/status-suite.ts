@@ -279,7 +279,7 @@ export function statusSuite(start: () => Promise<TestCluster>, runtime: Runtime)
     expect(later.lastTransitionTime).toBe(accepted.lastTransitionTime);
   });
 
-  test('what somebody else writes into status is put right, and their conditions stay', async () => {
+  test('what others write into status is put right, and their own conditions stay', async () => {
     const path = `${smiPath(good, 'shop')}/good/status`;
     const foreign = {
       type: 'Ready',
@@ -299,7 +299,7 @@ export function statusSuite(start: () => Promise<TestCluster>, runtime: Runtime)
   });
 
   describe('Events', () => {
-    test('a bad annotation is told on its Service once, and again only when it changes', async () => {
+    test('a bad annotation is told on its Service, once', async () => {
       const annotate = (value: string) =>
         admin.patch('/api/v1/namespaces/shop/services/web', {
           kind: 'merge',
