@@ -157,7 +157,7 @@ describe.each(networks)('%s sockets', (_, network) => {
   });
 });
 
-test('a read buffer with bytes for the client at the end is returned when they are sent', async () => {
+test('a read buffer that still holds bytes for the client is returned later', async () => {
   const text = Array.from({ length: 40_000 }, (_, index) => `${index}\n`).join('');
   const client = await stuckClientOf(endings, text);
   expect(client.pieces().length).toBeGreaterThan(0);
