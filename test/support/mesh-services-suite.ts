@@ -320,6 +320,23 @@ export function meshServicesSuite(start: () => Promise<TestCluster>, real: Runti
       expect((await again()).metadata.uid).not.toBe(second.metadata.uid);
     });
 
+    test('it comes back with another address when somebody else has its own by then', async () => {
+      await create('a', ['tcp 1']);
+      const { spec } = await owned('weft-l4-0', { 'TCP/1': 'shop/a' });
+      await replica.stop();
+      await remove(meshNamespace, 'weft-l4-0');
+      await admin.create(core('services', 'shop'), {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'thief', namespace: 'shop' },
+        spec: { clusterIP: spec.clusterIP, ports: [{ name: 'tcp-2', port: 2 }] },
+      });
+      replica = await Replica.start(cluster, runtime);
+      const after = await owned('weft-l4-0', { 'TCP/1': 'shop/a', 'TCP/2': 'shop/thief' });
+      expect(after.spec.clusterIP).not.toBe(spec.clusterIP);
+      expect(after.spec.clusterIP).not.toBe('');
+    });
+
     test.each([
       ['its annotation', { metadata: { annotations: { 'weft.dev/ports': '{"TCP/1":"evil/evil"}' } } }],
       ['no annotation', { metadata: { annotations: { 'weft.dev/ports': null } } }],

@@ -51,6 +51,10 @@ class Allocations {
     return 'None';
   }
 
+  hasAddress(address: string): boolean {
+    return this.#addresses.has(address);
+  }
+
   nodePort(own: readonly Json[]): number {
     const mine = new Set(own.map((port) => numberAt(port, 'nodePort') ?? 0));
     for (let port = nodePortMin; port <= nodePortMax; port += 1) {
@@ -171,6 +175,19 @@ function serviceCauses(object: JsonObject, previous: JsonObject | undefined): re
   return causes;
 }
 
+/** An address that is asked for by name may have been given to another Service. */
+function addressCauses(
+  allocations: Allocations,
+  object: JsonObject,
+  previous: JsonObject | undefined,
+): readonly Cause[] {
+  const address = textAt(object, 'spec', 'clusterIP') ?? '';
+  const isKept = textAt(previous, 'spec', 'clusterIP') === address;
+  if (address === 'None' || isKept || !allocations.hasAddress(address)) return [];
+  const why = `failed to allocate IP ${address}: provided IP is already allocated`;
+  return [invalidValue('spec.clusterIPs', listAt(object, 'spec', 'clusterIPs'), why)];
+}
+
 /** Rules of core/v1 Service. */
 export function serviceRules(storage: Storage): KindRules {
   const allocations = new Allocations(storage);
@@ -188,6 +205,9 @@ export function serviceRules(storage: Storage): KindRules {
       }
       fillSpec(allocations, object);
     },
-    validate: serviceCauses,
+    validate: (object, previous) => [
+      ...serviceCauses(object, previous),
+      ...addressCauses(allocations, object, previous),
+    ],
   };
 }

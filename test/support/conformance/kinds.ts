@@ -43,6 +43,16 @@ export const kindCases: readonly ApiCase[] = [
     expect(port?.nodePort).toBeGreaterThanOrEqual(30_000);
     expect(port?.nodePort).toBeLessThan(32_768);
   }),
+  base('a ClusterIP that another Service has is refused', async ({ api, core }) => {
+    const made = await api.create(`${core}/services`, service('one'));
+    const { clusterIP } = made.spec as { clusterIP: string };
+    const refused = await api.ask('POST', `${core}/services`, service('two', { clusterIP }));
+    expect(refused.body).toMatchObject({
+      code: 422,
+      details: { causes: [{ field: 'spec.clusterIPs' }] },
+    });
+    expect(JSON.stringify(refused.body)).toContain('provided IP is already allocated');
+  }),
   base(
     'a ClusterIP does not change, and a replacement that omits it keeps it',
     async ({ api, core }) => {
