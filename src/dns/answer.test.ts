@@ -10,7 +10,7 @@ import {
   type QuerySpec,
 } from '../../test/support/dns-message.ts';
 import { meshSection, routeTo, serviceSection } from '../../test/support/sections.ts';
-import type { MeshSection } from '../snapshot/index.ts';
+import type { MeshSection, ServiceSection } from '../snapshot/index.ts';
 import { answerQuery } from './answer.ts';
 import { buildZone, type MeshZone } from './zone.ts';
 
@@ -91,6 +91,39 @@ describe('names', () => {
     const odd = serviceSection('constructor/__proto__');
     const zone = buildZone([meshSection(), odd]);
     expect(told('__proto__.constructor.mesh', a, zone)).toBe('NOERROR 10.96.0.50');
+  });
+});
+
+describe('places', () => {
+  const tcp = { port: 5432, protocol: 'tcp', routes: [routeTo('shop/db')] } as const;
+  const http = { port: 80, protocol: 'http', routes: [routeTo('shop/db')] } as const;
+  const places = [
+    { name: 'weft-l4-0', addresses: ['10.96.0.60', 'fd00:10::60'] },
+    { name: 'weft-l4-1', addresses: ['10.96.0.61'] },
+  ];
+  const zoneWith = (...sections: readonly ServiceSection[]) =>
+    buildZone([...sections, meshSection({ places })]);
+
+  test('a service with TCP or UDP ports has the address of its place', () => {
+    const zone = zoneWith(
+      serviceSection('shop/db', { ports: [tcp], place: 'weft-l4-0' }),
+      serviceSection('shop/other', { ports: [tcp, http], place: 'weft-l4-1' }),
+    );
+    expect(told('db.shop.mesh', a, zone)).toBe('NOERROR 10.96.0.60');
+    expect(told('db.shop.mesh', aaaa, zone)).toContain('NOERROR 253.0.0.16.');
+    expect(told('other.shop.mesh', a, zone)).toBe('NOERROR 10.96.0.61');
+    expect(told('other.shop.mesh', aaaa, zone)).toBe('NOERROR soa mesh');
+  });
+
+  test('until it has one, only its HTTP ports have an address', () => {
+    const zone = zoneWith(
+      serviceSection('shop/db', { ports: [tcp] }),
+      serviceSection('shop/mixed', { ports: [http, tcp] }),
+      serviceSection('shop/lost', { ports: [tcp], place: 'weft-l4-7' }),
+    );
+    expect(told('db.shop.mesh', a, zone)).toBe('NOERROR soa mesh');
+    expect(told('mixed.shop.mesh', a, zone)).toBe('NOERROR 10.96.0.50');
+    expect(told('lost.shop.mesh', a, zone)).toBe('NOERROR soa mesh');
   });
 });
 

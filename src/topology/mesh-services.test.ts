@@ -1,8 +1,17 @@
 // What the mesh Services say, read back: ports in our form, listeners, places. Anybody may have
 // edited them, so what is not in our form is not there.
 import { describe, expect, test } from 'vitest';
-import { metaOf, portOf, serviceOf } from '../../test/support/builders.ts';
+import {
+  metaOf,
+  portOf,
+  serviceOf,
+  settingsOf,
+  sliceOf,
+  stateOf,
+} from '../../test/support/builders.ts';
 import type { Service, ServicePort } from '../api/index.ts';
+import { buildTopology } from './build.ts';
+import { compileSnapshot } from './compile.ts';
 import { givenPortsOf, listenersOf, meshFactsOf } from './mesh-services.ts';
 
 type Said = {
@@ -131,5 +140,49 @@ describe('places', () => {
   test('a Service without an address is none yet', () => {
     const facts = meshFactsOf([meshService('weft-l4-0', db)]);
     expect([facts.places, [...facts.placeOf]]).toEqual([[], []]);
+  });
+});
+
+describe('a topology', () => {
+  const settings = settingsOf();
+  const place = meshService('weft-l4-0', {
+    clusterIps: ['10.96.0.2'],
+    ports: [tcp(5432, 20_001), tcp(90, 20_002)],
+    owners: { 'TCP/5432': 'shop/db', 'TCP/90': 'shop/web' },
+  });
+  const db = serviceOf('shop/db', { ports: [portOf(5432), portOf(80)] });
+
+  function sectionOf(name: string, ...objects: readonly Service[]) {
+    const { value } = buildTopology(stateOf(...objects), settings);
+    const sections = [...compileSnapshot(value, settings).value.sections.values()];
+    const found = sections.map(({ section }) => section).find(
+      (section) => section.kind === 'service' && section.name === name,
+    );
+    return found?.kind === 'service' ? found : undefined;
+  }
+
+  test('has the place of a service in its section', () => {
+    expect(sectionOf('db', db, place)?.place).toBe('weft-l4-0');
+    expect(sectionOf('db', db)?.place).toBeUndefined();
+  });
+
+  test('has none for a service whose ports are all HTTP by now', () => {
+    expect(sectionOf('web', serviceOf('shop/web'), place)?.place).toBeUndefined();
+  });
+
+  test('wants HTTP numbers once, and a place for who has other ports', () => {
+    const state = stateOf(db, serviceOf('shop/web'), serviceOf('shop/api'));
+    const { value } = buildTopology(state, settings);
+    expect(value.wishes.http).toEqual([{ port: 80, namespace: 'shop', service: 'api' }]);
+    expect(value.wishes.services.map(({ name }) => name)).toEqual(['db']);
+  });
+
+  test('wants nothing new while no Service changes', () => {
+    const state = stateOf(db);
+    const { value } = buildTopology(state, settings);
+    const slices = new Map([['shop/db-slice', sliceOf('shop/db')]]);
+    const next = buildTopology({ ...state, endpointSlices: slices }, settings, value).value;
+    expect(next.wishes).toBe(value.wishes);
+    expect(next.mesh).toBe(value.mesh);
   });
 });
