@@ -109,6 +109,19 @@ describe('the ways to install', () => {
     expect(byIdentity(objectsOf(built))).toEqual(byIdentity(wanted));
   });
 
+  test('and with all monitoring, where the cluster has the Prometheus operator', async () => {
+    const names = ['podMonitor', 'prometheusRule', 'grafanaDashboard'];
+    const wish = names.flatMap((name) => ['--set', `monitoring.${name}.enabled=true`]);
+    const label = ['--set', 'monitoring.podMonitor.labels.release=prometheus'];
+    const kinds = ['PodMonitor', 'PrometheusRule'];
+    const served = kinds.flatMap((kind) => ['--api-versions', `monitoring.coreos.com/v1/${kind}`]);
+    const wanted = byIdentity(withoutNamespace(objectsOf(await install(...wish, ...label))));
+    const built = output('helm', [...helmBasics, ...wish, ...label, ...served]);
+    expect(byIdentity(objectsOf(built))).toEqual(wanted);
+    const plain = objectsOf(output('helm', [...helmBasics, ...wish]));
+    expect(plain.filter(({ kind }) => kinds.includes(kind))).toEqual([]);
+  });
+
   test('in another namespace everything of ours is there', async () => {
     const wanted = withoutNamespace(objectsOf(await install('--namespace', 'elsewhere')));
     const args = helmBasics.map((one) => (one === 'weft-system' ? 'elsewhere' : one));

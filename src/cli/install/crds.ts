@@ -7,7 +7,7 @@ import type { Manifest } from './manifest.ts';
 export function smiDefinitions(): readonly Manifest[] {
   return definitions.map(({ apiVersion, kind, metadata, spec }) => {
     const body: JsonMap = { spec: jsonOf(spec) };
-    return { apiVersion, kind, metadata, body, remarks: [] };
+    return { apiVersion, kind, metadata, labels: metadata.labels, body, remarks: [] };
   });
 }
 

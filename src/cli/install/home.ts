@@ -12,10 +12,7 @@ const restricted = {
 export function meshNamespace({ origin }: InstallFacts): Manifest {
   const subject = { apiVersion: 'v1', kind: 'Namespace', name: origin.namespace };
   const one = manifest(origin, 'mesh', subject, {});
-  const { labels } = one.metadata;
-  // The maker of manifests always writes labels, as a map.
-  const all = { ...(labels as Readonly<Record<string, string>>), ...restricted };
-  return { ...one, metadata: { ...one.metadata, labels: all } };
+  return { ...one, metadata: { ...one.metadata, labels: { ...one.labels, ...restricted } } };
 }
 
 export function criticalPodsQuota({ origin }: InstallFacts): Manifest {

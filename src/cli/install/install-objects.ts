@@ -5,12 +5,22 @@ import { smiDefinitions } from './crds.ts';
 import { factsOf, type InstallFacts } from './facts.ts';
 import { criticalPodsQuota, meshNamespace } from './home.ts';
 import type { Manifest } from './manifest.ts';
+import { grafanaDashboard, podMonitor, prometheusRule } from './monitoring.ts';
 import { accessRules, serviceAccounts } from './rbac.ts';
 import type { InstallValues } from './values.ts';
 import { controllerBudget, controllerDeployment, proxyDaemonSet } from './workloads.ts';
 
 export type GroupName =
-  'namespace' | 'quota' | 'crds' | 'access' | 'proxy' | 'controller' | 'admission';
+  | 'namespace'
+  | 'quota'
+  | 'crds'
+  | 'access'
+  | 'proxy'
+  | 'controller'
+  | 'admission'
+  | 'pod-monitor'
+  | 'prometheus-rule'
+  | 'grafana-dashboard';
 
 export type ManifestGroup = {
   readonly name: GroupName;
@@ -27,6 +37,9 @@ export function allGroups(facts: InstallFacts): readonly ManifestGroup[] {
     { name: 'proxy', manifests: [proxyDaemonSet(facts)] },
     { name: 'controller', manifests: [controllerBudget(facts), controllerDeployment(facts)] },
     { name: 'admission', manifests: admissionPolicy(facts) },
+    { name: 'pod-monitor', manifests: [podMonitor(facts)] },
+    { name: 'prometheus-rule', manifests: [prometheusRule(facts)] },
+    { name: 'grafana-dashboard', manifests: [grafanaDashboard(facts)] },
   ];
 }
 
@@ -39,6 +52,12 @@ export function isWanted(name: GroupName, values: InstallValues): boolean {
       return values.crds.install;
     case 'admission':
       return values.admissionPolicy.enabled;
+    case 'pod-monitor':
+      return values.monitoring.podMonitor.enabled;
+    case 'prometheus-rule':
+      return values.monitoring.prometheusRule.enabled;
+    case 'grafana-dashboard':
+      return values.monitoring.grafanaDashboard.enabled;
     case 'namespace':
     case 'access':
     case 'proxy':

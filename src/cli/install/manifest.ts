@@ -9,6 +9,8 @@ export type Manifest = {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: JsonMap & { readonly name: string };
+  /** Those in the metadata that this house writes. */
+  readonly labels: JsonMap;
   /** Everything below the top but metadata. */
   readonly body: JsonMap;
   readonly remarks: readonly Remark[];
@@ -56,8 +58,8 @@ export function manifest(
   body: JsonMap,
 ): Manifest {
   const where = namespace === undefined ? {} : { namespace };
-  const metadata = { name, ...where, labels: labelsOf(origin, component) };
-  return { apiVersion, kind, metadata, body, remarks: [] };
+  const labels = labelsOf(origin, component);
+  return { apiVersion, kind, metadata: { name, ...where, labels }, labels, body, remarks: [] };
 }
 
 /** The object as it is sent to an API server. */

@@ -19,7 +19,11 @@ export function readValues(layers: readonly Json[]): ValuesReading {
   if (unknown !== undefined) return complain(`there is no value ${unknown}`);
   const { schema: structural } = readSchema(schema);
   const [fault] = structural === undefined ? [] : validateStructural(structural, merged);
-  if (fault !== undefined) return complain(fault.message.replace(' in body', ''));
+  if (fault !== undefined) {
+    const { field } = fault;
+    const message = fault.message.replace(' in body', '');
+    return complain(message.includes(field) ? message : `${field}: ${message}`);
+  }
   // The schema is made of the tree whose type this is.
   return { kind: 'values', values: merged as unknown as InstallValues };
 }

@@ -19,12 +19,21 @@ const conditions: { readonly [G in GroupName]: string | undefined } = {
   access: 'true',
   proxy: 'true',
   controller: 'true',
+  'pod-monitor': byOperator('podMonitor', 'PodMonitor'),
+  'prometheus-rule': byOperator('prometheusRule', 'PrometheusRule'),
+  'grafana-dashboard': '.Values.monitoring.grafanaDashboard.enabled',
   admission: `and .Values.admissionPolicy.enabled (or ${[
     '(.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy")',
     // Offline, Helm knows versions but no kinds: since 1.30 the kind is there.
     '(semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version)',
   ].join(' ')})`,
 };
+
+/** Wanted, and served: the kinds are those of the Prometheus operator. */
+function byOperator(value: string, kind: string): string {
+  const served = `(.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/${kind}")`;
+  return `and .Values.monitoring.${value}.enabled ${served}`;
+}
 
 /** Path below the chart → text. `definitions`: the files of smi/crds by name. */
 export function chartFiles(
