@@ -1,6 +1,6 @@
 // A Corefile as CoreDNS's own lexer sees it: tokens parted by white space, quoted tokens, comments
-// from an unquoted `#` to the end of the line (also inside a token). It keeps what CoreDNS drops –
-// offsets and comments – because our markers are comments and text is cut out to the byte.
+// from a `#` that begins a token to the end of the line. It keeps what CoreDNS drops – offsets and
+// comments – because our markers are comments and text is cut out to the byte.
 // Model: the lexer of github.com/coredns/caddy. A carriage return parts no tokens there.
 
 export type CorefileToken = {
@@ -101,7 +101,7 @@ class TokenReader implements CorefileTokens {
     let text = '';
     for (; this.#at < this.#text.length; this.#at += 1) {
       const character = this.#text.charAt(this.#at);
-      if (character === '\n' || character === '#' || blanks.has(character)) break;
+      if (character === '\n' || blanks.has(character)) break;
       if (character !== '\r') text += character;
     }
     return text;

@@ -7,9 +7,11 @@ import { nodeNetwork } from '../../src/dataplane/index.ts';
 import { buildZone, patchCorefile, removeFromCorefile } from '../../src/dns/index.ts';
 import type { MeshDnsWish } from '../../src/dns/index.ts';
 import { openConnection } from '../../src/kube/index.ts';
+import { seededRandom } from '../../src/lib/random.ts';
 import { openDatagrams } from '../../src/main/node-datagrams.ts';
 import { startDnsServer, type DnsServer } from '../../src/proxy/dns-server.ts';
 import { dnsSections, readDnsCase, runDnsCase } from '../support/golden-dns.ts';
+import { brokenCorefile, randomCorefile } from '../support/random-corefile.ts';
 import { meshSection, serviceSection } from '../support/sections.ts';
 import { startControlPlane, type ControlPlane } from './support/control-plane.ts';
 import { ask, CoreDns, findCoreDns, type Question } from './support/coredns.ts';
@@ -89,15 +91,30 @@ function localised(text: string): string {
 async function withCoreDns(
   files: Readonly<Record<string, string>>,
   work: (coreDns: CoreDns) => Promise<void>,
+  port = 1_053,
 ): Promise<void> {
   if (program === undefined) throw new Error('there is no coredns beside the other binaries');
-  const coreDns = new CoreDns(program, files);
+  const coreDns = new CoreDns(program, files, port);
   try {
     await coreDns.loaded();
     await work(coreDns);
   } finally {
     await coreDns.stop();
   }
+}
+
+/** Whether CoreDNS starts with the text; ports are shifted so that two may run at a time. */
+async function loads(text: string, shift = 0): Promise<boolean> {
+  const local = text
+    .replaceAll('import snippet', 'import custom/*.nothing')
+    .replaceAll('169.254.20.10 10.96.0.10', '127.0.0.9')
+    .replaceAll('{$P}', '2053')
+    .replace(/:(53|5353|1053|2053)\b/g, (_all, port: string) => `:${Number(port) + 1_000 + shift}`);
+  const isLoaded = withCoreDns({ Corefile: local }, () => Promise.resolve(), 4_000 + shift);
+  return isLoaded.then(
+    () => true,
+    () => false,
+  );
 }
 
 const addressOf = async (question: Question) =>
@@ -189,6 +206,20 @@ describe.runIf(program !== undefined)('CoreDNS with a patched Corefile', () => {
       });
     });
   });
+
+  test('a generated text loads with our blocks exactly if it loads without', async () => {
+    const outcomes = { loaded: 0, refused: 0 };
+    for (let seed = 0; seed < 60; seed += 1) {
+      const random = seededRandom(seed);
+      const text = seed % 2 === 0 ? randomCorefile(random) : brokenCorefile(random);
+      const { text: patched } = patchCorefile(text, wish);
+      if (patched === text) continue;
+      const [before, after] = await Promise.all([loads(text), loads(patched, 20_000)]);
+      expect(after, patched).toBe(before);
+      outcomes[before ? 'loaded' : 'refused'] += 1;
+    }
+    expect(outcomes.loaded).toBeGreaterThan(10);
+  }, 120_000);
 
   test('two blocks for one zone are refused: why a served zone is never added', async () => {
     const twice = `.:1053 {\n    whoami\n}\n${'mesh:1053 {\n    whoami\n}\n'.repeat(2)}`;

@@ -282,7 +282,10 @@ describe('providers', () => {
     // The cluster goes over to CoreDNS: what stood for kube-dns goes, in the same look.
     cluster.put('coredns', { Corefile: kubeadm });
     cluster.putDeployment('coredns');
+    cluster.api.writes.length = 0;
     await cluster.after(lookMs);
+    const names = cluster.api.writes.map((write) => write.split('/').at(-1));
+    expect(names).toEqual(['kube-dns', 'coredns', 'node-local-dns']);
     expect(cluster.data('kube-dns')?.['stubDomains']).toBeUndefined();
     expect(cluster.corefile('node-local-dns')).toMatch(block);
     expect(cluster.corefile()).toMatch(block);

@@ -21,11 +21,11 @@ export class CoreDns {
   readonly #child: ChildProcess;
   #said = '';
 
-  /** Files by their path; `Corefile` is the one that is loaded. */
-  constructor(program: string, files: Readonly<Record<string, string>>) {
+  /** Files by their path; `Corefile` is the one that is loaded. `port`: of keys that name none. */
+  constructor(program: string, files: Readonly<Record<string, string>>, port: number) {
     mkdirSync(join(this.#directory, 'custom'));
     for (const [path, text] of Object.entries(files)) this.write(path, text);
-    const args = ['-conf', join(this.#directory, 'Corefile'), '-dns.port', '1053'];
+    const args = ['-conf', join(this.#directory, 'Corefile'), '-dns.port', String(port)];
     this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (data: Buffer) => {
