@@ -140,3 +140,45 @@ test('who closes, or speaks HTTP/1.0, is told so by an answer that others got', 
   expect(await ask(peer, last, 'one.')).toContain('connection: close');
   await peer.closed();
 });
+
+test.each([2_047, 2_048, 10_240, 16_000, 16_001, 40_000])(
+  'a body of %i bytes in one read with its head arrives as it was sent, sized and chunked',
+  async (bytes) => {
+    const peer = await start();
+    const body = Array.from({ length: bytes }, (_, at) => String.fromCharCode(at & 255)).join('');
+    const half = body.slice(0, bytes >> 1);
+    const rest = body.slice(bytes >> 1);
+    const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`;
+    const sized = `HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: ${bytes}\r\n\r\n${body}`;
+    const chunked = 'HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const early = 'HTTP/1.1 103 E\r\nLink: </a>\r\n\r\n';
+    const chunks = `${chunk(half)}${chunk(rest)}0\r\n\r\n`;
+    upstream.answer = (pod, _, nth) => {
+      pod.send(nth <= 3 ? sized : `${early}${chunked}${chunks}`);
+    };
+    for (let time = 0; time < 3; time += 1) {
+      peer.clear();
+      peer.send(get);
+      await peer.until(() => peer.text.endsWith(`\r\n\r\n${body}`), 'the whole body');
+    }
+    for (let time = 0; time < 3; time += 1) {
+      peer.clear();
+      peer.send(get);
+      await peer.see('\r\n0\r\n\r\n');
+      const framed = peer.text.slice(peer.text.lastIndexOf('chunked\r\n\r\n') + 11);
+      expect(joined(framed)).toBe(body);
+    }
+  },
+);
+
+/** The data of a chunked body, however it was cut into chunks. */
+function joined(framed: string): string {
+  let data = '';
+  for (let at = 0; ; ) {
+    const lineEnd = framed.indexOf('\r\n', at);
+    const size = Number.parseInt(framed.slice(at, lineEnd), 16);
+    if (size === 0) return data;
+    data += framed.slice(lineEnd + 2, lineEnd + 2 + size);
+    at = lineEnd + 2 + size + 2;
+  }
+}
