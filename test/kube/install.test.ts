@@ -221,3 +221,32 @@ describe('a real API server', () => {
     expect(changed).toEqual(['poddisruptionbudget.policy/weft-controller configured']);
   });
 });
+
+describe('helm install', () => {
+  let plane: ControlPlane;
+  const helm = (...args: readonly string[]): string =>
+    output('helm', ['--kubeconfig', plane.kubeconfigPath, '--namespace', 'weft-system', ...args]);
+  const count = (kind: string): number => {
+    const args = ['--kubeconfig', plane.kubeconfigPath, 'get', kind, '-A', '-o', 'name'];
+    return output('kubectl', [...args, '-l', 'app.kubernetes.io/name=weft']).split('\n').length - 1;
+  };
+
+  beforeAll(async () => {
+    plane = await startControlPlane();
+  });
+  afterAll(() => plane.stop());
+
+  test('says what is next and what is not on; uninstall keeps the CRDs alone', () => {
+    const said = helm('install', 'weft', chart, '--create-namespace');
+    expect(said).toContain('kubectl -n weft-system rollout status daemonset/weft-proxy');
+    expect(said).toContain('http://SERVICE.NAMESPACE.mesh');
+    expect(said).toMatch(/Not on:\n {2}- policy: every caller/);
+    const kinds = ['daemonset', 'deployment', 'clusterrole', 'validatingadmissionpolicy'];
+    expect(kinds.map(count)).toEqual([1, 1, 2, 1]);
+    expect(count('crd')).toBe(5);
+    helm('upgrade', 'weft', chart, '--set', 'mesh.policy=audit', '--set', 'controller.replicas=3');
+    expect(helm('uninstall', 'weft')).toContain('[CustomResourceDefinition]');
+    expect(kinds.map(count)).toEqual([0, 0, 0, 0]);
+    expect(count('crd')).toBe(5);
+  });
+});

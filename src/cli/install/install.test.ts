@@ -1,6 +1,6 @@
 // `weft install`: what its flags do, what a mistake gets, and what must hold of whatever it prints.
 // That the ways to install agree, and that an API server takes them, is in test/kube.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -190,6 +190,12 @@ describe('what is installed', () => {
     const named = [...text.matchAll(/\bweft_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''));
     expect(new Set(named).size).toBeGreaterThan(10);
     expect(named.filter((name) => !Object.hasOwn(metricTable, name))).toEqual([]);
+  });
+
+  test('the guide lists the alerts', () => {
+    const guide = readFileSync('docs/guides/install.md', 'utf8');
+    const listed = [...guide.matchAll(/^\| `(Weft\w+)`/gm)].map(([, name]) => name);
+    expect(listed).toEqual(alerts.map(({ name }) => name));
   });
 
   test('the notes of the chart give three commands and say what is not on', () => {

@@ -7,7 +7,7 @@ No traffic has changed: a workload opts in by calling http://SERVICE.NAMESPACE.{
 
 Next:
   kubectl -n {{ .Release.Namespace }} rollout status daemonset/weft-proxy
-  kubectl label namespace {{ .Release.Namespace }} pod-security.kubernetes.io/enforce=restricted
+  weft check{{ if ne .Release.Namespace "weft-system" }} --mesh-namespace {{ .Release.Namespace }}{{ end }}
   kubectl annotate namespace YOURS weft.dev/policy=audit
 
 Not on:
@@ -24,9 +24,8 @@ Not on:
 {{- if and (or $monitoring.podMonitor.enabled $monitoring.prometheusRule.enabled) (not $served) }}
   - PodMonitor and PrometheusRule: the kinds of the Prometheus operator are not served here
 {{- end }}
-{{- if ne .Release.Namespace "weft-system" }}
 
-The command line looks into weft-system: say --mesh-namespace {{ .Release.Namespace }}.
-{{- end }}
+The pods fulfil Pod Security restricted; Helm does not label the namespace, so that is for you:
+  kubectl label namespace {{ .Release.Namespace }} pod-security.kubernetes.io/enforce=restricted
 `;
 }
