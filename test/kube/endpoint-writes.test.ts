@@ -213,7 +213,7 @@ beforeAll(async () => {
       (service) => slices.ready(service).length === proxies,
     ),
   );
-  // The controller has spent its burst of writes on making these: in a cluster that runs it is full.
+  // The controller has spent its burst of writes on making these; in a running cluster it has it.
   await until('nothing is written any more', () => slices.quietMs > 2_000);
 }, 120_000);
 

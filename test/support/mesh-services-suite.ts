@@ -1,5 +1,5 @@
-// What the controller promises about the mesh Services for TCP, UDP, DNS and peers, as one suite for
-// any API server: the embedded one (test/integration) and the real one (test/kube).
+// What the controller promises about the mesh Services for TCP, UDP, DNS and peers, as one suite
+// for any API server: the embedded one (test/integration) and the real one (test/kube).
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { kubeReason, resourcePath } from '../../src/kube/index.ts';
 import type { Connection } from '../../src/kube/index.ts';
@@ -12,6 +12,11 @@ type Port = {
   readonly protocol: string;
   readonly targetPort: number;
 };
+
+const annotated = (text: string | null): object => ({
+  metadata: { annotations: { 'weft.dev/ports': text } },
+});
+const external = { type: 'ExternalName', externalName: 'example.com' };
 
 type MeshService = {
   readonly metadata: {
@@ -261,7 +266,8 @@ export function meshServicesSuite(start: () => Promise<TestCluster>, real: Runti
         'UDP/1': 'shop/a',
         'TCP/2': 'http',
       });
-      expect(place.spec.ports?.map(({ name }) => name).sort()).toEqual(['http-2', 'tcp-1', 'udp-1']);
+      const names = place.spec.ports?.map(({ name }) => name).sort();
+      expect(names).toEqual(['http-2', 'tcp-1', 'udp-1']);
       await change('a', ['http 1', 'http 2']);
       await until('the note that it is gone', async () => {
         const service = await meshService('weft-l4-0');
@@ -338,14 +344,12 @@ export function meshServicesSuite(start: () => Promise<TestCluster>, real: Runti
     });
 
     test.each([
-      ['its annotation', { metadata: { annotations: { 'weft.dev/ports': '{"TCP/1":"evil/evil"}' } } }],
-      ['no annotation', { metadata: { annotations: { 'weft.dev/ports': null } } }],
+      ['its annotation', annotated('{"TCP/1":"evil/evil"}')],
+      ['no annotation', annotated(null)],
       ['no label', { metadata: { labels: null } }],
       ['another traffic policy', { spec: { internalTrafficPolicy: 'Cluster' } }],
       ['another owner of its ports', { spec: { ports: [portFrom('tcp 7')] } }],
-      ['a type without an address', {
-        spec: { type: 'ExternalName', externalName: 'example.com', clusterIP: null, clusterIPs: null },
-      }],
+      ['a type without an address', { spec: { ...external, clusterIP: null, clusterIPs: null } }],
     ])('%s is put right', async (_what, body) => {
       await create('a', ['tcp 1']);
       const before = await owned('weft-l4-0', { 'TCP/1': 'shop/a' });
