@@ -14,6 +14,7 @@ const keepAliveSeconds = 30;
 const peerName: PeerName = { address: '', family: '', port: 0 };
 
 const noop = (): void => undefined;
+const nothing = Buffer.alloc(0);
 
 function systemError(code: number, call: string): Error & { readonly code: string } {
   const name = getSystemErrorName(code);
@@ -305,14 +306,27 @@ export class DirectSocket implements NetworkSocket {
       this.destroy();
       return;
     }
-    if (code !== endOfFile) {
-      this.#fail(code, 'read');
+    const fault = code === endOfFile ? this.#hiddenFault() : code;
+    if (fault !== 0) {
+      this.#fail(fault, 'read');
       return;
     }
     this.#hasReadEnded = true;
     this.#isReading = false;
     this.#ended();
     if (this.#hasWriteEnded) this.destroy();
+  }
+
+  /**
+   * RST right behind data is told as an end by the libuv of Node 20 and 22; the kernel knows better,
+   * and says so to a write, even of nothing. 0 when it was the end.
+   */
+  #hiddenFault(): number {
+    if (this.#pendingWrites > 0 || this.#isEnding) return 0;
+    const request = this.#takeRequest();
+    const code = this.#stream.writeBuffer(request, nothing);
+    if (code === 0) this.#spare = request;
+    return code;
   }
 
   /** For who knows no buffers: every read is a fresh copy. */

@@ -68,6 +68,20 @@ describe('read buffers', () => {
 });
 
 describe('a cut is final', () => {
+  test('an answer that ends with its connection is not whole when that is reset', async () => {
+    await start();
+    upstream.answer = (peer) => {
+      peer.send(`${head(200)}part`);
+      peer.reset();
+    };
+    for (let n = 0; n < 5; n += 1) {
+      const c = await client();
+      c.send(request('POST /', 'Content-Length: 0'));
+      await c.closed();
+      expect(c.text).not.toContain('0\r\n\r\n');
+    }
+  });
+
   test('nothing behind a request that is cut is forwarded', async () => {
     await start({ rules: { maxRequestBodyBytes: 8 } });
     const c = await client();
