@@ -10,6 +10,14 @@ import type { Chunks, Internals, KernelStream, PeerName, WriteRequest } from './
 /** A dead peer of an idle connection is noticed after this. */
 const keepAliveSeconds = 30;
 
+/**
+ * Each time that a stream is given a buffer otherwise than in answer to a read it keeps some fifty
+ * bytes until it closes. After so many times a connection that pauses gets a buffer of its own for
+ * the one read after, in answer to the one before.
+ */
+const swapsMax = 1_000;
+const parkedBytes = 16 * 1024;
+
 /** Read at once, hence one for all; as it is filled, so that it keeps its shape. */
 const peerName: PeerName = { address: '', family: '', port: 0 };
 
@@ -47,6 +55,11 @@ export class DirectSocket implements NetworkSocket {
   #chunks: Chunks | undefined;
   #isConnecting: boolean;
   #isReading = false;
+  #isInRead = false;
+  /** How often the kernel was given a buffer out of a read. */
+  #swaps = 0;
+  /** The kernel's buffer is a small one that nobody else has. */
+  #isParked = false;
   #wantsReads = true;
   #hasReadEnded = false;
   /** `end` was called; FIN leaves when everything before it has. */
@@ -277,11 +290,16 @@ export class DirectSocket implements NetworkSocket {
       this.#stream.readStop();
       return;
     }
-    const buffer = reader.readBuffer();
-    if (buffer !== this.#buffer) this.#stream.useUserBuffer(buffer);
-    this.#buffer = buffer;
+    if (!this.#isInRead && !this.#isParked) this.#swapBuffer(reader.readBuffer());
     const code = this.#stream.readStart();
     if (code !== 0) this.#fail(code, 'read');
+  }
+
+  #swapBuffer(buffer: Buffer): void {
+    if (buffer === this.#buffer) return;
+    this.#buffer = buffer;
+    this.#swaps += 1;
+    this.#stream.useUserBuffer(buffer);
   }
 
   /** The answer is the buffer for the next read, when that is another one. */
@@ -289,16 +307,23 @@ export class DirectSocket implements NetworkSocket {
     const buffer = this.#buffer;
     const reader = this.#reader;
     if (bytes > 0 && buffer !== undefined && reader !== undefined) {
+      this.#isInRead = true;
       reader.read(buffer, bytes);
-      // Paused: it is asked again when it goes on. Resumed in between: it was asked already.
-      if (!this.#isReading || this.#buffer !== buffer) return undefined;
-      const next = reader.readBuffer();
-      if (next === buffer) return undefined;
-      this.#buffer = next;
-      return next;
+      this.#isInRead = false;
+      return this.#nextBuffer(reader);
     }
     if (bytes < 0 && !this.#isClosing) this.#readFailed(bytes);
     return undefined;
+  }
+
+  /** Undefined: the same; while it pauses, it is asked again when it goes on. */
+  #nextBuffer(reader: SocketReader): Buffer | undefined {
+    if (this.#isClosing || (!this.#isReading && this.#swaps < swapsMax)) return undefined;
+    const next = this.#isReading ? reader.readBuffer() : Buffer.allocUnsafeSlow(parkedBytes);
+    this.#isParked = !this.#isReading;
+    if (next === this.#buffer) return undefined;
+    this.#buffer = next;
+    return next;
   }
 
   #readFailed(code: number): void {

@@ -337,7 +337,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     if (this.#pending.bytes > 0) {
       // The next request waits until its client has read the last answer, but not for ever.
       if (this.#wait.phase === 'none') this.#wait.begin('keep-alive', keepAliveTimeoutMs);
-    } else if (this.hasEnded) this.#closeAfterAnswer();
+    } else if (this.hasEnded && this.unsentBytes === 0) this.#socket.destroy();
+    else if (this.hasEnded) this.#closeAfterAnswer();
     else if (!this.#intake.hasPartialHead) this.#wait.begin('keep-alive', keepAliveTimeoutMs);
     else if (this.#wait.phase !== 'head') this.#wait.begin('head', headTimeoutMs);
   }

@@ -1,7 +1,9 @@
 // A Node whose insides are not what they were: the trial of direct sockets finds it out, whatever
 // goes wrong, and traffic then flows on plain sockets. The internals given here are real ones with
 // one lie each, so that the trial, not a look at shapes, has to find it.
+import { createHash } from 'node:crypto';
 import http from 'node:http';
+import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { fastestNetwork } from '../../src/dataplane/index.ts';
@@ -29,6 +31,10 @@ function lying(lie: (stream: KernelStream) => Partial<KernelStream>): Internals 
     ...real,
     adopt: (stream) => Object.assign(stream, lie(stream)),
   };
+}
+
+function digest(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function broken(): never {
@@ -134,6 +140,43 @@ function post(port: number, bytes: number): Promise<string> {
 
 test('insides that tell the truth are used', async () => {
   expect((await fastestNetwork(realInternals())).isDirect).toBe(true);
+});
+
+test('a long connection that pauses between reads gives the kernel few buffers', async () => {
+  let swaps = 0;
+  const counting = lying((stream) => {
+    const real = stream.useUserBuffer.bind(stream);
+    const useUserBuffer = (buffer: Uint8Array): void => {
+      swaps += 1;
+      real(buffer);
+    };
+    return { useUserBuffer };
+  });
+  const { network } = await fastestNetwork(counting);
+  swaps = 0;
+  const bytes = 24 * 1024 * 1024;
+  const sender = net.createServer((socket) => socket.end(Buffer.alloc(bytes, 'abcdefg')));
+  await new Promise<void>((resolve) => sender.listen(0, '127.0.0.1', resolve));
+  endings.push(() => sender.close());
+  const { port } = sender.address() as AddressInfo;
+  const socket = network.connect({ address: '127.0.0.1', port, localAddress: undefined });
+  const buffers = [Buffer.alloc(4_096), Buffer.alloc(4_096)] as const;
+  let reads = 0;
+  const hash = createHash('sha256');
+  socket.readInto?.({
+    readBuffer: () => buffers[reads % 2 === 0 ? 0 : 1],
+    read: (from, length) => {
+      reads += 1;
+      hash.update(from.subarray(0, length));
+      socket.pause();
+      setImmediate(() => socket.resume());
+    },
+  });
+  socket.on('end', () => socket.end());
+  await new Promise<void>((resolve) => socket.on('close', resolve));
+  expect(hash.digest('hex')).toBe(digest(Buffer.alloc(bytes, 'abcdefg')));
+  expect(reads).toBeGreaterThan(1_400);
+  expect(swaps).toBeLessThanOrEqual(1_001);
 });
 
 describe('the fall-back to plain sockets', () => {
