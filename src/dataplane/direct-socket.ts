@@ -343,8 +343,8 @@ export class DirectSocket implements NetworkSocket {
   }
 
   /**
-   * RST right behind data is told as an end by the libuv of Node 20 and 22; the kernel knows better,
-   * and says so to a write, even of nothing. 0 when it was the end.
+   * RST right behind data is told as an end by the libuv of Node 20 and 22; the kernel knows
+   * better, and says so to a write, even of nothing. 0 when it was the end.
    */
   #hiddenFault(): number {
     if (this.#pendingWrites > 0 || this.#isEnding) return 0;
