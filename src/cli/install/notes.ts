@@ -1,13 +1,17 @@
 // What Helm says after an installation: the three next commands, and what is not on. The list of
 // what is missing is that of the README; whoever builds one of them strikes it out here, too.
 
+/** Of the command line, which looks into weft-system otherwise. */
+const elsewhere =
+  '{{ if ne .Release.Namespace "weft-system" }} --mesh-namespace {{ .Release.Namespace }}{{ end }}';
+
 export function chartNotes(): string {
   return `weft {{ .Chart.AppVersion }} is installed in namespace {{ .Release.Namespace }}.
 No traffic has changed: a workload opts in by calling http://SERVICE.NAMESPACE.{{ first .Values.mesh.domains }}
 
 Next:
   kubectl -n {{ .Release.Namespace }} rollout status daemonset/weft-proxy
-  weft check{{ if ne .Release.Namespace "weft-system" }} --mesh-namespace {{ .Release.Namespace }}{{ end }}
+  weft check${elsewhere}
   kubectl annotate namespace YOURS weft.dev/policy=audit
 
 Not on:
