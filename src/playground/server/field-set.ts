@@ -2,7 +2,7 @@
 // `v:value` – joined into one text, so that union, intersection and difference are those of Sets.
 // FieldsV1, the form on the wire, is the same as a tree, where `.` says that a node itself belongs.
 // See kubernetes-sigs/structured-merge-diff, fieldpath.
-import { at, isObject, type Json, type JsonObject } from './json.ts';
+import { isObject, type Json, type JsonObject } from './json.ts';
 import {
   declaredField,
   fieldShape,
@@ -53,36 +53,39 @@ export function itemStep(shape: Shape, item: Json): string {
 /** Every field that `value` sets, seen through its schema. */
 export function fieldsOf(shape: Shape, value: Json): Set<string> {
   const found = new Set<string>();
-  collect(shape, value, '', found);
+  visitFields({ shape, value }, '', (path) => void found.add(path));
   return found;
 }
 
-function collect(shape: Shape, value: Json, path: string, found: Set<string>): void {
+/** A value, with its schema. */
+type Seen = { readonly shape: Shape; readonly value: Json };
+type Visit = (path: string, seen: Seen) => void;
+
+/** May visit a field twice. */
+function visitFields({ shape, value }: Seen, path: string, visit: Visit): void {
   if (Array.isArray(value)) {
     if (listForm(shape).kind === 'atomic') {
-      found.add(path);
+      visit(path, { shape, value });
       return;
     }
     for (const item of value) {
       const place = joinPath(path, itemStep(shape, item));
-      found.add(place);
-      if (isObject(item)) collect(itemShape(shape), item, place, found);
+      const seen = { shape: itemShape(shape), value: item };
+      visit(place, seen);
+      if (isObject(item)) visitFields(seen, place, visit);
     }
     return;
   }
   if (!isObject(value) || (path !== '' && isAtomicMap(shape))) {
-    if (path !== '') found.add(path);
+    if (path !== '') visit(path, { shape, value });
     return;
   }
-  collectFields(shape, value, path, found);
-}
-
-function collectFields(shape: Shape, value: JsonObject, path: string, found: Set<string>): void {
   for (const [key, field] of Object.entries(value)) {
     const place = joinPath(path, `f:${key}`);
-    collect(fieldShape(shape, key), field, place, found);
+    const seen = { shape: fieldShape(shape, key), value: field };
+    visitFields(seen, place, visit);
     const isEmpty = field === null || (isObject(field) && Object.keys(field).length === 0);
-    if (isEmpty || declaredField(shape, key) === undefined) found.add(place);
+    if (isEmpty || declaredField(shape, key) === undefined) visit(place, seen);
   }
 }
 
@@ -100,44 +103,24 @@ export function changedFields(shape: Shape, value: Json, other: Json | undefined
  */
 function valuesOf(shape: Shape, value: Json): Map<string, string> {
   const values = new Map<string, string>();
-  for (const path of fieldsOf(shape, value)) {
-    const found = valueAtPath(shape, value, path);
-    const isLeaf = !isContainer(found.shape, found.value);
-    values.set(path, isLeaf ? canonical(found.value) : '');
-  }
+  visitFields({ shape, value }, '', (path, seen) => {
+    const isLeaf = !isContainer(seen.shape, seen.value);
+    values.set(path, isLeaf ? canonical(seen.value) : '');
+  });
   return values;
 }
 
-function isContainer(shape: Shape, value: Json | undefined): boolean {
+function isContainer(shape: Shape, value: Json): boolean {
   if (Array.isArray(value)) return listForm(shape).kind !== 'atomic';
   return isObject(value) && !isAtomicMap(shape);
 }
 
-function canonical(value: Json | undefined): string {
+function canonical(value: Json): string {
   return JSON.stringify(value, (_key, part: Json) =>
     isObject(part)
       ? Object.fromEntries(Object.entries(part).sort(([left], [right]) => (left < right ? -1 : 1)))
       : part,
   );
-}
-
-type Found = { readonly shape: Shape; readonly value: Json | undefined };
-
-/** What stands at a path, with its schema. */
-function valueAtPath(shape: Shape, root: Json, path: string): Found {
-  let here: Found = { shape, value: root };
-  for (const step of stepsOf(path)) here = stepInto(here, step);
-  return here;
-}
-
-function stepInto(from: Found, step: string): Found {
-  if (step.startsWith('f:')) {
-    const key = step.slice(2);
-    return { shape: fieldShape(from.shape, key), value: at(from.value, key) };
-  }
-  const items = Array.isArray(from.value) ? from.value : [];
-  const item = items.find((candidate) => itemStep(from.shape, candidate) === step);
-  return { shape: itemShape(from.shape), value: item };
 }
 
 /** The wire form. */
