@@ -65,8 +65,9 @@ export function proxyDaemonSet(facts: InstallFacts): Manifest {
     },
   };
   const memory =
-    'memory is the control thread, the workers and what is buffered; a proxy sheds work at 70 % ' +
-    'of its limit. No CPU limit: a quota would halt every connection of the node';
+    '150 MiB is a proxy with two workers at rest; it sheds work when 70 % of its limit are ' +
+    'buffered, the rest is for itself. No CPU limit: a quota would halt every connection of the ' +
+    'node';
   return remarked(manifest(origin, 'proxy', subject, body), [
     {
       path: ['spec', 'updateStrategy', 'rollingUpdate', 'maxUnavailable'],
