@@ -38,6 +38,8 @@ const writes = { perSecond: 2, burst: 30 };
  * nobody's mistake.
  */
 const settleMs = 2_000;
+/** A problem that is first seen this long after the start is not the one that was told before. */
+const startMs = 60_000;
 /** One Event changes its message so often at most. */
 const betweenTellingsMs = 60_000;
 const conflictRestMs = 1_000;
@@ -75,6 +77,7 @@ export class EventsKeeper {
   /** Told by the conditions of the object before we led; Events last an hour, these longer. */
   readonly #carried = new Map<string, string>();
   #reading: Promise<void> | undefined;
+  #readMs = Number.POSITIVE_INFINITY;
   #isTermOpen = false;
 
   constructor(options: KeepEventsOptions) {
@@ -92,10 +95,16 @@ export class EventsKeeper {
   want(problems: readonly Problem[]): void {
     const before = this.#tellings;
     this.#tellings = tellingsOf(problems);
-    for (const key of before.keys()) if (!this.#tellings.has(key)) this.#mended(key);
+    for (const key of before.keys()) {
+      if (this.#tellings.has(key)) continue;
+      this.#seenMs.delete(key);
+      this.#mended(key);
+    }
     const nowMs = this.#options.runtime.clock.nowMs();
     for (const key of this.#tellings.keys()) {
-      if (!this.#seenMs.has(key)) this.#seenMs.set(key, nowMs);
+      if (this.#seenMs.has(key)) continue;
+      this.#seenMs.set(key, nowMs);
+      if (nowMs > this.#readMs + startMs) this.#mended(key);
     }
     if (!this.#isTermOpen) return this.begin();
     for (const [key, telling] of this.#tellings) {
@@ -128,7 +137,6 @@ export class EventsKeeper {
   /** Should it come back, it is told once more. */
   #mended(key: string): void {
     this.#carried.delete(key);
-    this.#seenMs.delete(key);
     const told = this.#told.get(key);
     if (told === undefined) return;
     if (this.#told.size > toldMax) this.#told.delete(key);
@@ -185,7 +193,8 @@ export class EventsKeeper {
         told !== undefined && told.uid === regarding.uid
           ? await this.#repeat(told, telling)
           : await this.#create(telling, regarding);
-      this.#note(event);
+      const writtenMs = this.#options.runtime.clock.nowMs();
+      this.#told.set(key, { ...readEvent(event).told, writtenMs });
       return undefined;
     } catch (error) {
       const reason = kubeReason(error);
@@ -214,11 +223,6 @@ export class EventsKeeper {
     return resourcePath(name === undefined ? events : { ...events, name });
   }
 
-  #note(event: unknown): void {
-    const { key, told } = readEvent(event);
-    this.#told.set(key, { ...told, writtenMs: this.#options.runtime.clock.nowMs() });
-  }
-
   /** `undefined`: the object is gone, or of a kind that we tell nothing of. */
   async #regarding(telling: Telling): Promise<Regarding | undefined> {
     const { kind, namespace, name } = telling;
@@ -245,14 +249,13 @@ export class EventsKeeper {
       const list: unknown = await this.#page(next);
       for (const event of listAt(list, 'items')) {
         const read = readEvent(event);
-        // What is well now is told once more should it come back.
-        const message = this.#tellings.has(read.key) ? read.told.message : '';
-        told.set(read.key, { ...read.told, message, writtenMs: Number.NEGATIVE_INFINITY });
+        told.set(read.key, { ...read.told, writtenMs: Number.NEGATIVE_INFINITY });
       }
       next = textAt(list, 'metadata', 'continue');
       if (next === undefined || next === '') break;
     }
     this.#told = told;
+    this.#readMs = this.#options.runtime.clock.nowMs();
   }
 
   async #page(next: string | undefined): Promise<unknown> {

@@ -36,8 +36,8 @@ export type ToldEvent = {
 };
 
 export const reporter = 'weft-controller';
-/** events.k8s.io/v1 allows 1024 bytes; a character may have three. */
-const messageLengthMax = 340;
+/** What events.k8s.io/v1 allows, whose readers are served the same Events. */
+const messageBytesMax = 1_024;
 /** With a dot and 16 digits within the 253 of a name. */
 const nameLengthMax = 200;
 /** Events of objects without a namespace are kept there, as everybody does. */
@@ -58,11 +58,18 @@ export function tellingsOf(problems: readonly Problem[]): ReadonlyMap<string, Te
     const [first, ...rest] = group;
     if (first === undefined) continue;
     const more = rest.length === 0 ? '' : ` (and ${rest.length} more of this kind)`;
-    const message = cut(first.message, messageLengthMax - more.length) + more;
+    const message = cutBytes(first.message, messageBytesMax - more.length) + more;
     const { kind, namespace, name, reason } = first;
     tellings.set(key, { kind, namespace, name, reason, message });
   }
   return tellings;
+}
+
+/** Whole characters that fit. */
+function cutBytes(text: string, bytesMax: number): string {
+  let lengthMax = bytesMax;
+  while (Buffer.byteLength(cut(text, lengthMax)) > bytesMax) lengthMax -= 8;
+  return cut(text, lengthMax);
 }
 
 /** Where the Event about an object lives: a Namespace's own is where its users look. */
