@@ -13,6 +13,7 @@ import type { HttpResponseHead } from './http1/response-head.ts';
 import {
   chunkEnd,
   downstreamFraming,
+  renderChunk,
   renderChunkPrefix,
   renderLastChunk,
   renderResponseHead,
@@ -79,18 +80,22 @@ export class AnswerWriter {
   data(buffer: Buffer, start: number, end: number): void {
     const isFirst = this.bytes === 0;
     this.bytes += end - start;
-    if (this.#isChunked) this.#text += renderChunkPrefix(end - start);
-    if (isFirst && this.#joinInFront(buffer, start, end)) return;
-    const piece = writable(buffer, start, end);
-    if (typeof piece === 'string') {
-      this.#text += piece;
-    } else {
-      this.#client.cork();
-      this.#writeText();
-      this.#client.write(piece);
+    if (end - start > joinBytesMax) this.#writePiece(buffer, start, end);
+    else if (!isFirst || !this.#joinInFront(buffer, start, end)) {
+      this.#text += this.#isChunked
+        ? renderChunk(buffer, start, end)
+        : latin1Text(buffer, start, end);
     }
-    if (this.#isChunked) this.#text += chunkEnd;
     if (this.#text.length > joinBytesMax) this.#writeText();
+  }
+
+  /** A long piece leaves as it is, together with what goes before it. */
+  #writePiece(buffer: Buffer, start: number, end: number): void {
+    if (this.#isChunked) this.#text += renderChunkPrefix(end - start);
+    this.#client.cork();
+    this.#writeText();
+    this.#client.write(writable(buffer, start, end));
+    if (this.#isChunked) this.#text += chunkEnd;
   }
 
   /**
@@ -100,11 +105,12 @@ export class AnswerWriter {
    * of them that may still be on their way.
    */
   #joinInFront(buffer: Buffer, start: number, end: number): boolean {
-    const length = this.#text.length;
-    const isWorthIt = end - start >= joinedInFrontMin && end - start <= joinBytesMax;
-    if (!isWorthIt || length > start) return false;
-    buffer.write(this.#text, start - length, 'latin1');
-    this.#text = latin1Text(buffer, start - length, end);
+    if (end - start < joinedInFrontMin) return false;
+    const prefix = this.#isChunked ? renderChunkPrefix(end - start) : '';
+    const text = this.#text + prefix;
+    if (text.length > start) return false;
+    buffer.write(text, start - text.length, 'latin1');
+    this.#text = latin1Text(buffer, start - text.length, end);
     if (this.#isChunked) this.#text += chunkEnd;
     return true;
   }

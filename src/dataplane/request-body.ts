@@ -5,9 +5,9 @@
 import type { Counts } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
-import { chunkEnd, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
+import { chunkEnd, renderChunk, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
 import { replayBytesMax } from './limits.ts';
-import { writable } from './read-buffers.ts';
+import { joinBytesMax, writable } from './read-buffers.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
 const smallestHold = 4 * 1024;
@@ -106,6 +106,7 @@ export class RequestBody {
   #write(target: UpstreamConnection, buffer: Buffer, start: number, end: number): boolean {
     target.cork();
     if (!this.#isChunked) return target.write(writable(buffer, start, end));
+    if (end - start <= joinBytesMax) return target.write(renderChunk(buffer, start, end));
     target.write(renderChunkPrefix(end - start));
     target.write(writable(buffer, start, end));
     return target.write(chunkEnd);

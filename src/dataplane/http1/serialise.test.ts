@@ -11,6 +11,7 @@ import type { AnsweredRequest, HttpResponseHead } from './response-head.ts';
 import {
   countOwnVia,
   downstreamFraming,
+  renderChunk,
   renderChunkPrefix,
   renderLastChunk,
   renderRequestHead,
@@ -347,4 +348,26 @@ test('our own entry in Via is counted, over members and lines', () => {
   const head = get(...lines);
   expect(countOwnVia(head.fields)).toBe(3);
   expect(countOwnVia(get('Via: weft').fields)).toBe(0);
+});
+
+describe('a chunk', () => {
+  const textOf = (around: string): string => {
+    const start = around.indexOf('data');
+    return renderChunk(Buffer.from(around, 'latin1'), start, start + 4);
+  };
+
+  test.each([
+    '4\r\ndata\r\n',
+    'x\r\n4\r\ndata\r\n0\r\n\r\n',
+    '4;a=b\r\ndata\r\n',
+    '04\r\ndata\r\n',
+    '8\r\ndatadata\r\n',
+    'data\r\n',
+    '4\r\ndata',
+    '4\r\ndata\r',
+    '4\r\ndata\n\n',
+    '14\ndata\r\n',
+  ])('is framed the same whatever stands around its data: %j', (around) => {
+    expect(textOf(around)).toBe('4\r\ndata\r\n');
+  });
 });

@@ -3,7 +3,7 @@
 // be written. Text is latin1: `socket.write(text, 'latin1')`. Values that callers bring along are
 // checked: a line break in one would be a second field, or a second message.
 import { assert } from '../../lib/assert.ts';
-import { isFieldValue, isToken, trimWhitespace } from './bytes.ts';
+import { isFieldValue, isToken, latin1Text, trimWhitespace } from './bytes.ts';
 import { field } from './field-names.ts';
 import type { Fields } from './fields.ts';
 import { passesAsTrailer, passesDownstream, passesUpstream } from './forwarding.ts';
@@ -227,6 +227,26 @@ export function renderChunkPrefix(bytes: number): string {
 }
 
 export const chunkEnd = '\r\n';
+
+/**
+ * `buffer[start, end)` as a whole chunk. It is always framed anew; but where exactly that framing
+ * stands around the piece, which is the rule when a chunk came in one read, all is cut out at once.
+ */
+export function renderChunk(buffer: Buffer, start: number, end: number): string {
+  const prefix = renderChunkPrefix(end - start);
+  const from = start - prefix.length;
+  if (from >= 0 && hasText(buffer, from, prefix) && hasText(buffer, end, chunkEnd)) {
+    return latin1Text(buffer, from, end + chunkEnd.length);
+  }
+  return prefix + latin1Text(buffer, start, end) + chunkEnd;
+}
+
+function hasText(buffer: Buffer, at: number, text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    if (buffer[at + index] !== text.charCodeAt(index)) return false;
+  }
+  return true;
+}
 
 /**
  * The last chunk with trailers; left out are those that may not be trailers and those that
