@@ -105,7 +105,8 @@ export function corefileListen(text: string, clusterDomain: string): Listen | un
 function listenOf(corefile: Corefile, clusterDomain: string, text: string): Listen | undefined {
   const zones = ['.', normaliseZone(clusterDomain), '__pillar__dns__domain__'];
   for (const zone of zones) {
-    const block = corefile.blocks.find(({ keys }) => keys.some((key) => readKey(key)?.zone === zone));
+    const isServing = (key: string) => readKey(key)?.zone === zone;
+    const block = corefile.blocks.find(({ keys }) => keys.some(isServing));
     if (block === undefined) continue;
     const keys = block.keys.flatMap((key) => readKey(key) ?? []);
     const ports = keys.filter((key) => key.zone === zone).map(({ port }) => port);
@@ -222,7 +223,8 @@ function isOurs(
   wish: Pick<MeshDnsWish, 'domains' | 'clusterDomain'>,
 ): boolean {
   const zones = new Set(wish.domains.flatMap((one) => zonesOfDomain(one, wish.clusterDomain)));
-  const keys = corefile.blocks.filter((block) => isInside(region, block)).flatMap(({ keys: k }) => k);
+  const blocks = corefile.blocks.filter((block) => isInside(region, block));
+  const keys = blocks.flatMap((block) => block.keys);
   const isForeign = (key: string): boolean => !zones.has(readKey(key)?.zone ?? '');
   const holdsOther = corefile.otherPlaces.some((start) => isInside(region, { start }));
   return !holdsOther && !keys.some(isForeign);
@@ -287,7 +289,8 @@ function damaged({ lines }: Extract<FoundRegion, { readonly kind: 'damaged' }>):
 }
 
 function edited({ line, endLine }: Region): DnsObstacle {
-  const message = `something of somebody else stands between the markers (lines ${line}-${endLine})`;
+  const lines = `lines ${line}-${endLine}`;
+  const message = `something of somebody else stands between the markers (${lines})`;
   return { kind: 'edited', message };
 }
 

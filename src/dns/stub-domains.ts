@@ -1,6 +1,6 @@
-// `stubDomains` of kube-dns – a JSON object from zone to name servers, as text in a ConfigMap – with
-// our zones put in, and back to the byte. JSON has no comments, so which entries are ours is kept
-// beside it as a `StubNote`; an entry of ours that somebody changed since is not ours any more.
+// `stubDomains` of kube-dns – a JSON object from zone to name servers, as text in a ConfigMap –
+// with our zones put in, and back to the byte. JSON has no comments, so which entries are ours is
+// kept beside it as a `StubNote`; an entry of ours that somebody changed is not ours any more.
 import { insertMembers, readMembers, removeMember } from './json-members.ts';
 import type { JsonMember } from './json-members.ts';
 import { normaliseZone, zonesOfDomain } from './mesh-zones.ts';

@@ -1,5 +1,5 @@
-// What the Corefile patch writes, loaded by the real CoreDNS, with the `kubernetes` plugin on a real
-// API server behind it, and asked about mesh names: the answers are those of a real mesh DNS
+// What the Corefile patch writes, loaded by the real CoreDNS, with the `kubernetes` plugin on a
+// real API server behind it, and asked about mesh names: the answers are those of a real mesh DNS
 // server. Every golden case that is patched is loaded.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -58,7 +58,8 @@ export class DnsCluster {
   }
 
   putDeployment(name: string): void {
-    this.api.put(`/apis/apps/v1/namespaces/kube-system/deployments/${name}`, { metadata: { name } });
+    const collection = '/apis/apps/v1/namespaces/kube-system/deployments';
+    this.api.put(`${collection}/${name}`, { metadata: { name } });
   }
 
   data(name: string): Readonly<Record<string, string>> | undefined {

@@ -66,7 +66,8 @@ export function dnsSuite(start: () => Promise<TestCluster>, runtime: Runtime): v
   });
 
   async function lead(): Promise<void> {
-    replicas = await Promise.all([Replica.start(cluster, runtime), Replica.start(cluster, runtime)]);
+    const both = [Replica.start(cluster, runtime), Replica.start(cluster, runtime)];
+    replicas = await Promise.all(both);
   }
 
   const corefileIs = (what: string, holds: (text: string) => boolean) =>

@@ -1,6 +1,6 @@
 // One golden case of DNS wiring: `wish` (what is to be served; one `key value…` per line) and
-// `text` are input, `patched` is the text that comes out, `told` what is said of it: the domains that
-// are served, what stood in the way, and the lines to add by hand.
+// `text` are input, `patched` is the text that comes out, `told` what is said of it: the domains
+// that are served, what stood in the way, and the lines to add by hand.
 import { patchCorefile, patchStubDomains, removeFromCorefile } from '../../src/dns/index.ts';
 import { corefileListen, removeStubDomains } from '../../src/dns/index.ts';
 import type { MeshDnsWish, Surroundings } from '../../src/dns/index.ts';

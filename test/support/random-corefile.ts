@@ -22,14 +22,16 @@ export function brokenCorefile(random: Random): string {
     const at = count(random, text.length);
     const length = count(random, 12);
     const piece = text.slice(at, at + length);
-    const odd = pick(random, ['', piece + piece, '{', '}', '"', '#', '\n', '# weft:end\n', '\u0000']);
+    const marks = ['{', '}', '"', '#', '\n', '# weft:end\n', '\u0000'] as const;
+    const odd = pick(random, ['', piece + piece, ...marks]);
     text = text.slice(0, at) + odd + text.slice(at + length);
   }
   return text;
 }
 
 function rootBlock(random: Random, indent: string): string {
-  const keys = pick(random, ['.:53', '.', 'dns://.:53', '.:53 .:5353', 'other.example, .:1053', '.:{$P}']);
+  const many = ['.:53 .:5353', 'other.example, .:1053'] as const;
+  const keys = pick(random, ['.:53', '.', 'dns://.:53', ...many, '.:{$P}']);
   const bind = random() < 0.3 ? `${indent}bind 169.254.20.10 10.96.0.10\n` : '';
   return `${keys} {\n${bind}${lines(random, indent)}${indent}reload\n}`;
 }
@@ -44,10 +46,14 @@ function part(random: Random, indent: string): string {
     case 2:
       return `(snippet-${name}) {\n${lines(random, indent)}}`;
     case 3:
-      return `${name}:53,\n${name}:5353 ${pick(random, ['', '# why'])}\n{\n${lines(random, indent)}}`;
+      return `${name}:53,\n${name}:5353 ${pick(random, ['', '# why'])}\n${braced(random, indent)}`;
     default:
       return `${name}${pick(random, ['', ':53'])} {\n${lines(random, indent)}}`;
   }
+}
+
+function braced(random: Random, indent: string): string {
+  return `{\n${lines(random, indent)}}`;
 }
 
 function lines(random: Random, indent: string): string {

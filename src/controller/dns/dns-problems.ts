@@ -55,7 +55,7 @@ function placeProblems(place: DnsPlace): readonly Problem[] {
   const problems: Problem[] = [];
   const why = obstacles.map(({ message }) => message).join('; ');
   if (isRemoval && why !== '') {
-    const message = `lines of weft that belong elsewhere are left in: ${why}; take them out by hand`;
+    const message = `lines of weft are left in, take them out by hand: ${why}`;
     problems.push(problem(configMap, 'DnsNotWired', message));
   } else if (why !== '') {
     problems.push(problem(configMap, 'DnsNotWired', notWired(why, place)));
@@ -72,7 +72,7 @@ function placeProblems(place: DnsPlace): readonly Problem[] {
 }
 
 /** What is in the way, then what to write there. */
-export function notWired(why: string, { key, linesByHand, obstacles }: DnsPlace): string {
+function notWired(why: string, { key, linesByHand, obstacles }: DnsPlace): string {
   if (linesByHand === '') return `${key}: ${why}`;
   const isInTheWay = obstacles.some(({ kind }) => kind === 'taken' || kind === 'edited');
   return `${key}: ${why}; ${isInTheWay ? 'write instead' : 'add'}:\n${linesByHand}`;
@@ -110,7 +110,7 @@ export function linesFor({ domains, clusterDomain, address, withheld }: MeshDnsW
   return renderBlocks(groups, address, defaultListen);
 }
 
-/** A namespace that has the name of a mesh domain; `isWired`: the domain is in force all the same. */
+/** A namespace with the name of a mesh domain; `isWired`: the domain is in force all the same. */
 export function clashProblem(domain: string, clusterDomain: string, isWired: boolean): Problem {
   const names = `<service>.${domain}.svc.${clusterDomain}`;
   const effect = isWired

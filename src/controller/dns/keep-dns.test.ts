@@ -192,7 +192,7 @@ describe('providers', () => {
     expect(unused.data('coredns-custom')).toEqual({});
   });
 
-  test('blocks stay where they stand when coredns-custom appears, and never stand twice', async () => {
+  test('blocks stay where they are when coredns-custom appears, never twice', async () => {
     const cluster = await wired({ coredns: { Corefile: importing } });
     cluster.put('coredns-custom', {});
     await cluster.after(lookMs);
@@ -346,7 +346,8 @@ describe('what a person has to do', () => {
     expect(cluster.reasons).toEqual(['ConfigMap openshift-dns/dns-default DnsNotWired']);
     expect(cluster.problems[0]?.message).toContain('zones: [mesh, mesh.svc.cluster.local]');
     const zones = 'mesh:5353 mesh.svc.cluster.local:5353';
-    const served = `${zones} {\n    forward . 10.96.7.7 {\n        policy random\n    }\n}\n${text}`;
+    const forward = 'forward . 10.96.7.7 {\n        policy random\n    }';
+    const served = `${zones} {\n    ${forward}\n}\n${text}`;
     cluster.put('openshift-dns/dns-default', { Corefile: served });
     await cluster.after(lookMs);
     expect(cluster.problems).toEqual([]);

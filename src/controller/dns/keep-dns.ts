@@ -1,8 +1,8 @@
-// Keeps the DNS of the cluster wired to the mesh: on the leader alone, looks at the ConfigMaps of DNS
-// every few seconds, and writes what differs from what is wished. What that is, and where, is decided
-// in plan-dns.ts; nothing here restarts anybody's pods.
-// Invariant: nothing is written before Service weft-dns has an address, nor after leadership is lost;
-// each write names the version that it was decided on.
+// Keeps the DNS of the cluster wired to the mesh: on the leader alone, looks at the ConfigMaps of
+// DNS every few seconds, and writes what differs from what is wished. What that is, and where, is
+// decided in plan-dns.ts; nothing here restarts anybody's pods.
+// Invariant: nothing is written before Service weft-dns has an address, nor after leadership is
+// lost; each write names the version that it was decided on.
 import type { ClusterState, MeshSettings, Problem } from '../../api/index.ts';
 import { isOneLabel } from '../../dns/index.ts';
 import type { MeshDnsWish } from '../../dns/index.ts';
@@ -154,7 +154,8 @@ class Keeper {
   /** Milliseconds until the place may be written, when it could not be now. */
   async #writePlace(place: DnsPlace, wish: MeshDnsWish): Promise<number | undefined> {
     const name = placeName(place);
-    const wishText = JSON.stringify([wish.domains, wish.address, [...wish.withheld], place.isRemoval]);
+    const { domains, address, withheld } = wish;
+    const wishText = JSON.stringify([domains, address, [...withheld], place.isRemoval]);
     if (place.change === undefined) {
       this.#fulfilled(place, wishText);
       return undefined;

@@ -1,7 +1,8 @@
-// From what there is of the cluster's DNS to what has to be written where, for each place. Pure. The
-// texts are patched by `dns`; here is decided who provides DNS, and in which of several ConfigMaps
-// our blocks stand – in one only, because two blocks for one zone keep CoreDNS from starting.
-// Places come in the order in which they have to be written: what takes something out comes first.
+// From what there is of the cluster's DNS to what has to be written where, for each place. Pure.
+// The texts are patched by `dns`; here is decided who provides DNS, and in which of several
+// ConfigMaps our blocks stand – in one only, because two blocks for one zone keep CoreDNS from
+// starting. Places come in the order in which they have to be written: what takes something out
+// comes first.
 import {
   corefileListen,
   foreignStubZones,
@@ -75,7 +76,10 @@ export function planDns(facts: DnsFacts, wish: MeshDnsWish): DnsPlan {
   const places = [...main, ...kubeDns, ...nodeLocal, ...openshift];
   return {
     provider: providerOf({ hasCoreDns: coreDns !== undefined, isKubeDns, openshift }),
-    places: [...places.filter(({ isRemoval }) => isRemoval), ...places.filter((one) => !one.isRemoval)],
+    places: [
+      ...places.filter(({ isRemoval }) => isRemoval),
+      ...places.filter(({ isRemoval }) => !isRemoval),
+    ],
   };
 }
 
@@ -91,7 +95,10 @@ function providerOf(found: {
 
 /** The ConfigMap whose Deployment exists; without that evidence the first that has a Corefile. */
 function findCoreDns({ coredns, rke2, deployments }: DnsFacts): Held | undefined {
-  const held = [withCorefile(dnsConfigMaps.coredns, coredns), withCorefile(dnsConfigMaps.rke2, rke2)].flat();
+  const held = [
+    ...withCorefile(dnsConfigMaps.coredns, coredns),
+    ...withCorefile(dnsConfigMaps.rke2, rke2),
+  ];
   const running = held.find(({ id }) => deployments.has(id.name));
   // A Corefile that was left behind when a cluster went over to kube-dns serves nobody.
   if (running === undefined && deployments.has('kube-dns')) return undefined;

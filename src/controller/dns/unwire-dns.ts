@@ -1,6 +1,6 @@
-// Takes every trace of the mesh out of the configuration of the cluster's DNS, to the byte, wherever
-// it stands: what `weft uninstall` calls once no controller is left to put it back. What cannot be
-// taken out without touching somebody else's lines is left and told.
+// Takes every trace of the mesh out of the configuration of the cluster's DNS, to the byte,
+// wherever it stands: what `weft uninstall` calls once no controller is left to put it back. What
+// cannot be taken out without touching somebody else's lines is left and told.
 import type { MeshSettings } from '../../api/index.ts';
 import { hasMeshBlocks, removeFromCorefile, removeStubDomains } from '../../dns/index.ts';
 import { kubeReason } from '../../kube/index.ts';
