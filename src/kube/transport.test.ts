@@ -74,6 +74,24 @@ describe('a request', () => {
     ]);
   });
 
+  test('that writes is not sent when its sender has lost the right to while it waited', async () => {
+    // Asked when it is handed over, and again when the connection is there.
+    const answers = [true, false];
+    const writer = connection.onlyWhile(() => answers.shift() ?? true);
+    expect(await reasonOf(writer.patch('/x', { kind: 'merge', body: {} }))).toBe('Cancelled');
+    expect(seen).toEqual([]);
+    expect(answers).toEqual([]);
+    await writer.patch('/y', { kind: 'merge', body: {} });
+    expect(seen.map(({ line, body }) => `${line} ${body}`)).toEqual(['PATCH /base/y {}']);
+  });
+
+  test('that reads is sent whoever may write', async () => {
+    await connection.onlyWhile(() => false).within(1_000).get('/x');
+    const writer = connection.onlyWhile(() => false).within(1_000);
+    expect(await reasonOf(writer.create('/x', {}))).toBe('Cancelled');
+    expect(seen.map(({ line }) => line)).toEqual(['GET /base/x']);
+  });
+
   test('says by its content type which kind of patch it is', async () => {
     await connection.patch('/x', { kind: 'merge', body: { a: 1 } });
     await connection.patch('/x', { kind: 'json', body: [] });
