@@ -59,9 +59,9 @@ const otherValues = {
     drainTimeoutSeconds: 60,
     maxSurge: 2,
     podLabels: { team: 'mesh', answer: '42' },
-    podAnnotations: {},
+    podAnnotations: null,
     tolerations: [{ key: 'a', operator: 'Equal', value: 'true', effect: 'NoSchedule' }],
-    resources: { requests: { cpu: 1 }, limits: { cpu: '2', memory: '1Gi' } },
+    resources: { requests: { cpu: 1, memory: null }, limits: { cpu: '2', memory: '1Gi' } },
     flags: {
       'max-connections-per-worker': 1_000_000,
       'test-hooks': true,
@@ -70,7 +70,12 @@ const otherValues = {
       'access-log': 'off',
     },
   },
-  controller: { replicas: 1, nodeSelector: { 'kubernetes.io/arch': 'amd64' } },
+  controller: {
+    replicas: 1,
+    nodeSelector: { 'kubernetes.io/arch': 'amd64' },
+    podAnnotations: {},
+    resources: null,
+  },
   crds: { install: false },
   criticalPodsQuota: { enabled: false },
 };

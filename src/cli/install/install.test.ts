@@ -127,6 +127,8 @@ describe('flags', () => {
     [['--set', 'proxy'], '--set takes path=value, not proxy'],
     [['--set', 'mesh=off'], 'mesh'],
     [['--workers', 'many'], 'proxy.workers'],
+    [['--set', 'proxy.workers=null'], 'proxy.workers'],
+    [['--set', 'image=null'], 'image.repository'],
     [['--namespace', 'Weft'], 'Weft is no name of a namespace'],
     [['-f', '/does/not/exist'], '/does/not/exist cannot be read'],
   ])('%j is one line on stderr and exit code 2', async (args, says) => {

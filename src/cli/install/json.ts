@@ -13,13 +13,17 @@ export function isMap(value: Json): value is JsonMap {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `over` laid on `under`: objects field by field, everything else as a whole. */
+/**
+ * `over` laid on `under`: objects field by field, everything else as a whole; null takes a field
+ * away. So does Helm.
+ */
 export function overlay(under: Json, over: Json): Json {
   if (!isMap(under) || !isMap(over)) return over;
   const merged = new Map(entriesOf(under));
   for (const [name, value] of entriesOf(over)) {
     const below = merged.get(name);
-    merged.set(name, below === undefined ? value : overlay(below, value));
+    if (value === null) merged.delete(name);
+    else merged.set(name, below === undefined ? value : overlay(below, value));
   }
   return Object.fromEntries(merged);
 }

@@ -3,7 +3,7 @@
 import { parse as parseYaml } from 'yaml';
 import { readSchema, validateStructural } from '../../api/index.ts';
 import { isMap, overlay, type Json, type JsonMap } from './json.ts';
-import { initialOf, schemaOf, unknownNames } from './value-tree.ts';
+import { completed, initialOf, schemaOf, unknownNames } from './value-tree.ts';
 import { valueTree, type InstallValues } from './values.ts';
 
 export type ValuesReading =
@@ -13,10 +13,11 @@ export type ValuesReading =
 /** Later ones win. */
 export function readValues(layers: readonly Json[]): ValuesReading {
   const schema = schemaOf(valueTree);
-  const merged = layers.reduce(overlay, initialOf(valueTree));
-  if (!isMap(merged)) return complain('values are a map of names to values');
-  const [unknown] = unknownNames(schema, merged);
+  const given = layers.reduce(overlay, initialOf(valueTree));
+  const [unknown] = unknownNames(schema, given);
   if (unknown !== undefined) return complain(`there is no value ${unknown}`);
+  const merged = completed(valueTree, given) ?? null;
+  if (!isMap(merged)) return complain('values are a map of names to values');
   const { schema: structural } = readSchema(schema);
   const [fault] = structural === undefined ? [] : validateStructural(structural, merged);
   if (fault !== undefined) {

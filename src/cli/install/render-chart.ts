@@ -162,7 +162,8 @@ function plainSchema(schema: Json): Json {
   if (Array.isArray(schema)) return schema.map((one: Json) => plainSchema(one));
   if (!isMap(schema)) return schema;
   return Object.fromEntries(
-    entriesOf(schema).map(([name, value]) =>
+    // With Helm a value that null took away is absent when the schema looks.
+    entriesOf(schema).filter(([name]) => name !== 'required').map(([name, value]) =>
       name === 'x-kubernetes-int-or-string'
         ? (['type', ['integer', 'string']] as const)
         : ([name, plainSchema(value)] as const),

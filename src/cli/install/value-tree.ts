@@ -1,7 +1,7 @@
 // What an installation can be told, as a tree of typed values: each leaf has its default, the
 // schema of what may stand there and one sentence. `weft install`, the chart's values.yaml and its
 // values.schema.json come from such a tree; this file knows no value itself.
-import { entriesOf, type Json, type JsonMap } from './json.ts';
+import { entriesOf, isMap, type Json, type JsonMap } from './json.ts';
 
 export type Leaf<T> = {
   readonly kind: 'leaf';
@@ -59,8 +59,28 @@ export function schemaOf(node: Node): JsonMap {
     description: node.doc,
     type: 'object',
     additionalProperties: false,
+    required: children.map(([name]) => name),
     properties: Object.fromEntries(children),
   };
+}
+
+/**
+ * The values with an empty list or object where one was taken away. Another leaf that is missing is
+ * left so: the schema calls it required.
+ */
+export function completed(node: Node, value: Json | undefined): Json | undefined {
+  if (node.kind === 'leaf') {
+    if (value !== undefined) return value;
+    const type = node.schema['type'];
+    return type === 'object' ? {} : type === 'array' ? [] : undefined;
+  }
+  const given = new Map(entriesOf(value ?? null));
+  const fields = childrenOf(node).flatMap(([name, child]) => {
+    const field = completed(child, given.get(name));
+    return field === undefined ? [] : [[name, field] as const];
+  });
+  // What is no map at all is for the schema to tell.
+  return value === undefined || isMap(value) ? Object.fromEntries(fields) : value;
 }
 
 /** Names that stand in `value` and not in the schema, as paths. */
