@@ -43,8 +43,11 @@ describe('a split by kubectl apply', () => {
   });
 });
 
-/** Whole seconds of the window, but for the first two: a change takes its time to reach all nodes. */
-function countsIn(results: readonly LoadResult[], [fromMs, toMs]: readonly [number, number]): Counts {
+/** Whole seconds of the window but for the first two: a change takes time to reach all nodes. */
+function countsIn(
+  results: readonly LoadResult[],
+  [fromMs, toMs]: readonly [number, number],
+): Counts {
   const [first, last] = [Math.ceil(fromMs / 1_000) + 1, Math.floor(toMs / 1_000) - 1];
   const counts = { 'api-v1': 0, 'api-v2': 0 };
   for (const { versions } of results) {

@@ -5,7 +5,13 @@ import { call, get, outcome, type From } from './support/calls.ts';
 import { allRolledOut, nodeNames } from './support/cluster.ts';
 import { apply, kubectl, type Json } from './support/kubectl.ts';
 import { metricSum } from './support/metrics.ts';
-import { client, namespaceWithPrograms, server, service, serviceAccount } from './support/objects.ts';
+import {
+  client,
+  namespaceWithPrograms,
+  server,
+  service,
+  serviceAccount,
+} from './support/objects.ts';
 import { apiUrl, callers } from './support/shop.ts';
 import { until } from './support/until.ts';
 

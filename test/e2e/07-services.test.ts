@@ -85,7 +85,7 @@ describe('Services of every kind', () => {
     await untilAnswers('http://raw.kinds.mesh:7000/', 'ECONNREFUSED');
   });
 
-  test('another port of the same Service, where nobody listens, is a refused connection', async () => {
+  test('another port of the same Service, where nobody listens, is refused', async () => {
     await untilAnswers('http://several.kinds.mesh:8081/', '502 UpstreamConnect');
   });
 

@@ -91,3 +91,10 @@ export async function killContainer(namespace: string, pod: string): Promise<voi
   const kill = ['ctr', '-n', 'k8s.io', 'tasks', 'kill', '-s', 'SIGKILL', id];
   await kit(['exec', spec.nodeName, '--', ...kill]);
 }
+
+/** The node of the one pod of a client. */
+export async function nodeOf(namespace: string, app: string): Promise<string> {
+  const [pod] = await podsOf(namespace, `app=${app}`);
+  if (pod === undefined) throw new Error(`no pod of ${namespace}/${app}`);
+  return pod.spec.nodeName;
+}

@@ -1,6 +1,6 @@
-// Loaded by every test file: when a case fails, the state of the mesh is printed beside it – pods,
-// warnings, and the last lines of the logs of proxies and controllers. A failure in a cluster that is
-// gone a minute later must be understood from its output alone.
+// Loaded by every test file: when a case fails, the state of the mesh is printed beside it: pods,
+// warnings, and the last lines of the logs of proxies and controllers. A failure in a cluster that
+// is gone a minute later must be understood from its output alone.
 import { afterEach } from 'vitest';
 import { tryKubectl } from './kubectl.ts';
 

@@ -1,5 +1,6 @@
 // Kubernetes objects of the suite's own apps: what a user has before there is a mesh. The pods run
-// the image of weft for its Node only, with programs from a ConfigMap; nothing in them knows a mesh.
+// the image of weft for its Node only, with programs from a ConfigMap; nothing in them knows of a
+// mesh.
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Json } from './kubectl.ts';
@@ -102,6 +103,16 @@ export function podOf(app: App, initCommand: readonly string[]): Json {
     kind: 'Pod',
     metadata: { namespace: app.namespace, name: app.name },
     spec: { ...spec, initContainers: [init] },
+  };
+}
+
+/** A pod by itself that runs one command to its end. */
+export function plainPod(app: App, command: readonly string[]): Json {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace: app.namespace, name: app.name },
+    spec: { ...podSpec(app, command), restartPolicy: 'Never' },
   };
 }
 

@@ -28,7 +28,7 @@ export async function snapshotOf(options: SnapshotOptions): Promise<Snapshot> {
   const named = await kubectl(['api-resources', '--verbs=list', '-o', 'name']);
   const kinds = named.split('\n').filter((kind) => kind !== '' && !restless.test(kind));
   type List = { readonly items: readonly Item[] };
-  const { items } = await kubectlJson<List>(['get', kinds.join(','), '-A', '--show-managed-fields']);
+  const { items } = await kubectlJson<List>(['get', kinds.join(','), '-A']);
   const kept = items.filter((item) => isTheirs(item, options));
   return new Map(kept.map((item) => [nameOf(item), textOf(item)]));
 }
@@ -42,15 +42,16 @@ function isTheirs({ kind, metadata }: Item, { namespaces, hasDns }: SnapshotOpti
   if (namespaces !== undefined && !namespaces.includes(namespace)) return false;
   if (namespace === 'weft-system' || name === 'weft-system') return false;
   if (labels['app.kubernetes.io/name'] === 'weft') return false;
-  if (kind === 'CustomResourceDefinition' || kind === 'APIService') return !name.endsWith('smi-spec.io');
+  if (/^(CustomResourceDefinition|APIService)$/.test(kind)) return !name.endsWith('smi-spec.io');
   const isDns = kind === 'ConfigMap' && namespace === 'kube-system' && /dns/.test(name);
   return hasDns || !isDns;
 }
 
 function textOf({ metadata, ...rest }: Item): string {
-  const { resourceVersion: _version, managedFields: _fields, generation: _count, ...meta } = metadata;
-  const { status: _status, ...body } = rest;
-  return JSON.stringify({ ...body, metadata: meta });
+  const counts = ['resourceVersion', 'managedFields', 'generation'];
+  const meta = Object.entries(metadata).filter(([field]) => !counts.includes(field));
+  const body = Object.entries(rest).filter(([field]) => field !== 'status');
+  return JSON.stringify([body, meta]);
 }
 
 /** What differs, as lines; empty when nothing does. */

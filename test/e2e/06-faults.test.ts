@@ -1,0 +1,163 @@
+// What breaks around a mesh: a node is drained, a node vanishes, the API server is away, the
+// controllers are, CoreDNS is restarted, somebody overwrites the Corefile. Traffic of the nodes
+// that stand goes on throughout. Breaking nodes and the control plane needs the cluster kit.
+import { afterAll, describe, expect, test } from 'vitest';
+import { call, failuresOf, get, outcome, startLoad, type LoadResult } from './support/calls.ts';
+import {
+  allRolledOut,
+  kit,
+  meshNamespace,
+  nodeNames,
+  proxies,
+  rolledOut,
+} from './support/cluster.ts';
+import { kubectl, tryKubectl } from './support/kubectl.ts';
+import { apiUrl, callerOn, callers } from './support/shop.ts';
+import { startPodLoad } from './support/pod-load.ts';
+import { until } from './support/until.ts';
+
+const coreDns = ['-n', 'kube-system'];
+const text = ['-o', 'jsonpath={.data.Corefile}'];
+
+function readCorefile(): Promise<string> {
+  return kubectl([...coreDns, 'get', 'configmap', 'coredns', ...text]);
+}
+
+async function writeCorefile(Corefile: string): Promise<void> {
+  const patch = JSON.stringify({ data: { Corefile } });
+  await kubectl([...coreDns, 'patch', 'configmap', 'coredns', '--type=merge', '-p', patch]);
+}
+
+/** What the mesh keeps in a Corefile. */
+const block = /# weft:begin[^]*?# weft:end[^\n]*\n/g;
+const controllers = 'app.kubernetes.io/component=controller';
+const apiAwayMs = 45_000;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function unfailing(results: readonly LoadResult[]): void {
+  expect(results.flatMap(failuresOf)).toEqual([]);
+  for (const { sent, answered } of results) expect(answered).toBe(sent);
+}
+
+/** Nodes but the last, which is the one that is broken. */
+async function standing(): Promise<readonly string[]> {
+  return (await nodeNames()).slice(0, -1);
+}
+
+async function lastNode(): Promise<string> {
+  return (await nodeNames()).at(-1) ?? '';
+}
+
+afterAll(async () => {
+  // Whatever failed: the next file finds a cluster that works.
+  await kit(['start']);
+});
+
+describe('faults', () => {
+  test('both controllers are away: traffic, new connections and DNS go on', async () => {
+    await kubectl(['-n', meshNamespace, 'scale', 'deployment/weft-controller', '--replicas=0']);
+    const gone = ['wait', 'pods', '--for=delete', '--timeout=60s', '-l', controllers];
+    await kubectl(['-n', meshNamespace, ...gone]);
+    const loads = await Promise.all(
+      (await callers()).map((from) => startLoad(from, { urls: [apiUrl], perSecond: 40 })),
+    );
+    await pause(8_000);
+    unfailing(await Promise.all(loads.map((load) => load.stop())));
+    await kubectl(['-n', meshNamespace, 'scale', 'deployment/weft-controller', '--replicas=2']);
+    await rolledOut(meshNamespace, 'deployment/weft-controller');
+  });
+
+  test('CoreDNS is restarted: kept connections go on, names are back', async () => {
+    await kubectl(['-n', 'kube-system', 'rollout', 'restart', 'deployment/coredns']);
+    await rolledOut('kube-system', 'deployment/coredns');
+    for (const from of await callers()) {
+      const answers = await call(from, [{ url: apiUrl, times: 10 }]);
+      expect(answers.map(outcome)).toEqual(Array.from({ length: 10 }, () => '200'));
+    }
+  });
+
+  test('somebody overwrites the Corefile: the mesh is put back, the rest is theirs', async () => {
+    const ours = await readCorefile();
+    expect(ours).toContain('weft');
+    const theirs = `# edited by hand\n${ours.replace(block, '')}`;
+    expect(theirs).not.toContain('weft');
+    await writeCorefile(theirs);
+    const again = await until('the block is back', async () => {
+      const now = await readCorefile();
+      return now.includes('weft') ? now : undefined;
+    });
+    expect(again).toContain('# edited by hand');
+    await writeCorefile(ours);
+  });
+
+  test('the API server is away: no request fails, and changes are taken up after', async () => {
+    const loads = await Promise.all(
+      (await callers()).map((from) =>
+        startPodLoad(from, { urls: [apiUrl], perSecond: 40, seconds: apiAwayMs / 1_000 + 15 }),
+      ),
+    );
+    await kit(['stop', 'kube-apiserver']);
+    await pause(apiAwayMs);
+    await kit(['start']);
+    await until('the API server is back', async () => {
+      const { status } = await tryKubectl(['get', '--raw', '/readyz']);
+      return status === 0 ? true : undefined;
+    });
+    unfailing(await Promise.all(loads.map((load) => load.result())));
+    await kubectl(['annotate', 'namespace', 'shop', 'weft.dev/traffic=stop']);
+    const [from] = await callers();
+    if (from === undefined) throw new Error('the cluster has no node');
+    await until('the change is in force', async () =>
+      outcome(await get(from, apiUrl)) === '503 Stopped' ? true : undefined,
+    );
+    await kubectl(['annotate', 'namespace', 'shop', 'weft.dev/traffic-']);
+    await until('and taken back', async () =>
+      outcome(await get(from, apiUrl)) === '200' ? true : undefined,
+    );
+  });
+
+  test('a node is drained: callers on other nodes notice nothing', async () => {
+    const node = await lastNode();
+    const from = (await standing()).map(callerOn);
+    const loads = await Promise.all(
+      from.map((one) => startLoad(one, { urls: [apiUrl], perSecond: 40 })),
+    );
+    const flags = ['--ignore-daemonsets', '--delete-emptydir-data', '--timeout=90s', '--force'];
+    await kubectl(['drain', node, ...flags], { timeoutMs: 100_000 });
+    await pause(3_000);
+    unfailing(await Promise.all(loads.map((load) => load.stop())));
+    await kubectl(['uncordon', node]);
+    await Promise.all([allRolledOut('shop'), allRolledOut('web')]);
+  });
+
+  test('a node vanishes: callers on other nodes get answers, and it comes back', async () => {
+    const node = await lastNode();
+    const from = (await standing()).map(callerOn);
+    const loads = await Promise.all(
+      from.map((one) => startLoad(one, { urls: [apiUrl], perSecond: 30 })),
+    );
+    await kit(['stop', node]);
+    const vanishedMs = Date.now();
+    await pause(20_000);
+    const results = await Promise.all(loads.map((load) => load.stop()));
+    // What was in flight to its pods, and what had been sent to them before they were ejected:
+    // a POST without an Idempotency-Key is not sent twice.
+    const late = results.flatMap(({ failures }) =>
+      failures.filter(({ startedMs }) => startedMs > vanishedMs + 15_000),
+    );
+    console.log(results.map(({ sent, failed }) => `${failed} of ${sent} failed`).join(', '));
+    expect(late).toEqual([]);
+    await kit(['start']);
+    await kubectl(['wait', 'node', node, '--for=condition=Ready', '--timeout=90s'], {
+      timeoutMs: 100_000,
+    });
+    await proxies(120_000);
+    await Promise.all([allRolledOut('shop'), allRolledOut('web')]);
+    await until(`${node} is served again`, async () =>
+      outcome(await get(callerOn(node), apiUrl)) === '200' ? true : undefined,
+    );
+  });
+});
