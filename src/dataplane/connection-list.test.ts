@@ -1,4 +1,5 @@
-// The list of open connections: what is added is visited, what is removed is not, in any order.
+// The list of open connections, against a Set as the model: what is added is visited, what is
+// removed is not, whatever the order, also while the list is walked.
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../lib/random.ts';
 import { ConnectionList } from './connection-list.ts';
