@@ -184,6 +184,12 @@ export class DirectSocket implements NetworkSocket {
     if (!this.#isClosing) this.#stream.setKeepAlive(isOn, Math.floor(delayMs / 1_000));
   }
 
+  findFault(): void {
+    if (this.#isConnecting || this.#isClosing) return;
+    const fault = this.#hiddenFault();
+    if (fault !== 0) this.#fail(fault, 'write');
+  }
+
   cork(): void {
     this.#isCorked = true;
   }

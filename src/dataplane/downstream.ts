@@ -5,6 +5,7 @@
 import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { Client, ConnectionFate } from './client.ts';
+import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import { DepartureProbe } from './departure-probe.ts';
 import { ExchangeWaits } from './exchange-waits.ts';
@@ -17,6 +18,7 @@ import {
   firstRequestMs,
   lingerMs,
   lingeringMax,
+  pausedLookMs,
   pipelinedRequestBytes,
   tunnelKeepAliveMs,
   unsentBytesMax,
@@ -68,6 +70,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #isBodyPaused = false;
   #isPaused = false;
   #probe: DepartureProbe | undefined;
+  #watch: Deadline | undefined;
   #isCorked = false;
   /** No request has come yet. */
   #isNew = true;
@@ -350,6 +353,19 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#isPaused = mustPause;
     if (mustPause) this.#socket.pause();
     else this.#socket.resume();
+    this.#watchPaused();
+  }
+
+  /** While it is paused nobody hears that the client is gone; so it is asked now and then. */
+  #watchPaused(): void {
+    this.#watch ??= new Deadline(() => this.#guard(() => this.#lookWhilePaused()));
+    if (this.#isPaused) this.#engine.deadlines.arm(this.#watch, pausedLookMs);
+    else this.#engine.deadlines.disarm(this.#watch);
+  }
+
+  #lookWhilePaused(): void {
+    this.#socket.findFault?.();
+    if (!this.#socket.destroyed) this.#watchPaused();
   }
 
   #drained(): void {
@@ -414,6 +430,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#mode = 'closed';
     this.#stopProbe();
     this.#wait.end();
+    if (this.#watch !== undefined) this.#engine.deadlines.disarm(this.#watch);
     this.#pending.takeAll();
     this.#unsent.set(0);
     this.#intake.forgetBody();

@@ -58,3 +58,6 @@ export const firstRequestMs = 1_000;
 
 /** A tunnel that is silent for so long is asked for by the kernel (upstream connections always). */
 export const tunnelKeepAliveMs = 30_000;
+
+/** How often a client that is not read from is asked whether it is still there. */
+export const pausedLookMs = 500;

@@ -35,6 +35,8 @@ export type NetworkSocket = {
   resume(): unknown;
   /** Whether the kernel asks a silent peer if it is still there, first after `delayMs`. */
   setKeepAlive?(isOn: boolean, delayMs: number): unknown;
+  /** Fails the socket if its peer has reset it, which one that is paused is not told of. */
+  findFault?(): void;
   cork(): void;
   uncork(): void;
   /**

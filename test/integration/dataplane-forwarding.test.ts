@@ -184,6 +184,23 @@ describe('who leaves first', () => {
     await eventually(() => harness.dataplane.state().exchanges === 0, 'exchange over');
   });
 
+  test('a client that resets while its pod does not read cancels the request, too', async () => {
+    const c = await client();
+    c.send(request('POST /', 'Content-Length: 100000000'));
+    const u = await upstream.accept();
+    await u.see('\r\n\r\n');
+    u.socket.pause();
+    const more = (): void => {
+      while (!c.isClosed && c.socket.write('x'.repeat(65_536), 'latin1'));
+    };
+    c.socket.on('drain', more);
+    more();
+    await eventually(() => harness.dataplane.state().bufferedBytes > 0, 'the client is held up');
+    c.reset();
+    await eventually(() => harness.dataplane.state().exchanges === 0, 'exchange over');
+    expect(harness.dataplane.state().upstreamOpen).toBe(0);
+  });
+
   test('a client that just closes cancels the upstream request within a second', async () => {
     const c = await client();
     c.send(request('GET /slow'));
