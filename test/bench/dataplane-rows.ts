@@ -63,6 +63,12 @@ export const rows: readonly Row[] = [
     targets: { nginx: 1.5, haproxy: 1.5 },
   },
   {
+    name: 'get-200-ids',
+    title: 'GET 200 B, new ids in each request (no target)',
+    work: { ...small, connections: 64, hasNewIds: true },
+    targets: {},
+  },
+  {
     name: 'post-1m',
     title: 'POST 1 MB, 16 connections (no target)',
     work: { ...small, connections: 16, bodyBytes: megabyte },

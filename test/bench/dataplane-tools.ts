@@ -42,6 +42,8 @@ export type Work = {
   readonly isChunked?: boolean;
   /** A new connection for each request. */
   readonly isFresh?: boolean;
+  /** A new request id and trace in each head, so that no head is like the one before. */
+  readonly hasNewIds?: boolean;
   /** Requests per second that are due whatever the answers do; absent: as fast as answered. */
   readonly rate?: number;
 };
@@ -157,6 +159,7 @@ export async function runLoad(tool: string, options: LoadOptions): Promise<LoadR
     work.bodyBytes === undefined ? [] : ['-b', work.bodyBytes],
     work.isChunked === true ? ['-C'] : [],
     work.isFresh === true ? ['-F'] : [],
+    work.hasNewIds === true ? ['-V'] : [],
     work.rate === undefined ? [] : ['-r', work.rate],
   ].flat();
   // What is parsed was printed by our own tool.
