@@ -202,7 +202,16 @@ const right: readonly Object[] = [
     },
   }),
   split('v1alpha2', { spec: { service: 'web.shop', backends: [] } }),
+  // As long as the schema allows: judging them must not cost more than the API server gives.
+  routes('v1alpha4', { spec: { matches: many((name) => ({ name, headers: { x: 'y' } })) } }),
+  split('v1alpha4', {
+    spec: { service: 'web', backends: many((service) => ({ service, weight: 1 })) },
+  }),
 ];
+
+function many<T>(make: (name: string) => T): readonly T[] {
+  return Array.from({ length: 1_000 }, (_, index) => make(`n${index}`));
+}
 
 /** An object under a name of its own. */
 function named(object: Object, name: string): Object {
