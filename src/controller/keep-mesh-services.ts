@@ -17,7 +17,13 @@ import {
   httpServiceName,
   portServiceNames,
 } from '../topology/index.ts';
-import type { GivenPort, GivenPorts, PortWishes } from '../topology/index.ts';
+import type {
+  Allocation,
+  AllocationInput,
+  GivenPort,
+  GivenPorts,
+  PortWishes,
+} from '../topology/index.ts';
 import {
   addressesManifest,
   addressesName,
@@ -102,8 +108,13 @@ class Keeper {
   readonly #writer: MeshWriter;
   #isSynced = (): boolean => false;
   #wishes: PortWishes | undefined;
+  #wishesText = '';
+  /** How often leadership began. */
+  #begun = 0;
   /** What was given, as the leader knows it; `undefined` = to be read from the Services. */
   #given: GivenPorts | undefined;
+  /** What the leader allocated last, and for which wishes. */
+  #settled: { readonly wishes: PortWishes; readonly allocation: Allocation } | undefined;
   /** ClusterIPs of what should be, also of what is gone at the moment. */
   #addresses = new Map<string, readonly string[]>();
   /** Name → what should be; `undefined` = not decided since leadership began. */
@@ -131,12 +142,16 @@ class Keeper {
   }
 
   want(wishes: PortWishes): void {
-    if (this.#wishes === wishes) return;
+    // Our own writes change Services, and with them the identity of wishes that stay the same.
+    const text = JSON.stringify(wishes);
+    if (this.#wishesText === text) return;
+    this.#wishesText = text;
     this.#wishes = wishes;
     this.plan();
   }
 
   look(): void {
+    this.#begun += 1;
     this.#given = undefined;
     this.#desired = undefined;
     this.plan();
@@ -159,19 +174,29 @@ class Keeper {
   async #plan(): Promise<Again> {
     if (this.#wishes === undefined) return undefined;
     const isLeading = this.#options.isLeading();
-    if (isLeading && this.#given === undefined) await this.#readGiven();
+    const isUnread = isLeading && this.#given === undefined;
+    if (isUnread && !(await this.#readGiven())) return { againAfterMs: 0 };
     const nowMs = this.#nowMs();
     const given = (isLeading ? this.#given : undefined) ?? givenBy(this.services.all().values());
-    const allocation = allocatePorts({ wishes: this.#wishes, given, nowMs });
+    const allocation = this.#allocate({ wishes: this.#wishes, given, nowMs });
     const told = JSON.stringify(this.problems);
     this.problems = allocation.problems;
     if (JSON.stringify(this.problems) !== told) this.#options.onProblems();
     if (!isLeading) return undefined;
     this.#given = allocation.given;
+    this.#settled = { wishes: this.#wishes, allocation };
     this.#decide(allocation.given);
     const { nextChangeMs } = allocation;
     if (nextChangeMs === undefined) return undefined;
     return { againAfterMs: Math.max(1_000, nextChangeMs - nowMs) };
+  }
+
+  /** Most plans are due to an edit or to a write of ours: they find what was allocated before. */
+  #allocate(input: AllocationInput): Allocation {
+    const { wishes, allocation } = this.#settled ?? {};
+    const isSame = wishes === input.wishes && allocation?.given === input.given;
+    const isDue = input.nowMs >= (allocation?.nextChangeMs ?? Number.POSITIVE_INFINITY);
+    return isSame && !isDue && allocation !== undefined ? allocation : allocatePorts(input);
   }
 
   /** Whole seconds, as they stand in the Services. */
@@ -179,10 +204,13 @@ class Keeper {
     return Math.floor(this.#options.runtime.clock.wallMs() / 1_000) * 1_000;
   }
 
-  async #readGiven(): Promise<void> {
+  /** False when leadership began anew meanwhile: what was read may be older than its beginning. */
+  async #readGiven(): Promise<boolean> {
+    const begun = this.#begun;
     const namespace = this.#options.settings.meshNamespace;
     const path = resourcePath({ group: '', version: 'v1', plural: 'services', namespace });
     const items = listAt(await this.#options.connection.get(path), 'items');
+    if (begun !== this.#begun) return false;
     const remembered = readAddresses(this.configMaps.get(addressesName));
     this.#addresses = new Map([...remembered, ...this.#addresses]);
     for (const item of items) {
@@ -190,6 +218,7 @@ class Keeper {
       this.#noteAddress(textAt(item, 'metadata', 'name') ?? '', item);
     }
     this.#given = givenBy(items);
+    return true;
   }
 
   /** At once: somebody may delete the Service before the next plan. */

@@ -255,6 +255,8 @@ describe('places', () => {
 });
 
 describe('laws', () => {
+  const textOf = ({ given }: Allocation): string => JSON.stringify([...given]);
+
   /** 60 services over few ports, so that pairs collide. */
   function randomWanted(random: () => number): Wanted {
     const wanted: Record<string, readonly string[]> = {};
@@ -301,7 +303,7 @@ describe('laws', () => {
     return faults;
   }
 
-  test.each(Array.from({ length: 16 }, (_, seed) => [seed]))('hold for seed %i', (seed) => {
+  test.each(Array.from({ length: 12 }, (_, seed) => [seed]))('hold for seed %i', (seed) => {
     const random = seededRandom(seed);
     let allocation: Allocation | undefined;
     let before: Wanted = {};
@@ -311,9 +313,9 @@ describe('laws', () => {
       const next = allocate(wanted, allocation, nowMs);
       expect(faultsOf(wanted, next)).toEqual([]);
       // Settles at once, in any order, and again from what it says itself.
-      expect(allocate(wanted, next, nowMs).given).toEqual(next.given);
+      expect(textOf(allocate(wanted, next, nowMs))).toBe(textOf(next));
       const turned = Object.fromEntries(shuffled(Object.entries(wanted), random));
-      expect(allocate(turned, allocation, nowMs).given).toEqual(next.given);
+      expect(textOf(allocate(turned, allocation, nowMs))).toBe(textOf(next));
       if (allocation !== undefined) {
         expect(needlessMoves({ before, wanted, from: allocation, to: next })).toEqual([]);
       }

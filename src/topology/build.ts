@@ -157,7 +157,11 @@ function wishesOf(
   const inputs = [state.services, state.namespaces];
   return remembered(inputs, before, () => {
     const named = [...services.values()].filter(({ isNamed }) => isNamed);
-    return { http: wantedPortsOf(named), services: named.filter(needsPlace) };
+    const placed = named.filter(needsPlace);
+    return {
+      http: wantedPortsOf(named),
+      services: placed.map(({ namespace, name, ports }) => ({ namespace, name, ports })),
+    };
   });
 }
 

@@ -3,6 +3,7 @@
 export type { AddressBook, AddressInput } from './bind-addresses.ts';
 export type * from './topology.ts';
 export { allocatePorts } from './allocate-ports.ts';
+export type { Allocation, AllocationInput } from './allocate-ports.ts';
 export { bindAddresses } from './bind-addresses.ts';
 export { buildTopology } from './build.ts';
 export { compileSnapshot } from './compile.ts';

@@ -137,6 +137,15 @@ describe('places', () => {
     expect([...facts.placeOf]).toEqual([['shop/db', 'weft-l4-1']]);
   });
 
+  test('but as long as there is no other, a service is where it was last', () => {
+    const later = { ...db, left: { 'TCP/5432': '2026-01-01T00:00:01Z' } };
+    const facts = meshFactsOf([
+      meshService('weft-l4-0', { ...later, clusterIps: ['10.96.0.2'] }),
+      meshService('weft-l4-1', { ...left, clusterIps: ['10.96.0.3'] }),
+    ]);
+    expect([...facts.placeOf]).toEqual([['shop/db', 'weft-l4-0']]);
+  });
+
   test('a Service without an address is none yet', () => {
     const facts = meshFactsOf([meshService('weft-l4-0', db)]);
     expect([facts.places, [...facts.placeOf]]).toEqual([[], []]);

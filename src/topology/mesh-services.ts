@@ -140,7 +140,8 @@ export function meshFactsOf(services: readonly (Service | undefined)[]): MeshFac
   const others = found.filter(({ meta }) => meta.name !== httpServiceName);
   const addressed = others.filter(({ clusterIps }) => clusterIps.length > 0);
   const given = new Map(others.map((service) => [service.meta.name, givenPortsOf(service)]));
-  const homes = homesOf(given);
+  // Who moves is for a moment on no Service but the one that it leaves: these are two writes.
+  const homes = new Map([...formerHomesOf(given), ...homesOf(given)]);
   const names = new Set(addressed.map(({ meta }) => meta.name));
   return {
     listeners: listenersOf(found),
@@ -168,6 +169,18 @@ export function homesOf(given: GivenPorts): ReadonlyMap<string, string> {
     }
   }
   return new Map([...best].map(([owner, { name }]) => [owner, name]));
+}
+
+/** Owner → the mesh Service that it has left last: there its ports still lead to it. */
+export function formerHomesOf(given: GivenPorts): ReadonlyMap<string, string> {
+  const last = new Map<string, { readonly name: string; readonly leftMs: number }>();
+  for (const [name, ports] of given) {
+    for (const { owner, leftMs } of ports) {
+      if (leftMs === undefined || leftMs <= (last.get(owner)?.leftMs ?? 0)) continue;
+      last.set(owner, { name, leftMs });
+    }
+  }
+  return new Map([...last].map(([owner, { name }]) => [owner, name]));
 }
 
 /** HTTP listeners that `services` ask for; ports outside the range are none. */

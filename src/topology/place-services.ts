@@ -7,6 +7,7 @@
 import type { Problem } from '../api/index.ts';
 import { placePortsMax, placesMax } from './limits.ts';
 import {
+  formerHomesOf,
   homesOf,
   httpOwner,
   httpServiceName,
@@ -53,7 +54,8 @@ export function placeServices(input: PlaceInput): {
   const wishes = input.services.map(wishOf).sort((left, right) => byText(left.owner, right.owner));
   const homes = homesOf(input.given);
   leaveUnwanted(placing, wishes, homes);
-  const former = formerHomes(input.given);
+  // A service that is created again gets back the address that it had.
+  const former = formerHomesOf(input.given);
   const before = (wish: Wish) => homes.get(wish.owner) ?? former.get(wish.owner);
   const others = wishes.filter((wish) => !staysAtHome(placing, wish, before(wish)));
   // Those that were there before choose first.
@@ -79,18 +81,6 @@ function wishOf({ namespace, name, ports }: WantedPlace): Wish {
       leftMs: undefined,
     })),
   };
-}
-
-/** Where an owner was last: a service that is created again gets back the address that it had. */
-function formerHomes(given: GivenPorts): ReadonlyMap<string, string> {
-  const last = new Map<string, { readonly name: string; readonly leftMs: number }>();
-  for (const [name, ports] of given) {
-    for (const { owner, leftMs } of ports) {
-      if (leftMs === undefined || leftMs <= (last.get(owner)?.leftMs ?? 0)) continue;
-      last.set(owner, { name, leftMs });
-    }
-  }
-  return new Map([...last].map(([owner, { name }]) => [owner, name]));
 }
 
 /** Marks what its owner does not want any more, or not there. */
