@@ -175,7 +175,9 @@ class Keeper {
   }
 
   #fulfilled(place: DnsPlace, wishText: string): void {
-    if (place.obstacles.length === 0) this.#memories.noteFulfilled(placeName(place), wishText);
+    // What was left alone was never as wished: to mend it is no revert.
+    const isLeft = place.served.length === 0 && place.obstacles.length > 0;
+    if (!isLeft) this.#memories.noteFulfilled(placeName(place), wishText);
     for (const domain of place.served) this.#begun.add(domain);
   }
 

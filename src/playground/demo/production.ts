@@ -34,7 +34,24 @@ const pods = { group: '', version: 'v1', plural: 'pods', namespace: meshNamespac
 /** Ctrl-C in a demo should not take the 25 s that a node is given. */
 const shortDrain = ['--drain-delay', '0s', '--drain-timeout', '2s'];
 
-/** What the mesh's own namespace holds before anything runs: accounts, nodes. */
+/** What kubeadm gives CoreDNS; nobody reads it here, but it shows how the controller wires it. */
+const corefile = `.:53 {
+    errors
+    health
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+    }
+    forward . /etc/resolv.conf
+    cache 30
+    loop
+    reload
+    loadbalance
+}
+`;
+
+/** What a cluster holds before the mesh runs: its DNS, our namespace and accounts, nodes. */
 export function meshObjects(nodes: readonly NodePlace[]): readonly JsonObject[] {
   const account = (name: string): JsonObject => ({
     apiVersion: 'v1',
@@ -43,6 +60,12 @@ export function meshObjects(nodes: readonly NodePlace[]): readonly JsonObject[] 
   });
   return [
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: meshNamespace } },
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'coredns', namespace: 'kube-system' },
+      data: { Corefile: corefile },
+    },
     account('weft-proxy'),
     account('weft-controller'),
     ...nodes.map(nodeObject),
