@@ -1,4 +1,5 @@
 // What conditions say: from problems, generation and the spread over nodes, one law per test.
+// When they are written is tested with the keeper.
 import { describe, expect, test } from 'vitest';
 import type { Problem, ProblemReason } from '../api/index.ts';
 import { areAsDesired, desiredConditions, isProgrammed, readConditions } from './conditions.ts';

@@ -214,7 +214,7 @@ describe('ten thousand objects', () => {
 });
 
 describe('a leader', () => {
-  test('that loses its lease stops in the midst of its writes, and goes on when it has it', async () => {
+  test('that loses its lease stops amid its writes, and goes on when it has it', async () => {
     const cluster = new MemoryCluster();
     cluster.create(200);
     const { keeper, lead } = await start(cluster);
@@ -303,7 +303,7 @@ describe('Events', () => {
     void keeper.stop();
   });
 
-  test('of a problem that its conditions tell already are not told by a new controller', async () => {
+  test('of a problem that conditions tell already are not told by a new controller', async () => {
     const cluster = new MemoryCluster();
     cluster.create(1);
     const problems = [problemOf('route-0')];

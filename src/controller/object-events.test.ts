@@ -1,4 +1,5 @@
 // Events on objects: one for each object and reason, found again by what it is about.
+// How often they are written is tested with the keeper.
 import { describe, expect, test } from 'vitest';
 import type { Kind, Problem } from '../api/index.ts';
 import { eventNamespace, newEvent, readEvent, repeatedEvent, tellingsOf } from './object-events.ts';

@@ -1,4 +1,5 @@
-// What the controller knows of an SMI object besides what is compiled; R-46 above all.
+// What the controller knows of an SMI object besides what is compiled: R-46 above all, and what is
+// no object.
 import { describe, expect, test } from 'vitest';
 import { readFacts, type ObjectFacts } from './object-facts.ts';
 

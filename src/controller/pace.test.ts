@@ -1,4 +1,5 @@
-// So many turns a second: on a clock that the test moves.
+// So many turns a second, in the order of the calls: on a clock that the test moves.
+// Nothing here depends on how fast the machine is.
 import { expect, test } from 'vitest';
 import { FakeRuntime } from '../../test/kube/support/fake-runtime.ts';
 import { Pace } from './pace.ts';

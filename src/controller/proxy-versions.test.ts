@@ -1,4 +1,5 @@
-// Which nodes have had a version: what the answers of the proxies mean.
+// Which nodes have had a version: what the answers of the proxies mean, nonsense among them.
+// Who is asked, and when, is tested with real proxies (test/kube/programmed.test.ts).
 import { expect, test } from 'vitest';
 import { ProxyVersions, type ReadyProxy } from './proxy-versions.ts';
 

@@ -74,7 +74,7 @@ describe('a request', () => {
     ]);
   });
 
-  test('that writes is not sent when its sender has lost the right to while it waited', async () => {
+  test('that writes is not sent when its sender lost the right to while it waited', async () => {
     // Asked when it is handed over, and again when the connection is there.
     const answers = [true, false];
     const writer = connection.onlyWhile(() => answers.shift() ?? true);

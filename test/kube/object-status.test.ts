@@ -1,4 +1,5 @@
-// Conditions and Events on a real kube-apiserver. The suite is test/support/status-suite.ts.
+// Conditions and Events on a real kube-apiserver: what the embedded one claims in
+// test/integration. The suite is test/support/status-suite.ts.
 import { describe } from 'vitest';
 import { openConnection } from '../../src/kube/index.ts';
 import type { TestCluster } from '../support/controller-suite.ts';

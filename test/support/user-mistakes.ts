@@ -1,6 +1,6 @@
 // Malformed and contradictory SMI objects as users write them, and where each user reads what to
 // do: in a condition of the object, or in the words with which the API server refuses it. Data for
-// suites on any API server; all of it lives in one namespace with the Services of `mistakeServices`.
+// suites on any API server; all of it lives in namespace `mistakes`, beside `mistakeServices`.
 
 export type MistakeObject = {
   readonly apiVersion: string;
