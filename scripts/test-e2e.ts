@@ -51,7 +51,8 @@ function run(command: readonly string[], environment: NodeJS.ProcessEnv = {}): v
 function read(file: string, args: readonly string[]): string {
   const told = spawnSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   if (told.status === 0) return told.stdout.trim();
-  throw new Refusal(`${file} ${args.join(' ')} ${told.error?.message ?? `ended with ${told.status}`}`);
+  const why = told.error?.message ?? `ended with ${told.status}`;
+  throw new Refusal(`${file} ${args.join(' ')} ${why}`);
 }
 
 type Cluster = {

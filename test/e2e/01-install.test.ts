@@ -73,7 +73,7 @@ describe('installation', () => {
     }
   });
 
-  test('the app sees the name that was called and the mesh in Via, and the caller’s address', async () => {
+  test('the app sees the name that was called, the mesh in Via and who called', async () => {
     const [node = ''] = await nodeNames();
     const { body } = await get(callerOn(node), apiUrl);
     type Seen = { readonly headers: Readonly<Record<string, string>> };

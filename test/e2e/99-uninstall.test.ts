@@ -68,5 +68,5 @@ describe('uninstall', () => {
 
 /** Pods and what counts them: cases in between rolled apps out, and CoreDNS may have been. */
 function isRestarted(name: string): boolean {
-  return /^(Pod|ReplicaSet|ControllerRevision|EndpointSlice|Deployment|Node|PodMetrics)\//.test(name);
+  return /^(Pod|ReplicaSet|ControllerRevision|EndpointSlice|Deployment|Node)\//.test(name);
 }
