@@ -10,7 +10,5 @@ export { describeFlag, flagsNotBuilt, resolveFlags } from './flags.ts';
 export { meshSettingsOf, readFlags } from './mesh-settings.ts';
 export { parsers } from './parsers.ts';
 export { namespaceProblems, resolvePolicy, resolveServiceSettings } from './resolve-settings.ts';
-export { defaultStructural, pruneStructural } from './schema-prune.ts';
-export { validateStructural } from './schema-validate.ts';
-export { readSchema } from './schema.ts';
+export { structuralSchemas } from './structural.ts';
 export { trafficTypeOf } from './traffic-type.ts';

@@ -2,16 +2,13 @@
 // or changes its input, what it gives up is told, and what is told is short. One seed each.
 import { expect, test } from 'vitest';
 import {
-  defaultStructural,
   isMeshed,
   namespaceProblems,
   parsers,
-  pruneStructural,
-  readSchema,
   resolvePolicy,
   resolveServiceSettings,
+  structuralSchemas,
   trafficTypeOf,
-  validateStructural,
 } from '../../src/api/index.ts';
 import type { Kind, MeshSettings, Problem } from '../../src/api/index.ts';
 import { settingTable } from '../../src/api/defaults.ts';
@@ -93,14 +90,15 @@ test('no schema and no object make the schema functions throw (seed 8)', () => {
   for (let round = 0; round < 4000; round += 1) {
     const input = { ...withMetadata(randomJson(random, 5)), type: 'object' };
     const properties = { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-    const { schema } = readSchema(round % 2 === 0 ? input : { ...input, properties });
+    const { schema } = structuralSchemas.read(round % 2 === 0 ? input : { ...input, properties });
     if (schema === undefined) continue;
     schemas += 1;
     const object = withMetadata(randomJson(random, 4)) as Readonly<Record<string, unknown>>;
-    const pruned = pruneStructural(schema, object);
-    const filled = defaultStructural(schema, pruned.value);
-    validateStructural(schema, filled, object);
-    if (pruneStructural(schema, pruned.value).unknown.length > 0) throw new Error('pruned twice');
+    const pruned = structuralSchemas.prune(schema, object);
+    const filled = structuralSchemas.fill(schema, pruned.value);
+    structuralSchemas.validate(schema, filled, object);
+    const again = structuralSchemas.prune(schema, pruned.value);
+    if (again.unknown.length > 0) throw new Error('pruned twice');
   }
   expect(schemas).toBeGreaterThan(500);
 });

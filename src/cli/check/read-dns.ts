@@ -29,7 +29,7 @@ function factsOf(report: DnsReport): DnsFacts {
 }
 
 /** Of an installed mesh. */
-export function dnsFindings(report: DnsReport): readonly Finding[] {
+function dnsFindings(report: DnsReport): readonly Finding[] {
   const findings = report.problems.map(({ reason, message }) => {
     // The first line says what is wrong, the others are to be copied.
     const [what = '', ...lines] = message.split('\n');

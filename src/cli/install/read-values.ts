@@ -1,7 +1,7 @@
 // What a user said → values: defaults, overlaid by a file, by `--set path=value`, by flags, then
 // checked against the schema of the tree. A mistake is one line that says what to write.
 import { parse as parseYaml } from 'yaml';
-import { readSchema, validateStructural } from '../../api/index.ts';
+import { structuralSchemas } from '../../api/index.ts';
 import { isMap, overlay, type Json, type JsonMap } from './json.ts';
 import { completed, initialOf, schemaOf, unknownNames } from './value-tree.ts';
 import { valueTree, type InstallValues } from './values.ts';
@@ -18,8 +18,8 @@ export function readValues(layers: readonly Json[]): ValuesReading {
   if (unknown !== undefined) return complain(`there is no value ${unknown}`);
   const merged = completed(valueTree, given) ?? null;
   if (!isMap(merged)) return complain('values are a map of names to values');
-  const { schema: structural } = readSchema(schema);
-  const [fault] = structural === undefined ? [] : validateStructural(structural, merged);
+  const { schema: structural } = structuralSchemas.read(schema);
+  const [fault] = structural === undefined ? [] : structuralSchemas.validate(structural, merged);
   if (fault !== undefined) {
     const { field } = fault;
     const message = fault.message.replace(' in body', '');

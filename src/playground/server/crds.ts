@@ -1,6 +1,6 @@
 // CustomResourceDefinitions: a definition that is accepted is Established at once and its versions
 // are served from the same moment; one that goes takes its objects with it. Conversion None only.
-import { readSchema } from '../../api/index.ts';
+import { structuralSchemas } from '../../api/index.ts';
 import {
   byPreference,
   collectionOf,
@@ -79,7 +79,7 @@ function versionCauses(version: Json, index: number): readonly Cause[] {
     causes.push(required(`${field}.schema.openAPIV3Schema`, 'schemas are required'));
     return causes;
   }
-  for (const fault of readSchema(schema).faults) {
+  for (const fault of structuralSchemas.read(schema).faults) {
     const place = `${field}.schema.openAPIV3Schema`;
     causes.push({ reason: 'FieldValueInvalid', message: fault, field: place });
   }

@@ -1,13 +1,7 @@
 // What a kind's structural schema does to an object: unknown fields are found and pruned, defaults
 // are filled in, wrong values are told. Custom kinds go through `api`, by the same functions that
 // `weft lint` uses; built-in kinds, whose schemas here are partial, through the short walks below.
-import {
-  defaultStructural,
-  pruneStructural,
-  readSchema,
-  validateStructural,
-  type StructuralSchema,
-} from '../../api/index.ts';
+import { type StructuralSchema, structuralSchemas } from '../../api/index.ts';
 import { copyOf, isObject, objectAt, type Json, type JsonObject } from './json.ts';
 import type { ResourceKind } from './kinds.ts';
 import { objectMeta } from './schemas/meta.ts';
@@ -31,7 +25,7 @@ function structuralOf(kind: ResourceKind): StructuralSchema | undefined {
   if (!kind.isCustom || kind.schema === undefined) return undefined;
   let reading = readings.get(kind.schema);
   if (reading === undefined) {
-    reading = { schema: readSchema(kind.schema).schema };
+    reading = { schema: structuralSchemas.read(kind.schema).schema };
     readings.set(kind.schema, reading);
   }
   return reading.schema;
@@ -45,7 +39,7 @@ export function decodeFields(kind: ResourceKind, body: JsonObject): Decoded {
     const object = pruned(rootShape(kind), body, '', unknown);
     return { object: isObject(object) ? object : {}, unknown };
   }
-  const own = pruneStructural(structural, body);
+  const own = structuralSchemas.prune(structural, body);
   // Pruning a JSON tree gives a JSON tree; it shares what it did not change, hence the copy.
   const object = copyOf(own.value as JsonObject);
   if (isObject(object.metadata)) {
@@ -78,7 +72,8 @@ function pruned(shape: Shape, value: Json, path: string, unknown: string[]): Jso
 export function withDefaults(kind: ResourceKind, object: JsonObject): JsonObject {
   const structural = structuralOf(kind);
   if (structural !== undefined) {
-    return copyOf(defaultStructural(structural, object) as JsonObject); // a JSON tree, as above
+    // A JSON tree, as above.
+    return copyOf(structuralSchemas.fill(structural, object) as JsonObject);
   }
   const filled = defaulted(rootShape(kind), object);
   return isObject(filled) ? filled : object;
@@ -111,7 +106,7 @@ export function schemaCauses(
   previous?: JsonObject,
 ): readonly Cause[] {
   const structural = structuralOf(kind);
-  return structural === undefined ? [] : validateStructural(structural, object, previous);
+  return structural === undefined ? [] : structuralSchemas.validate(structural, object, previous);
 }
 
 /**
