@@ -3,9 +3,9 @@
 // (its command `cluster`). The image is built from this tree and loaded. Nothing is ever skipped:
 // what cannot run is a failure that says what is missing.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const usage = `usage: npm run test:e2e -- [options] [FILTER...]
@@ -40,10 +40,9 @@ type Wish = ReturnType<typeof parseArgs<{ readonly options: typeof options }>>['
 /** Thrown with one line for the user. */
 class Refusal extends Error {}
 
-function run(command: readonly string[], environment: NodeJS.ProcessEnv = {}): void {
+function run(command: readonly string[], cwd = '.'): void {
   const [file = '', ...args] = command;
-  const env = { ...process.env, ...environment };
-  const { status, error } = spawnSync(file, args, { stdio: ['ignore', 'inherit', 'inherit'], env });
+  const { status, error } = spawnSync(file, args, { stdio: ['ignore', 'inherit', 'inherit'], cwd });
   if (status === 0) return;
   throw new Refusal(`${command.join(' ')} ${error?.message ?? `ended with ${String(status)}`}`);
 }
@@ -114,6 +113,26 @@ function loadImage(wish: Wish, cluster: Cluster, folder: string): string {
   return tag;
 }
 
+/** The build of the last commit before this one: its folder, with its image loaded. */
+function buildOther(cluster: Cluster, folder: string): string {
+  const home = join(folder, 'other');
+  mkdirSync(home);
+  run(['git', 'archive', '--output', join(folder, 'other.tar'), 'HEAD^1']);
+  run(['tar', '-C', home, '-xf', join(folder, 'other.tar')]);
+  symlinkSync(resolve('node_modules'), join(home, 'node_modules'));
+  mkdirSync(join(home, 'build'));
+  // The Node that goes into images, where there is one.
+  symlinkSync(resolve('build', 'matrix'), join(home, 'build', 'matrix'));
+  const rolldown = resolve('node_modules', 'rolldown', 'bin', 'cli.mjs');
+  const bundle = ['-c', 'scripts/bundle.config.ts', '--logLevel', 'warn'];
+  run([process.execPath, rolldown, ...bundle], home);
+  const archive = join(folder, 'other-image.tar');
+  const image = [resolve('build', 'image.js'), '-o', archive, '--tag', 'weft:e2e-other'];
+  run([process.execPath, ...image], home);
+  run([...(cluster.load ?? []), archive]);
+  return home;
+}
+
 function filesOf(wish: Wish, filters: readonly string[]): readonly string[] {
   const files = readdirSync('test/e2e').filter((name) => name.endsWith('.test.ts'));
   const wanted = wish.part === undefined ? [''] : parts[wish.part];
@@ -138,8 +157,10 @@ function testAll(wish: Wish, filters: readonly string[]): number {
     const vitest = join('node_modules', 'vitest', 'vitest.mjs');
     if (!existsSync(vitest)) throw new Refusal('run npm ci first');
     const args = [vitest, 'run', '--config', 'test/vitest.e2e.config.ts', ...files];
+    const isUpgraded = files.some((name) => name.includes('-upgrade'));
     const env = {
       ...process.env,
+      WEFT_E2E_OTHER: isUpgraded ? buildOther(cluster, folder) : '',
       KUBECONFIG: cluster.kubeconfig,
       WEFT_E2E_IMAGE: image,
       WEFT_E2E_KUBECTL: findKubectl(),

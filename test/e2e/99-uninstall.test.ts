@@ -31,7 +31,7 @@ describe('uninstall', () => {
     const [from] = await callers();
     if (from === undefined) throw new Error('the cluster has no node');
     const load = await startLoad(from, { urls: ['http://api.shop/'], perSecond: 50 });
-    const removed = await weft(['uninstall', '--yes', '--crds'], 120_000);
+    const removed = await weft(['uninstall', '--yes', '--crds'], { timeoutMs: 120_000 });
     expect(removed.stderr + removed.stdout).not.toContain('BUG');
     expect(removed.status).toBe(0);
     const namespace = await tryKubectl(['get', 'namespace', 'weft-system']);
