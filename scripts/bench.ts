@@ -7,6 +7,7 @@ import { benchCodec } from '../test/bench/codec.ts';
 import { benchCompiler } from '../test/bench/compiler.ts';
 import { benchDataplane } from '../test/bench/dataplane.ts';
 import { benchRoute } from '../test/bench/route.ts';
+import { benchScale } from '../test/bench/scale.ts';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
 const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map([
@@ -14,7 +15,7 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['route', benchRoute],
   ['codec', benchCodec],
 ]);
-const all = [...inProcess.keys(), 'dataplane', 'cluster'];
+const all = [...inProcess.keys(), 'dataplane', 'scale', 'cluster'];
 const given = process.argv.slice(2);
 const flagsAt = given.findIndex((one) => one.startsWith('--'));
 const flags = flagsAt < 0 ? [] : given.slice(flagsAt);
@@ -31,8 +32,8 @@ for (const name of asked.length > 0 ? asked : all) {
     for (const line of await measure()) console.log(line);
     continue;
   }
-  if (name === 'dataplane') {
-    const code = await benchDataplane(flags);
+  if (name === 'dataplane' || name === 'scale') {
+    const code = name === 'scale' ? await benchScale(flags) : await benchDataplane(flags);
     if (code !== 0) process.exitCode = code;
     continue;
   }

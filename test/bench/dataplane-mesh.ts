@@ -302,6 +302,10 @@ export type WeftOptions = {
   /** The built program: dist/weft.js of this tree or of another. */
   readonly program: string;
   readonly nodeFlags?: readonly string[];
+  /** Absent: one, on the core of the proxies. */
+  readonly workers?: number;
+  /** As taskset says it. */
+  readonly core?: string;
 };
 
 export type RunningWeft = {
@@ -311,23 +315,29 @@ export type RunningWeft = {
   readonly counters: () => Promise<Counters>;
 };
 
-/** Starts `weft proxy` with one worker and waits until it routes. */
+/** Reading 10 000 pods from a busy API server takes a while. */
+const routesMs = 120_000;
+
+/** The Node of the proxies under test. */
+const nodeProgram = process.env['WEFT_BENCH_NODE'] ?? process.execPath;
+
+/** Starts `weft proxy` and waits until it routes. */
 export async function startWeft(options: WeftOptions): Promise<RunningWeft> {
-  const { address, program, directory, kubeconfig, nodeFlags = [] } = options;
+  const { address, program, directory, kubeconfig, nodeFlags = [], workers = 1 } = options;
   const flags = {
     kubeconfig,
     'node-name': nodeName,
     'bind-address': address,
     'admin-port': adminPort,
-    workers: 1,
+    workers,
     'access-log': 'errors',
     'drain-delay': '0s',
     'drain-timeout': '1s',
   };
   const child = startChild({
-    core: proxyCore,
+    core: options.core ?? proxyCore,
     command: [
-      process.execPath,
+      nodeProgram,
       ...nodeFlags,
       program,
       'proxy',
@@ -338,8 +348,12 @@ export async function startWeft(options: WeftOptions): Promise<RunningWeft> {
   const url = `http://${address}:${listenerPort}/bytes/200`;
   const call = { localAddress: sources.first, headers: { host: hostOf(measuredService) } };
   try {
-    await until('weft routes', async () => (await get(url, call)).status === 200);
+    const isReady = async (): Promise<boolean> =>
+      child.hasEnded() || (await get(url, call)).status === 200;
+    await until('weft routes', isReady, routesMs);
+    if (child.hasEnded()) throw new Error('weft ended');
   } catch (error) {
+    await child.stop();
     throw new Error(`weft does not route:\n${child.lastLines()}`, { cause: error });
   }
   const counters = async (): Promise<Counters> => {

@@ -99,7 +99,8 @@ export type Child = {
 };
 
 export type ChildWish = {
-  readonly core: number;
+  /** One, or several as taskset says it. */
+  readonly core: number | string;
   readonly command: readonly string[];
   readonly logFile: string;
   readonly env?: NodeJS.ProcessEnv;

@@ -75,6 +75,8 @@ export class Watch {
   readonly #matches: Predicate;
   #timers: Timer[] = [];
   #unsubscribe: (() => void) | undefined;
+  /** No bound while the state up to now is written: the storage bounds that. */
+  #unreadMax = Infinity;
 
   constructor(api: ApiContext, response: ServerResponse, options: WatchOptions) {
     this.#api = api;
@@ -99,6 +101,7 @@ export class Watch {
       if (this.#matches(object)) this.#write('ADDED', object);
     }
     if (asksForState(query)) this.#bookmark({ 'k8s.io/initial-events-end': 'true' });
+    this.#unreadMax = unreadBytesMax + this.#response.writableLength;
     for (const change of position.changes) this.#tell(change);
     const collection = collectionOf(scope.kind);
     this.#unsubscribe = this.#api.storage.subscribe((change) => {
@@ -143,7 +146,7 @@ export class Watch {
 
   #write(type: string, object: JsonObject): void {
     this.#response.write(`{"type":"${type}","object":${this.#options.textOf(object)}}\n`);
-    if (this.#response.writableLength > unreadBytesMax) this.#response.destroy();
+    if (this.#response.writableLength > this.#unreadMax) this.#response.destroy();
   }
 
   #bookmark(annotations: JsonObject): void {
