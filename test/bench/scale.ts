@@ -1,7 +1,7 @@
-// `npm run bench -- scale [--only memory|workers]`: what the proxy weighs and how it grows. Memory: one worker, 1 000
-// services with 10 000 endpoints, 4 000 idle connections. Workers: two beside one on the same
-// cores, where each has half of the load; with four cores or more their throughput is compared, on
-// fewer the CPU per request, which is what bounds throughput where cores are free.
+// `npm run bench -- scale [--only memory|workers]`: what the proxy weighs and how it grows.
+// Memory: one worker, 1 000 services with 10 000 endpoints, 4 000 idle connections. Workers: two
+// beside one on the same cores, where each has half of the load; with four cores or more their
+// throughput is compared, on fewer the CPU per request, which bounds it where cores are free.
 // WEFT_BENCH_NODE names the Node of the proxies (two workers need 22.12).
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
