@@ -2,7 +2,7 @@
 // endpoints answers, what the mesh does not carry does not exist there.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { call, get, outcome, type From } from './support/calls.ts';
-import { allRolledOut, podsOf } from './support/cluster.ts';
+import { allRolledOut, isReady, podsOf } from './support/cluster.ts';
 import { apply, kubectl, type Json } from './support/kubectl.ts';
 import { namespaceWithPrograms, server, service } from './support/objects.ts';
 import { callers } from './support/shop.ts';
@@ -94,7 +94,8 @@ describe('Services of every kind', () => {
   });
 
   test('one without selector, with EndpointSlices written by hand', async () => {
-    const [pod] = await podsOf('kinds', 'app=many');
+    // A pod of the roll-out before may still be on its way out.
+    const pod = (await podsOf('kinds', 'app=many')).find(isReady);
     const slice = {
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
