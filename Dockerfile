@@ -48,4 +48,4 @@ USER 65532:65532
 STOPSIGNAL SIGTERM
 # Exec form: no shell starts it, and signals reach process 1. Code from strings and __proto__ are
 # off: what an attacker would need, and we do not.
-ENTRYPOINT ["node", "--disable-proto=delete", "--disallow-code-generation-from-strings", "/app/dist/weft.js"]
+ENTRYPOINT ["node", "--disable-proto=delete", "--disallow-code-generation-from-strings", "--max-semi-space-size=4", "/app/dist/weft.js"]

@@ -25,6 +25,7 @@ export const entrypoint: readonly string[] = [
   'node',
   '--disable-proto=delete',
   '--disallow-code-generation-from-strings',
+  '--max-semi-space-size=4',
   `/${home}/dist/weft.js`,
 ];
 
