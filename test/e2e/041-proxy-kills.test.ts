@@ -1,6 +1,6 @@
-// A proxy is killed, or loses a worker, under load: a kill may cost what was that node's, for as long
-// as it takes to start again. Not in the short part: on a machine that is busy with other work a
-// start takes longer than the limit.
+// A proxy is killed, or loses a worker, under load: a kill may cost what was that node's, for as
+// long as it takes to start again. Not in the short part: on a machine that is busy with other work
+// a start takes longer than the limit.
 import { describe, expect, test } from 'vitest';
 import { call, failuresOf, outcome } from './support/calls.ts';
 import { killContainer, meshNamespace, nodeNames, proxies } from './support/cluster.ts';
