@@ -19,7 +19,10 @@ describe('installation', () => {
     await createShop();
     const [first] = await callers();
     if (first === undefined) throw new Error('the cluster has no node');
-    expect(outcome(await get(first, 'http://api.shop/'))).toBe('200');
+    // kube-proxy may be a moment behind the pods.
+    await until('the plain name is served', async () =>
+      outcome(await get(first, 'http://api.shop/')) === '200' ? true : undefined,
+    );
     expect(outcome(await get(first, apiUrl))).toBe('ENOTFOUND');
     // For the end: everything in the cluster, to compare with after `uninstall`.
     const all = await snapshotOf({ hasDns: true });
