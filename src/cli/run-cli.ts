@@ -32,7 +32,8 @@ export type CliWiring = {
 
 const summaries: { readonly [P in FlagProcess]: string } = {
   proxy: 'the per-node proxy (DaemonSet): routes, splits and authorises the traffic of its node',
-  controller: 'keeps the mesh Services (Deployment, 2 replicas, leader-elected writes)',
+  controller:
+    'keeps mesh Services, wires DNS, tells users on their objects (Deployment, one of 2 writes)',
 };
 const couldNotRun = 2;
 

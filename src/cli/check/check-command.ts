@@ -40,7 +40,10 @@ export function checkCommand(wiring: CheckWiring, setExitCode: (code: number) =>
     .option('--pre', 'before the installation: does the cluster have what weft needs?')
     .option('--removed', 'after weft uninstall: is anything left?')
     .option('--no-probe', 'start no pods; then nothing is measured from where workloads are')
-    .option('--image <name>', 'image of the probe (default: that of this version)')
+    .option(
+      '--image <name>',
+      'image of the probe (default: that of the proxies; before, weft:VERSION)',
+    )
     .action(async (options: CheckOptions) => {
       const run = (connection: Connection) => check(connection, options, wiring);
       setExitCode(await withConnection('check', options, wiring, run));
@@ -79,7 +82,8 @@ async function checkCluster(
   const nodes = facts.nodes.flatMap((node) =>
     node.isReady && !node.isVirtual && node.os === 'linux' ? [node.name] : [],
   );
-  const probed = await probe({ connection, options, wiring, nodes, meshDomain: undefined });
+  const nothing = { meshDomain: undefined, image: undefined };
+  const probed = await probe({ connection, options, wiring, nodes, ...nothing });
   return [...preFindings(facts), ...probed];
 }
 
@@ -100,8 +104,9 @@ async function checkMesh(
   });
   const findings = meshFindings(facts);
   if (!facts.isInstalled) return findings;
-  const { nodes } = facts;
-  const probed = await probe({ connection, options, wiring, nodes, meshDomain: meshDomains[0] });
+  const { nodes, image } = facts;
+  const [meshDomain] = meshDomains;
+  const probed = await probe({ connection, options, wiring, nodes, meshDomain, image });
   return [...findings, ...probed];
 }
 
@@ -111,15 +116,17 @@ type ProbeInput = {
   readonly wiring: CheckWiring;
   readonly nodes: readonly string[];
   readonly meshDomain: string | undefined;
+  /** Of an installed mesh. */
+  readonly image: string | undefined;
 };
 
 async function probe(input: ProbeInput): Promise<readonly Finding[]> {
-  const { connection, options, wiring, nodes, meshDomain } = input;
+  const { connection, options, wiring, nodes, meshDomain, image } = input;
   if (!options.probe || nodes.length === 0) return [];
   const facts = await runProbe({
     connection,
     runtime: wiring.runtime,
-    image: options.image ?? `weft:${wiring.version}`,
+    image: options.image ?? image ?? `weft:${wiring.version}`,
     nodes,
     meshDomain,
     onProgress: (line) => wiring.writeError(`${line}\n`),

@@ -13,6 +13,7 @@ const good: MeshFacts = {
   meshNamespace: 'weft-system',
   build: '1.0.0',
   isInstalled: true,
+  image: 'weft:1.0.0',
   controllers: { wanted: 2, ready: 2 },
   leader: { holder: 'weft-controller-a', ageSeconds: 2 },
   nodes: ['node-1', 'node-2'],

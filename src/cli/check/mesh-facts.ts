@@ -18,6 +18,8 @@ export type MeshFacts = {
   /** Of this program. */
   readonly build: string;
   readonly isInstalled: boolean;
+  /** That of the proxies; `undefined` when nothing is installed. */
+  readonly image: string | undefined;
   readonly controllers: { readonly wanted: number; readonly ready: number };
   /** Who holds the Lease, and how old its last renewal is. */
   readonly leader: { readonly holder: string; readonly ageSeconds: number } | undefined;

@@ -4,6 +4,7 @@
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Runtime } from '../../lib/clock.ts';
 import { listAt, textAt } from '../../lib/raw-object.ts';
+import { poll } from '../poll.ts';
 import type { ProbeFacts, Said } from './probe-facts.ts';
 import { orNothing, readAll } from './read-cluster.ts';
 
@@ -22,7 +23,6 @@ const namespace = 'weft-check';
 const port = 8080;
 /** An image may have to be pulled on every node. */
 const podDeadlineMs = 90_000;
-const lookEveryMs = 500;
 const core = { group: '', version: 'v1' };
 const podsPath = { ...core, plural: 'pods', namespace };
 
@@ -57,7 +57,11 @@ async function removeNamespace(connection: Connection): Promise<boolean> {
 async function prepare({ connection, runtime }: ProbePlan): Promise<void> {
   const path = resourcePath({ ...core, plural: 'namespaces', name: namespace });
   if (await removeNamespace(connection)) {
-    await poll(runtime, async () => (await orNothing(connection.get(path))) === undefined);
+    await poll(
+      runtime,
+      podDeadlineMs,
+      async () => (await orNothing(connection.get(path))) === undefined,
+    );
   }
   await connection.create(resourcePath({ ...core, plural: 'namespaces' }), {
     apiVersion: 'v1',
@@ -171,23 +175,13 @@ async function waitForPods(
 ): Promise<readonly unknown[]> {
   const query = { labelSelector: `weft.dev/probe=${role}` };
   let there: readonly unknown[] = [];
-  await poll(plan.runtime, async () => {
+  await poll(plan.runtime, podDeadlineMs, async () => {
     const pods = await readAll(plan.connection, podsPath, (pod) => pod, query);
     there = pods.filter(isThere);
     const isOver = (pod: unknown): boolean => isThere(pod) || phaseOf(pod) === 'Failed';
     return pods.every(isOver);
   });
   return there;
-}
-
-/** Looks until `isThere` or the deadline; what is not there by then is a finding, not an error. */
-async function poll(runtime: Runtime, isThere: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = runtime.clock.nowMs() + podDeadlineMs;
-  while (runtime.clock.nowMs() < deadlineMs && !(await isThere())) {
-    await new Promise<void>((resolve) => {
-      runtime.timers.after(lookEveryMs, resolve);
-    });
-  }
 }
 
 /** The kubelet keeps the last 4 kB that a program has left there. */

@@ -45,6 +45,7 @@ export async function readMeshFacts(
     meshNamespace: namespace,
     build: question.build,
     isInstalled: daemonSet !== undefined,
+    image: textAt(listAt(daemonSet, 'spec', 'template', 'spec', 'containers')[0], 'image'),
     controllers: {
       wanted: numberAt(deployment, 'spec', 'replicas'),
       ready: numberAt(deployment, 'status', 'readyReplicas'),

@@ -2,8 +2,8 @@
 // names, and by our markers in the cluster's DNS. CRDs stay unless they were asked to go, since
 // users' objects go with them.
 import { resourcePath, type Connection } from '../../kube/index.ts';
-import { textAt } from '../../lib/raw-object.ts';
 import { failed, ok, type Finding } from './finding.ts';
+import { clusterKinds, crdPath, ourIdentity } from './our-objects.ts';
 import { nameOf, orNothing, readAll } from './read-cluster.ts';
 
 export type Remains = {
@@ -15,56 +15,30 @@ export type Remains = {
 };
 
 const core = { group: '', version: 'v1' };
-const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' };
-const admission = { group: 'admissionregistration.k8s.io', version: 'v1' };
-
-const clusterKinds = [
-  { kind: 'ClusterRole', path: { ...rbac, plural: 'clusterroles' } },
-  { kind: 'ClusterRoleBinding', path: { ...rbac, plural: 'clusterrolebindings' } },
-  { kind: 'Role', path: { ...rbac, plural: 'roles' } },
-  { kind: 'RoleBinding', path: { ...rbac, plural: 'rolebindings' } },
-  {
-    kind: 'ValidatingAdmissionPolicy',
-    path: { ...admission, plural: 'validatingadmissionpolicies' },
-  },
-  {
-    kind: 'ValidatingAdmissionPolicyBinding',
-    path: { ...admission, plural: 'validatingadmissionpolicybindings' },
-  },
-] as const;
+/** What the lines that we write into the cluster's DNS bear. */
+const dnsMarks = ['weft:begin', 'weft.dev/stub-domains'];
 
 export async function readRemains(connection: Connection, meshNamespace: string): Promise<Remains> {
   const objects: string[] = [];
   for (const { kind, path } of clusterKinds) {
-    const names = await readAll(connection, path, nameIfOurs);
-    objects.push(...names.flatMap((name) => (name === '' ? [] : [`${kind} ${name}`])));
+    const found = await readAll(connection, path, ourIdentity);
+    objects.push(...found.flatMap((one) => (one === undefined ? [] : [`${kind} ${one.name}`])));
   }
   for (const name of [meshNamespace, 'weft-check']) {
     const path = resourcePath({ ...core, plural: 'namespaces', name });
     if ((await orNothing(connection.get(path))) !== undefined) objects.push(`Namespace ${name}`);
   }
   objects.push(...(await readMarkedConfigMaps(connection)));
-  const crdPath = {
-    group: 'apiextensions.k8s.io',
-    version: 'v1',
-    plural: 'customresourcedefinitions',
-  };
   const crds = await readAll(connection, crdPath, nameOf);
   return { meshNamespace, objects, crds: crds.filter((name) => name.endsWith('.smi-spec.io')) };
-}
-
-function nameIfOurs(object: unknown): string {
-  const name = nameOf(object);
-  const isOurs = textAt(object, 'metadata', 'labels', 'app.kubernetes.io/name') === 'weft';
-  return isOurs || name.startsWith('weft-') ? name : '';
 }
 
 /** The DNS of a cluster is in kube-system; our markers name us. */
 async function readMarkedConfigMaps(connection: Connection): Promise<readonly string[]> {
   const path = { ...core, plural: 'configmaps', namespace: 'kube-system' };
   const marked = await readAll(connection, path, (object) => {
-    const data = JSON.stringify((object as { readonly data?: unknown }).data ?? {});
-    return data.includes('weft') ? nameOf(object) : '';
+    const text = JSON.stringify(object);
+    return dnsMarks.some((mark) => text.includes(mark)) ? nameOf(object) : '';
   });
   return marked.flatMap((name) => (name === '' ? [] : [`lines of ours in ConfigMap ${name}`]));
 }

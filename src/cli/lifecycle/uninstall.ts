@@ -4,8 +4,9 @@
 // error.
 import { resourcePath, type Connection, type ResourcePath } from '../../kube/index.ts';
 import type { Runtime } from '../../lib/clock.ts';
-import { textAt } from '../../lib/raw-object.ts';
+import { clusterKinds, crdPath, ourIdentity } from '../check/our-objects.ts';
 import { nameOf, orNothing, readAll } from '../check/read-cluster.ts';
+import { poll } from '../poll.ts';
 
 /** One thing to remove; `what` is for people. */
 export type Removal = { readonly what: string; readonly path: ResourcePath };
@@ -15,32 +16,10 @@ export type UninstallPlan = {
   readonly removals: readonly Removal[];
 };
 
+/** A namespace goes when its pods have drained, which may take their whole grace period. */
+const deadlineMs = 120_000;
+
 const core = { group: '', version: 'v1' };
-const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' };
-const admission = { group: 'admissionregistration.k8s.io', version: 'v1' };
-const crdPath = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-};
-
-type FoundKind = { readonly kind: string; readonly path: ResourcePath };
-
-/** In the order of removal; bindings before what they bind. */
-const found: readonly FoundKind[] = [
-  {
-    kind: 'ValidatingAdmissionPolicyBinding',
-    path: { ...admission, plural: 'validatingadmissionpolicybindings' },
-  },
-  {
-    kind: 'ValidatingAdmissionPolicy',
-    path: { ...admission, plural: 'validatingadmissionpolicies' },
-  },
-  { kind: 'RoleBinding', path: { ...rbac, plural: 'rolebindings' } },
-  { kind: 'Role', path: { ...rbac, plural: 'roles' } },
-  { kind: 'ClusterRoleBinding', path: { ...rbac, plural: 'clusterrolebindings' } },
-  { kind: 'ClusterRole', path: { ...rbac, plural: 'clusterroles' } },
-];
 
 export async function planUninstall(
   connection: Connection,
@@ -53,7 +32,7 @@ export async function planUninstall(
   if (namespace !== undefined) {
     removals.push({ what: `Namespace ${meshNamespace} with all in it`, path: namespacePath });
   }
-  for (const { kind, path } of found) {
+  for (const { kind, path } of clusterKinds) {
     const objects = await readAll(connection, path, ourIdentity);
     for (const one of objects) {
       // What is in the mesh namespace goes with it.
@@ -77,13 +56,6 @@ export async function planUninstall(
     }
   }
   return { meshNamespace, removals };
-}
-
-function ourIdentity(
-  object: unknown,
-): { readonly name: string; readonly namespace: string } | undefined {
-  if (textAt(object, 'metadata', 'labels', 'app.kubernetes.io/name') !== 'weft') return undefined;
-  return { name: nameOf(object), namespace: textAt(object, 'metadata', 'namespace') ?? '' };
 }
 
 export type UninstallRun = {
@@ -122,28 +94,13 @@ async function stopController(run: UninstallRun): Promise<void> {
   onProgress('removed Deployment weft-controller, waits for its pods to end');
   const pods = { ...core, plural: 'pods', namespace };
   const labelSelector = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=controller';
-  await poll(run.runtime, async () => {
+  await poll(run.runtime, deadlineMs, async () => {
     return (await readAll(connection, pods, nameOf, { labelSelector })).length === 0;
   });
 }
 
 async function isGone(run: UninstallRun, path: ResourcePath): Promise<boolean> {
-  return poll(run.runtime, async () => {
+  return poll(run.runtime, deadlineMs, async () => {
     return (await orNothing(run.connection.get(resourcePath(path)))) === undefined;
   });
-}
-
-/** A namespace goes when its pods have drained, which may take their whole grace period. */
-const deadlineMs = 120_000;
-const lookEveryMs = 500;
-
-async function poll(runtime: Runtime, isThere: () => Promise<boolean>): Promise<boolean> {
-  const untilMs = runtime.clock.nowMs() + deadlineMs;
-  for (;;) {
-    if (await isThere()) return true;
-    if (runtime.clock.nowMs() >= untilMs) return false;
-    await new Promise<void>((resolve) => {
-      runtime.timers.after(lookEveryMs, resolve);
-    });
-  }
 }

@@ -1,0 +1,40 @@
+// Which objects outside the mesh namespace are of an installation: by kind, and by the label that
+// all of them bear. What is removed and what is looked for afterwards is this one list.
+import type { ResourcePath } from '../../kube/index.ts';
+import { textAt } from '../../lib/raw-object.ts';
+import { nameOf } from './read-cluster.ts';
+
+const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' };
+const admission = { group: 'admissionregistration.k8s.io', version: 'v1' };
+
+export const crdPath: ResourcePath = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+};
+
+type OurKind = { readonly kind: string; readonly path: ResourcePath };
+
+/** In the order of removal; bindings before what they bind. */
+export const clusterKinds: readonly OurKind[] = [
+  {
+    kind: 'ValidatingAdmissionPolicyBinding',
+    path: { ...admission, plural: 'validatingadmissionpolicybindings' },
+  },
+  {
+    kind: 'ValidatingAdmissionPolicy',
+    path: { ...admission, plural: 'validatingadmissionpolicies' },
+  },
+  { kind: 'RoleBinding', path: { ...rbac, plural: 'rolebindings' } },
+  { kind: 'Role', path: { ...rbac, plural: 'roles' } },
+  { kind: 'ClusterRoleBinding', path: { ...rbac, plural: 'clusterrolebindings' } },
+  { kind: 'ClusterRole', path: { ...rbac, plural: 'clusterroles' } },
+];
+
+export type OurIdentity = { readonly name: string; readonly namespace: string };
+
+/** `undefined` for what is not of an installation. */
+export function ourIdentity(object: unknown): OurIdentity | undefined {
+  if (textAt(object, 'metadata', 'labels', 'app.kubernetes.io/name') !== 'weft') return undefined;
+  return { name: nameOf(object), namespace: textAt(object, 'metadata', 'namespace') ?? '' };
+}
