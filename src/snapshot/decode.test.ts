@@ -120,6 +120,20 @@ describe('decodeSection', () => {
     expect(decoded.kind === 'failure' && decoded.failure.message).toContain(why);
   });
 
+  test.each([
+    ['"10.1.0.1",8080,"n1"', 'three of four values'],
+    ['8080,"10.1.0.1","n1","web-1"', 'values in another order'],
+    ['"10.1.0.1",65536,"n1","web-1"', 'a port that is none'],
+    ['{"address":"10.1.0.1","port":8080,"nodeName":"","podName":""}', 'an object'],
+  ])('refuses endpoints %s: %s', (values) => {
+    const endpoints = sections.find(({ kind }) => kind === 'endpoints');
+    if (endpoints === undefined) return;
+    const text = canonicalText(endpoints).replace('"10.1.0.1",8080,"n1","web-1"', values);
+    expect(text).toContain(values);
+    const decoded = decodeSection(sectionId(endpoints), text);
+    expect(decoded.kind === 'failure' && decoded.failure.reason).toBe('BadSection');
+  });
+
   test('never throws on arbitrary bytes, and never takes half a section', () => {
     const random = seededRandom(7);
     for (let round = 0; round < 4_000; round += 1) {

@@ -2,7 +2,7 @@
 // before it has the right shape: a snapshot that does not decode leaves the last good one in force
 // (A6). Never throws, whatever the bytes are.
 import { Failure } from '../lib/failure.ts';
-import { sectionId } from './encode.ts';
+import { endpointWidth, sectionId, type BackendText, type EndpointsText } from './encode.ts';
 import type {
   BackendId,
   BackendSpec,
@@ -129,25 +129,42 @@ const isService = hasShape<ServiceSection>({
   rules: isRules,
 });
 
-const isEndpoints = hasShape<EndpointsSection>({
+const isEndpointsText = hasShape<EndpointsText>({
   kind: isOneOf('endpoints'),
   namespace: isText,
   service: isText,
   backends: isListOf(
-    hasShape<BackendSpec>({
+    hasShape<BackendText>({
       port: isPort,
       scheme: isOneOf('http', 'h2c', 'https'),
-      endpoints: isListOf(
-        hasShape<EndpointSpec>({
-          address: isText,
-          port: isPort,
-          nodeName: isText,
-          podName: isText,
-        }),
-      ),
+      endpoints: isEndpointValues,
     }),
   ),
 });
+
+/** Address, port, node name, pod name; and again. */
+function isEndpointValues(value: unknown): value is BackendText['endpoints'] {
+  if (!Array.isArray(value) || value.length % endpointWidth !== 0) return false;
+  return value.every((one, index) => (index % endpointWidth === 1 ? isPort(one) : isText(one)));
+}
+
+function endpointsOf({ kind, namespace, service, backends }: EndpointsText): EndpointsSection {
+  return { kind, namespace, service, backends: backends.map(backendOf) };
+}
+
+function backendOf({ port, scheme, endpoints: values }: BackendText): BackendSpec {
+  const endpoints: EndpointSpec[] = [];
+  for (let at = 0; at < values.length; at += endpointWidth) {
+    const [address, number, nodeName, podName] = values.slice(at, at + endpointWidth);
+    endpoints.push({
+      address: String(address),
+      port: Number(number),
+      nodeName: String(nodeName),
+      podName: String(podName),
+    });
+  }
+  return { port, scheme, endpoints };
+}
 
 const isPorts = isAbsentOr(isListOf(isPort));
 const isPortGrant = hasShape<{ readonly ports: readonly number[] | undefined }>({ ports: isPorts });
@@ -189,7 +206,7 @@ export function decodeSection(id: string, text: string): DecodedSection {
 
 function asSection(value: unknown): Section | undefined {
   if (isService(value)) return value;
-  if (isEndpoints(value)) return value;
+  if (isEndpointsText(value)) return endpointsOf(value);
   if (isPermissions(value)) return value;
   if (isMesh(value)) return value;
   if (isNamespaces(value)) return value;

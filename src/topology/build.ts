@@ -11,6 +11,7 @@ import {
 import { groupParts } from './groups.ts';
 import { meshFactsOf, portServices, type MeshFacts } from './mesh-services.ts';
 import { planPermissions, type PermissionInput } from './permissions.ts';
+import { nodesWithoutProxy } from './nodes-without-proxy.ts';
 import { policyInputs, policyVersionOf } from './policy-version.ts';
 import { portWarnings } from './port-warnings.ts';
 import { byText, sortedProblems } from './problems.ts';
@@ -50,6 +51,7 @@ export function buildTopology(
   for (const part of Object.values(memos)) problems.push(...part.problems);
   const permissions = memos.permissions.value;
   problems.push(...portWarnings({ state, services, permissions }));
+  problems.push(...nodesWithoutProxy(state, settings));
   problems.push(...state.problems.filter((problem) => isOfInterest(problem, settings)));
   const topology: Topology = {
     ...memos.plan.value,

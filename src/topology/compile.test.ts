@@ -50,8 +50,7 @@ test('a service becomes a section with its names and one with the endpoints of e
   ]);
   const endpoints = [...snapshot.sections.values()][0];
   const pod = (last: number, port: number): string =>
-    `{"address":"10.1.0.${last}","nodeName":"node-1",` +
-    `"podName":"pod-10-1-0-${last}","port":${port}}`;
+    `"10.1.0.${last}",${port},"node-1","pod-10-1-0-${last}"`;
   expect(endpoints?.text).toBe(
     `{"backends":[{"endpoints":[${pod(1, 8080)},${pod(2, 8080)}],"port":80,"scheme":"http"},` +
       `{"endpoints":[${pod(1, 9191)},${pod(2, 9191)}],"port":9090,"scheme":"http"}],` +

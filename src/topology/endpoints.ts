@@ -47,11 +47,17 @@ type Collected = {
 
 function addEndpoints(slice: EndpointSlice, port: number, collected: Collected): void {
   const { ready, terminating, input } = collected;
+  const isProof = isProven(input.service, slice);
   for (const entry of slice.endpoints) {
     const into = entry.isReady ? ready : isStillServing(entry) ? terminating : undefined;
-    if (into === undefined) continue;
-    const found = endpointOf(slice, entry, port, input);
-    if (found !== undefined) into.push(found);
+    const address = entry.addresses[0];
+    if (into === undefined || address === undefined) continue;
+    if (isProof) {
+      const { nodeName = '', podName = '' } = entry;
+      into.push({ address, port, nodeName, podName });
+    } else if (mayCall(slice, address, input)) {
+      into.push({ address, port, nodeName: '', podName: '' });
+    }
   }
 }
 
@@ -66,21 +72,11 @@ function isStillServing(entry: SliceEndpoint): boolean {
   return entry.isServing && entry.isTerminating;
 }
 
-function endpointOf(
-  slice: EndpointSlice,
-  entry: SliceEndpoint,
-  port: number,
-  input: JoinInput,
-): EndpointSpec | undefined {
-  const address = entry.addresses[0];
-  if (address === undefined) return undefined;
-  if (isProven(input.service, slice)) {
-    return { address, port, nodeName: entry.nodeName ?? '', podName: entry.podName ?? '' };
-  }
+/** What nobody proves must at least be outside the cluster. */
+function mayCall(slice: EndpointSlice, address: string, input: JoinInput): boolean {
   const refusal = input.checkExternal(address);
-  if (refusal === undefined) return { address, port, nodeName: '', podName: '' };
-  input.reportRefused(slice, address, refusal);
-  return undefined;
+  if (refusal !== undefined) input.reportRefused(slice, address, refusal);
+  return refusal === undefined;
 }
 
 /** An endpoint may stand in two slices for a moment; the one with a proof stays. */

@@ -52,7 +52,8 @@ function groupPart(object: HttpRouteGroup, faultOf: FaultOf): GroupPart {
   for (const match of object.matches) {
     const fault = firstFault(match, faultOf);
     if (fault === undefined) {
-      matches.set(match.name, { ...match, name: `${object.meta.name}/${match.name}` });
+      const { name, pathRegex, methods, headers } = match;
+      matches.set(name, { name: `${object.meta.name}/${name}`, pathRegex, methods, headers });
     } else {
       const message = `match "${match.name}" is left out: ${fault}`;
       problems.push(problemOf(object, 'InvalidPattern', message));

@@ -76,7 +76,7 @@ function permissionOf(target: TrafficTarget, input: PermissionInput): Permission
     };
   }
   const ruled = (kind: RuleKind): readonly TargetRule[] =>
-    rules.filter((rule) => rule.kind === kind);
+    rules.every((rule) => rule.kind === kind) ? rules : rules.filter((rule) => rule.kind === kind);
   const groups = ruled('HTTPRouteGroup');
   const tcp = ruled('TCPRoute');
   const udp = ruled('UDPRoute');

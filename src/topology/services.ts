@@ -175,22 +175,20 @@ function joinEndpoints(
       'controller does not manage may name addresses outside the cluster only';
     problems.push(problemOf(slice, 'InvalidObject', message));
   };
-  const backends = served
-    .filter(({ protocol }) => protocol === 'TCP')
-    .map((port): BackendSpec => {
-      const endpoints = endpointsOf(port, {
-        service: object,
-        slices,
-        checkExternal,
-        reportRefused,
-      });
-      return { endpoints, port: port.port, scheme: core.settings.scheme };
-    });
+  const input = { service: object, slices, checkExternal, reportRefused };
+  const backends: BackendSpec[] = [];
+  for (const port of served) {
+    if (port.protocol !== 'TCP') continue;
+    const endpoints = endpointsOf(port, input);
+    backends.push({ endpoints, port: port.port, scheme: core.settings.scheme });
+  }
   return { value: backends, problems };
 }
 
 /** Sorted by number, each number once per transport; SCTP has no place in the mesh. */
 function servedPorts(service: Service, problems: Problem[]): readonly ServicePort[] {
+  const [only, another] = service.ports;
+  if (another === undefined && only !== undefined && only.protocol !== 'SCTP') return [only];
   const ports = new Map<string, ServicePort>();
   for (const port of service.ports) {
     const key = `${port.port}/${port.protocol}`;
