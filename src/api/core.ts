@@ -79,6 +79,8 @@ export type Node = {
   readonly meta: ObjectMeta;
   /** Normalised InternalIP, ExternalIP addresses. */
   readonly addresses: readonly string[];
+  /** Why no proxy can run there; `undefined`: one can. */
+  readonly proxyObstacle: string | undefined;
 };
 
 export type Namespace = { readonly kind: 'Namespace'; readonly meta: ObjectMeta };

@@ -57,13 +57,14 @@ export type ProblemReason =
   | 'DnsNotWired'
   | 'DnsReverted'
   | 'DnsNotReloaded'
-  | 'MeshDomainTaken';
+  | 'MeshDomainTaken'
+  | 'NodeWithoutProxy';
 
 /** A defect that a user can fix, bound to one object. The message names the fix. */
 export type Problem = {
   readonly reason: ProblemReason;
-  /** A ConfigMap is nothing that the mesh is compiled from: the DNS of the cluster reads it. */
-  readonly kind: Kind | 'ConfigMap';
+  /** The last two are nothing that the mesh is compiled from: the cluster's DNS, our proxies. */
+  readonly kind: Kind | 'ConfigMap' | 'DaemonSet';
   readonly namespace: string;
   readonly name: string;
   readonly message: string;

@@ -1,12 +1,13 @@
-// The small core kinds: Node, Namespace, ServiceAccount. Of a Node only its own addresses matter,
-// of the other two only metadata.
+// The small core kinds: Node, Namespace, ServiceAccount. Of a Node only its own addresses matter
+// and whether a proxy can run there, of the other two only metadata.
 import { normaliseAddress } from '../lib/address.ts';
 import type { Namespace, Node, ServiceAccount } from './core.ts';
 import { parseObject } from './draft.ts';
 import { asList, asObject, valueAt } from './json.ts';
+import { platformOf, proxyObstacle } from './node-platform.ts';
 import type { Parsed } from './object.ts';
 
-/** Parses a Node: its own addresses, which are never a workload's. */
+/** Parses a Node: its own addresses, which are never a workload's, and what runs there. */
 export function parseNode(input: unknown): Parsed<Node> {
   return parseObject('Node', input, (draft) => {
     const addresses: string[] = [];
@@ -19,7 +20,8 @@ export function parseNode(input: unknown): Parsed<Node> {
       const address = typeof text === 'string' ? normaliseAddress(text) : undefined;
       if (address !== undefined && !addresses.includes(address)) addresses.push(address);
     }
-    return { kind: 'Node', meta: draft.meta, addresses };
+    const obstacle = proxyObstacle(platformOf(input));
+    return { kind: 'Node', meta: draft.meta, addresses, proxyObstacle: obstacle };
   });
 }
 

@@ -137,6 +137,12 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
       'A namespace has the name of a mesh domain of one label, and names of its Services would ' +
       'be mesh names. A domain that is not in force yet is not wired then.',
   },
+  NodeWithoutProxy: {
+    standing: 'advice',
+    meaning:
+      'No proxy can run on these nodes (Windows, virtual, another architecture): pods there can ' +
+      'call no mesh name. Told on DaemonSet `weft-proxy`.',
+  },
 };
 
 /** Reasons of conditions that are as they should be, or not known yet. */

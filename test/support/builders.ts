@@ -98,7 +98,7 @@ export function podOf(path: string, given: Partial<Pod> = {}): Pod {
 }
 
 export function nodeOf(name: string, addresses: readonly string[]): Node {
-  return { kind: 'Node', meta: metaOf(name), addresses };
+  return { kind: 'Node', meta: metaOf(name), addresses, proxyObstacle: undefined };
 }
 
 export function namespaceOf(

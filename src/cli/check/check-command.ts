@@ -11,7 +11,7 @@ import {
   type ClusterWiring,
 } from '../cluster-options.ts';
 import { exitCodeOf, findingsTable, type Finding } from './finding.ts';
-import { meshFindings } from './mesh-facts.ts';
+import { meshFindings, proxyNodes } from './mesh-facts.ts';
 import { preFindings } from './pre-facts.ts';
 import { probeFindings } from './probe-facts.ts';
 import { runProbe } from './probe.ts';
@@ -80,7 +80,7 @@ async function checkCluster(
     dns: dns.facts,
   });
   const nodes = facts.nodes.flatMap((node) =>
-    node.isReady && !node.isVirtual && node.os === 'linux' ? [node.name] : [],
+    node.isReady && node.proxyObstacle === undefined ? [node.name] : [],
   );
   const nothing = { meshDomain: undefined, image: undefined };
   const probed = await probe({ connection, options, wiring, nodes, ...nothing });
@@ -104,7 +104,8 @@ async function checkMesh(
   });
   const findings = meshFindings(facts);
   if (!facts.isInstalled) return findings;
-  const { nodes, image } = facts;
+  const { image } = facts;
+  const nodes = proxyNodes(facts.nodes);
   const [meshDomain] = meshDomains;
   const probed = await probe({ connection, options, wiring, nodes, meshDomain, image });
   return [...findings, ...probed];

@@ -16,7 +16,7 @@ const good: MeshFacts = {
   image: 'weft:1.0.0',
   controllers: { wanted: 2, ready: 2 },
   leader: { holder: 'weft-controller-a', ageSeconds: 2 },
-  nodes: ['node-1', 'node-2'],
+  nodes: ['node-1', 'node-2'].map((name) => ({ name, proxyObstacle: undefined })),
   proxies: [proxyOn('node-1'), proxyOn('node-2')],
   services: new Map([
     ['weft-http', ['10.96.0.7']],
@@ -60,6 +60,16 @@ describe('an installed mesh', () => {
     expect(lacking?.state).toBe('failed');
     expect(lacking?.message).toContain('node-2');
     expect(lacking?.message).toContain('ImagePullBackOff');
+  });
+
+  test('a node on which no proxy can run is named, and does not fail the others', () => {
+    const windows = { name: 'win-1', proxyObstacle: 'it is windows/amd64' };
+    const nodes = meshFindings({ ...good, nodes: [...good.nodes, windows] }).filter(
+      ({ check }) => check === 'nodes',
+    );
+    expect(nodes.map(({ state }) => state)).toEqual(['ok', 'warning']);
+    expect(nodes[0]?.message).toContain('each of 2 nodes that can have one');
+    expect(nodes[1]?.message).toContain('win-1 cannot run a proxy: it is windows/amd64');
   });
 
   test('a node is well while one of two proxies on it serves', () => {

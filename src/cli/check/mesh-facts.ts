@@ -2,6 +2,7 @@
 // in, findings out. A node is well when its proxy is ready and runs the build and the policy of the
 // others.
 import { failed, ok, warning, type Finding } from './finding.ts';
+import { obstacleFindings, type NodeFacts } from './pre-facts.ts';
 
 export type ProxyFacts = {
   readonly pod: string;
@@ -23,8 +24,7 @@ export type MeshFacts = {
   readonly controllers: { readonly wanted: number; readonly ready: number };
   /** Who holds the Lease, and how old its last renewal is. */
   readonly leader: { readonly holder: string; readonly ageSeconds: number } | undefined;
-  /** Names of nodes that should have a proxy. */
-  readonly nodes: readonly string[];
+  readonly nodes: readonly Pick<NodeFacts, 'name' | 'proxyObstacle'>[];
   readonly proxies: readonly ProxyFacts[];
   /** Name → ClusterIPs; no entry where the Service is missing. */
   readonly services: ReadonlyMap<string, readonly string[]>;
@@ -85,7 +85,8 @@ function named(services: MeshFacts['services']): (name: string) => string {
 
 function nodesOf({ nodes, proxies, meshNamespace }: MeshFacts): readonly Finding[] {
   const findings: Finding[] = [];
-  for (const node of nodes) {
+  const wanted = proxyNodes(nodes);
+  for (const node of wanted) {
     const here = proxies.filter((proxy) => proxy.node === node);
     const serving = here.find(({ isReady, version }) => isReady && version !== undefined);
     if (serving !== undefined) continue;
@@ -96,8 +97,17 @@ function nodesOf({ nodes, proxies, meshNamespace }: MeshFacts): readonly Finding
         : `kubectl -n ${meshNamespace} describe pod ${first.pod}`;
     findings.push(failed('nodes', `${node} has no proxy that serves: ${whyNot(first)}`, fix));
   }
-  if (findings.length > 0) return findings;
-  return [ok('nodes', `a proxy serves on each of ${nodes.length} nodes`)];
+  if (findings.length === 0) findings.push(ok('nodes', servingText(wanted.length, nodes.length)));
+  return [...findings, ...obstacleFindings(nodes)];
+}
+
+function servingText(wanted: number, all: number): string {
+  return `a proxy serves on each of ${wanted} nodes${wanted === all ? '' : ' that can have one'}`;
+}
+
+/** Names of the nodes that should have a proxy. */
+export function proxyNodes(nodes: MeshFacts['nodes']): readonly string[] {
+  return nodes.flatMap(({ name, proxyObstacle }) => (proxyObstacle === undefined ? [name] : []));
 }
 
 function whyNot(proxy: ProxyFacts | undefined): string {

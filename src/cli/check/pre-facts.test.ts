@@ -6,9 +6,7 @@ import { preFindings, type NodeFacts, type PreFacts } from './pre-facts.ts';
 
 const node: NodeFacts = {
   name: 'node-1',
-  os: 'linux',
-  architecture: 'amd64',
-  isVirtual: false,
+  proxyObstacle: undefined,
   isReady: true,
   rawPods: 0,
 };
@@ -77,9 +75,9 @@ describe('before the installation', () => {
   test('names each node that cannot run a proxy', () => {
     const nodes: readonly NodeFacts[] = [
       node,
-      { ...node, name: 'windows', os: 'windows' },
-      { ...node, name: 'virtual', isVirtual: true },
-      { ...node, name: 'riscv', architecture: 'riscv64' },
+      { ...node, name: 'windows', proxyObstacle: 'it is windows/amd64' },
+      { ...node, name: 'virtual', proxyObstacle: 'it takes no DaemonSet' },
+      { ...node, name: 'riscv', proxyObstacle: 'it is linux/riscv64' },
     ];
     const findings = preFindings({ ...good, nodes }).filter(({ check }) => check === 'nodes');
     expect(findings.map(({ message }) => message.split(' ')[0])).toEqual([

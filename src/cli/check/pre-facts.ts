@@ -5,10 +5,8 @@ import { failed, ok, warning, type Finding } from './finding.ts';
 
 export type NodeFacts = {
   readonly name: string;
-  readonly os: string;
-  readonly architecture: string;
-  /** Of a virtual kubelet or Fargate: it takes no DaemonSet. */
-  readonly isVirtual: boolean;
+  /** Why no proxy can run there; `undefined`: one can. */
+  readonly proxyObstacle: string | undefined;
   readonly isReady: boolean;
   /** Pods of it that keep NET_RAW, not counting those of the host network. */
   readonly rawPods: number;
@@ -102,22 +100,20 @@ function portNames({ foreignServices, meshNamespace }: PreFacts): Finding {
 }
 
 function nodesWithoutProxy({ nodes }: PreFacts): readonly Finding[] {
-  const lacking = nodes.filter(
-    ({ os, isVirtual, architecture }) => os !== 'linux' || isVirtual || !isBuilt(architecture),
-  );
-  if (lacking.length === 0) return [ok('nodes', `all ${nodes.length} nodes can run a proxy`)];
-  return lacking.map(({ name, os, isVirtual, architecture }) => {
-    const why = isVirtual ? 'it takes no DaemonSet' : `it is ${os}/${architecture}`;
-    return warning(
-      'nodes',
-      `${name} cannot run a proxy: ${why}; its pods can call no mesh name`,
-      'run workloads that call mesh names elsewhere',
-    );
-  });
+  const lacking = obstacleFindings(nodes);
+  if (lacking.length > 0) return lacking;
+  return [ok('nodes', `all ${nodes.length} nodes can run a proxy`)];
 }
 
-function isBuilt(architecture: string): boolean {
-  return architecture === 'amd64' || architecture === 'arm64';
+/** A warning for each node on which no proxy can run. */
+export function obstacleFindings(
+  nodes: readonly Pick<NodeFacts, 'name' | 'proxyObstacle'>[],
+): readonly Finding[] {
+  return nodes.flatMap(({ name, proxyObstacle }) => {
+    if (proxyObstacle === undefined) return [];
+    const message = `${name} cannot run a proxy: ${proxyObstacle}; its pods can call no mesh name`;
+    return [warning('nodes', message, 'run workloads that call mesh names elsewhere')];
+  });
 }
 
 const filtering = ['calico-node', 'cilium', 'canal', 'antrea-agent', 'ovnkube-node'];

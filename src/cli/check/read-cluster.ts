@@ -1,5 +1,6 @@
 // Reads what checks want to know from a cluster, a page at a time and pruned at once. IO without
 // judgement: what the facts mean is in pre-facts.ts and mesh-facts.ts.
+import { platformOf, proxyObstacle } from '../../api/index.ts';
 import { resourcePath, type Connection, type Query, type ResourcePath } from '../../kube/index.ts';
 import { kubeReason } from '../../kube/index.ts';
 import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
@@ -105,20 +106,9 @@ async function mayI(
 
 function nodeFacts(object: unknown, rawPods: ReadonlyMap<string, number>): NodeFacts {
   const name = nameOf(object);
-  const labels = (key: string): string | undefined => textAt(object, 'metadata', 'labels', key);
   return {
     name,
-    os:
-      textAt(object, 'status', 'nodeInfo', 'operatingSystem') ||
-      labels('kubernetes.io/os') ||
-      'linux',
-    architecture:
-      textAt(object, 'status', 'nodeInfo', 'architecture') ||
-      labels('kubernetes.io/arch') ||
-      'amd64',
-    isVirtual:
-      labels('type') === 'virtual-kubelet' ||
-      labels('eks.amazonaws.com/compute-type') === 'fargate',
+    proxyObstacle: proxyObstacle(platformOf(object)),
     isReady: conditionIs(object, 'Ready', 'True'),
     rawPods: rawPods.get(name) ?? 0,
   };

@@ -1,6 +1,7 @@
 // Reads what an installed mesh says of itself: its pods, its Lease, its Services, the version of
 // each proxy (through the API server, so that it works from anywhere) and the conditions of SMI
 // objects. IO without judgement: see mesh-facts.ts.
+import { platformOf, proxyObstacle } from '../../api/index.ts';
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
@@ -51,9 +52,10 @@ export async function readMeshFacts(
       ready: numberAt(deployment, 'status', 'readyReplicas'),
     },
     leader: await readLeader(connection, question),
-    nodes: (await readAll(connection, { ...core, plural: 'nodes' }, proxyNode)).filter(
-      (name) => name !== '',
-    ),
+    nodes: await readAll(connection, { ...core, plural: 'nodes' }, (node) => ({
+      name: nameOf(node),
+      proxyObstacle: proxyObstacle(platformOf(node)),
+    })),
     proxies: await readProxies(connection, question),
     services: new Map(services),
     dns: question.dns,
@@ -64,13 +66,6 @@ export async function readMeshFacts(
 function numberAt(value: unknown, ...path: readonly string[]): number {
   const found = valueAt(value, ...path);
   return typeof found === 'number' ? found : 0;
-}
-
-/** Nodes on which a DaemonSet of ours can run; the others are `--pre`'s to name. */
-function proxyNode(node: unknown): string {
-  const os = textAt(node, 'status', 'nodeInfo', 'operatingSystem');
-  const isVirtual = textAt(node, 'metadata', 'labels', 'type') === 'virtual-kubelet';
-  return isVirtual || (os !== undefined && os !== '' && os !== 'linux') ? '' : nameOf(node);
 }
 
 async function readLeader(
