@@ -60,6 +60,32 @@ describe('a campaign', () => {
     expect(server.transitions).toBe(1);
   });
 
+  test('gives back what it took in the very moment of its end, without ever leading', async () => {
+    const { fake, server, one, two } = await pair();
+    let ended: Promise<void> | undefined;
+    server.onWrite = () => {
+      if (server.holder === 'two') ended ??= two.campaign.stop();
+    };
+    await one.campaign.stop();
+    await fake.advance(3_000);
+    await ended;
+    expect(two.events).toEqual([]);
+    expect(server.holder).toBe('');
+    expect(server.transitions).toBe(1);
+  });
+
+  test('gives back a lease whose last renewal has failed', async () => {
+    const { fake, server, one, two } = await pair();
+    server.hang('one');
+    await fake.advance(6_500);
+    expect(one.campaign.isLeading()).toBe(true);
+    server.reconnect();
+    const ended = one.campaign.stop();
+    await fake.advance(5_000);
+    await ended;
+    expect(two.campaign.isLeading()).toBe(true);
+  });
+
   test('hands over within 25 s when the leader vanishes, after it has given up', async () => {
     const { fake, server, one, two } = await pair();
     server.cutOff('one');

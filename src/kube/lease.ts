@@ -78,6 +78,8 @@ class RunningCampaign {
   #renewedMs = Number.NEGATIVE_INFINITY;
   #isLeading = false;
   #isStopped = false;
+  /** Whatever came of it. */
+  #hasWritten = false;
   #expiry: Timer | undefined;
   #wake: (() => void) | undefined;
 
@@ -116,18 +118,26 @@ class RunningCampaign {
     return leftMs > 0 ? Math.min(restMs, leftMs) : restMs;
   }
 
-  /** Writes an empty holder; failure is harmless, the lease then runs out by itself. */
+  /**
+   * Writes an empty holder; failure is harmless, the lease then runs out by itself. Whether it is
+   * ours is read from the lease: it may have been taken in the very moment of the stop, without
+   * ever leading, and a renewal that failed says nothing.
+   */
   async release(): Promise<void> {
-    const held = this.#held;
-    const wasLeading = this.#isLeading;
     this.#follow();
-    if (!wasLeading || held === undefined) return;
-    const released = { ...this.#spec(held), holderIdentity: '', leaseDurationSeconds: 1 };
     try {
+      const held = this.#held ?? (this.#hasWritten ? await this.#readHeld() : undefined);
+      if (held === undefined || held.holder !== this.#options.identity) return;
+      const released = { ...this.#spec(held), holderIdentity: '', leaseDurationSeconds: 1 };
       await this.#connection.update(this.#path, this.#lease(released, held.resourceVersion));
     } catch (error) {
       this.#options.log.warn('lease was not released', { why: String(error) });
     }
+  }
+
+  async #readHeld(): Promise<Held | undefined> {
+    const lease = await this.#read();
+    return lease === undefined ? undefined : readLease(lease);
   }
 
   async #round(): Promise<void> {
@@ -176,6 +186,7 @@ class RunningCampaign {
 
   #write(): Promise<unknown> {
     const held = this.#held;
+    this.#hasWritten = true;
     if (held === undefined) {
       return this.#connection.create(this.#collection, this.#lease(this.#spec(undefined), ''));
     }

@@ -150,6 +150,24 @@ describe('of two controllers', () => {
     await start(killed);
   });
 
+  test('when the one that leads is told to end in the midst of writes, the other goes on', async () => {
+    const ended = await leader();
+    const some = Array.from({ length: 60 }, (_, index) => `some-${index}`);
+    await Promise.all(some.map(createSplit));
+    await until('it has begun', () => hasConditions('some-0'));
+    const endedMs = Date.now();
+    signal(ended, 'SIGTERM');
+    // A follower looks every 2.4 s at most; nothing waits for the lease to run out.
+    await until('the other one leads', async () => (await holder()) === other(ended), 6_000);
+    console.log(`the other one leads after ${Date.now() - endedMs} ms`);
+    await until('all have conditions', async () => {
+      for (const name of some) if (!(await hasConditions(name))) return false;
+      return true;
+    });
+    expect((await writesOf(other(ended), endedMs)).length).toBeGreaterThan(0);
+    await start(ended);
+  });
+
   test('one that was paused while it led writes nothing when it wakes up', async () => {
     const paused = await leader();
     const many = Array.from({ length: 120 }, (_, index) => `many-${index}`);
