@@ -269,11 +269,20 @@ describe('a watch', () => {
     await mirror.reflector.stop();
   });
 
-  test('that is silent for 100 s is given up', async () => {
+  test('whose first bookmark comes after two minutes is left alone', async () => {
+    const { fake, server, mirror } = await mirrored();
+    await fake.advance(125_000);
+    server.bookmark();
+    await fake.advance(60_000);
+    expect(server.requests).toHaveLength(1);
+    await mirror.reflector.stop();
+  });
+
+  test('that is silent for 200 s is given up', async () => {
     const { fake, server, mirror } = await mirrored();
     server.isMute = true;
     server.put('a', 'unheard');
-    await fake.advance(99_000);
+    await fake.advance(199_000);
     server.isMute = false;
     expect(mirror.held).not.toEqual(expectedOf(server));
     await fake.advance(3_000);

@@ -72,8 +72,11 @@ export function startReflector<T>(options: ReflectorOptions<T>): Reflector {
 
 /** The server is asked to end a watch after 290 s ± 10 %: clients spread over its replicas. */
 const watchSeconds = { base: 290, spread: 0.1 };
-/** Bookmarks come about once a minute, so a longer silence means that nobody is there. */
-const silenceMaxMs = 100_000;
+/**
+ * Bookmarks come once a minute, the first of a watch after two (measured on 1.34), so a longer
+ * silence means that nobody is there. A peer that is gone is noticed before, by TCP keep-alive.
+ */
+const silenceMaxMs = 200_000;
 /** Objects of an initial list come without a break; a server without that feature is silent. */
 const initialSilenceMaxMs = 10_000;
 /** A watch closed this often at one position, without a word, counts as 410 (kubernetes#137089). */
