@@ -17,7 +17,7 @@ import type { ClusterState } from '../api/index.ts';
 import { seededRandom } from '../lib/random.ts';
 import { applyDelta, applyNodePart, type NodePart, type Snapshot } from '../snapshot/index.ts';
 import { createSlotMemory, SlotAllocator, SlotView } from '../telemetry/index.ts';
-import { Publisher } from './publisher.ts';
+import { isOfEndpointsOnly, Publisher } from './publisher.ts';
 import type { WorkerUpdate } from './worker-fleet.ts';
 
 function publisherOf() {
@@ -89,6 +89,19 @@ describe('a publication', () => {
     expect(update?.slots?.set.map(([kind, key]) => `${kind} ${key}`)).toEqual([
       'endpoint 10.1.0.3:8080',
     ]);
+  });
+
+  test('of pods that come and go is told apart from what people change', () => {
+    const { publisher } = publisherOf();
+    const kindsOf = (...objects: readonly AnyObject[]) => {
+      const update = publisher.publish(stateOf(...base, ...objects), 0);
+      return update === undefined ? undefined : isOfEndpointsOnly(update);
+    };
+    expect(kindsOf(...web('10.1.0.2'), ...other)).toBe(false);
+    expect(kindsOf(...web('10.1.0.3'), ...other)).toBe(true);
+    expect(kindsOf(...web('10.1.0.3'))).toBe(false);
+    const split = splitOf('shop/web', 'web', { web: 1 });
+    expect(kindsOf(...web('10.1.0.4'), split)).toBe(false);
   });
 
   test('of a change that means nothing to workers is none', () => {

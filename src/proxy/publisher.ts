@@ -163,3 +163,10 @@ export class Publisher {
 function sectionsOf(snapshot: Snapshot) {
   return [...snapshot.sections.values()].map((record) => record.section);
 }
+
+/** Pods came or went, or became ready, and nothing that people have written changed. */
+export function isOfEndpointsOnly({ snapshot }: WorkerUpdate): boolean {
+  if (snapshot === undefined) return false;
+  const ids = [...snapshot.changed.map(({ id }) => id), ...snapshot.removed];
+  return ids.every((id) => id.startsWith('endpoints/'));
+}

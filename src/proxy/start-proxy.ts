@@ -15,7 +15,7 @@ import { createRegistry, startAdminServer, type AdminServer } from '../telemetry
 import { adminRoutes } from './admin-routes.ts';
 import { AppliedTimes } from './applied-times.ts';
 import { startDnsServer, type DnsServer, type OpenDatagrams } from './dns-server.ts';
-import { Publisher } from './publisher.ts';
+import { isOfEndpointsOnly, Publisher } from './publisher.ts';
 import { readinessOf, type Readiness } from './readiness.ts';
 import type { ProxySettings } from './settings.ts';
 import { WorkerFleet, type SpawnWorker } from './worker-fleet.ts';
@@ -201,12 +201,16 @@ class Control implements Proxy {
     this.#appliedTimes.published(sequence, seenMs);
     const version = this.#publisher.snapshot?.version;
     if (version === before) return;
-    this.#options.log.info('configuration changed', {
+    const { log } = this.#options;
+    const facts = {
       version,
       sequence,
       sections: update.snapshot?.changed.length ?? 0,
       problems: this.#publisher.problems.length,
-    });
+    };
+    // Pods come and go ten times a second in a roll-out; what people change is worth a line.
+    if (isOfEndpointsOnly(update)) log.debug('endpoints changed', facts);
+    else log.info('configuration changed', facts);
   }
 
   /** An address that leaves its quarantine is a change without an event. */
