@@ -150,7 +150,7 @@ function describeClients(call: Caller): void {
   });
 
   const columns: readonly (readonly [string, AcceptedCase, readonly unknown[]])[] = [
-    ['trafficsplits', written, ['p', 'web', '[{"service":"a","weight":1}]', '', '<age>']],
+    ['trafficsplits', written, ['p', 'web', '[{"service":"a","weight":1}]', '', '', '', '<age>']],
     [
       'traffictargets of v1alpha1',
       acceptedOf('R-44: v1alpha1 keeps its place and its port'),
@@ -160,13 +160,15 @@ function describeClients(call: Caller): void {
         '[{"kind":"ServiceAccount","name":"front","namespace":"edge"}]',
         '[{"kind":"HTTPRouteGroup","matches":["read"],"name":"api"}]',
         '',
+        '',
+        '',
         '<age>',
       ],
     ],
     [
       'tcproutes',
       acceptedOf('a TCPRoute of v1alpha4'),
-      ['p', '[1,65535]', '', '<age>'],
+      ['p', '[1,65535]', '', '', '', '<age>'],
     ],
   ];
   test.each(columns)('kubectl get shows whole lists: %s', async (_title, one, cells) => {
@@ -178,6 +180,35 @@ function describeClients(call: Caller): void {
     const [row] = listOf(table.body['rows']).map(fieldsOf);
     const shown = listOf(row?.['cells']).map((cell) => cell ?? '');
     expect([...shown.slice(0, -1), '<age>']).toEqual(cells);
+  });
+
+  test('kubectl get shows whether it is accepted, -o wide the other conditions', async () => {
+    await create(call, written);
+    const kind: CrdKind = crdKinds[written.of];
+    const path = pathOf(kind, kind.versions[0] ?? '');
+    const states = { Accepted: 'True', ResolvedRefs: 'False', Programmed: 'Unknown' };
+    const conditions = Object.entries(states).map(([type, status]) => ({
+      type,
+      status,
+      reason: 'Tried',
+      message: '',
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+    }));
+    const { body } = await call({ method: 'GET', path: `${path}/p` });
+    const told = { ...body, status: { conditions } };
+    const put = await call({ method: 'PUT', path: `${path}/p/status`, body: told });
+    expect([put.status, put.body['message']]).toEqual([200, undefined]);
+    const accept = 'application/json;as=Table;g=meta.k8s.io;v=v1';
+    const table = await call({ method: 'GET', path, accept });
+    const names = listOf(table.body['columnDefinitions']).map(fieldsOf);
+    const [row] = listOf(table.body['rows']).map(fieldsOf);
+    const cells = listOf(row?.['cells']);
+    const seen = names.map(({ name, priority }, index) => [name, priority, cells[index]]);
+    expect(seen.filter(([name]) => Object.hasOwn(states, String(name)))).toEqual([
+      ['Accepted', 0, 'True'],
+      ['ResolvedRefs', 1, 'False'],
+      ['Programmed', 1, 'Unknown'],
+    ]);
   });
 }
 
