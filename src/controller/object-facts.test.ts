@@ -9,11 +9,13 @@ type Write = {
   readonly writers: readonly (readonly [version: string, time: string])[];
   readonly uid?: string;
   readonly told?: boolean;
+  /** What the last of the writers changed. */
+  readonly field?: 'f:metadata';
 };
 
 const matches = [{ kind: 'HTTPRouteGroup', name: 'beta' }];
 
-function split({ generation, matches, writers, uid = 'u1', told = false }: Write): unknown {
+function split({ generation, matches, writers, uid = 'u1', told = false, field }: Write): unknown {
   const conditions = [{ type: 'Accepted', status: 'True', reason: 'MatchesDropped' }];
   return {
     apiVersion: 'split.smi-spec.io/v1alpha4',
@@ -25,11 +27,11 @@ function split({ generation, matches, writers, uid = 'u1', told = false }: Write
       generation,
       resourceVersion: String(generation),
       managedFields: [
-        ...writers.map(([version, time]) => ({
+        ...writers.map(([version, time], index) => ({
           manager: 'someone',
           apiVersion: `split.smi-spec.io/${version}`,
           time,
-          fieldsV1: { 'f:spec': { 'f:backends': {} } },
+          fieldsV1: { [(index === writers.length - 1 && field) || 'f:spec']: { 'f:x': {} } },
         })),
         {
           manager: 'weft-controller-status',
@@ -79,6 +81,19 @@ describe('R-46 matches that a client of an old version drops', () => {
       writers: [...byFlagger.writers, ['v1alpha4', '2026-01-01T00:05:00Z']],
     };
     expect(after(created, byFlagger, newer)).toEqual([]);
+  });
+
+  test('are noticed when that client changed an annotation only', () => {
+    expect(after(created, { ...byFlagger, field: 'f:metadata' })).toEqual(['MatchesDropped']);
+  });
+
+  test('stay noticed when somebody annotates through a newer version', () => {
+    const annotated: Write = {
+      generation: 2,
+      writers: [...byFlagger.writers, ['v1alpha4', '2026-01-01T00:05:00Z']],
+      field: 'f:metadata',
+    };
+    expect(after(created, byFlagger, annotated)).toEqual(['MatchesDropped']);
   });
 
   test('are nobody’s mistake when a new version wrote the object', () => {

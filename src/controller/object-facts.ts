@@ -94,17 +94,19 @@ function hasLostMatches(loss: Loss): boolean {
 
 /**
  * When somebody last changed a field of the object itself through an old version, and whether
- * nobody has through a newer one since. Who only removes a field leaves no entry: then nobody can
- * tell who it was, and nothing is said.
+ * nobody has changed its spec through a newer one since. An annotation that an old client sets
+ * counts: it replaced the object. Who only removes a field leaves no entry: then nobody can tell
+ * who it was, and nothing is said.
  */
 function lastOldWrite(object: unknown): { readonly time: string; readonly isLast: boolean } {
   let [old, newer] = ['', ''];
   for (const entry of listAt(object, 'metadata', 'managedFields')) {
-    if (valueAt(entry, 'fieldsV1', 'f:spec') === undefined) continue;
+    if (textAt(entry, 'subresource') === 'status') continue;
     const time = textAt(entry, 'time') ?? '';
+    const hasSpec = valueAt(entry, 'fieldsV1', 'f:spec') !== undefined;
     // RFC 3339 in UTC, in whole seconds: the order of the texts is that of the times.
     if (/\/v1alpha[12]$/.test(textAt(entry, 'apiVersion') ?? '')) old = time > old ? time : old;
-    else newer = time > newer ? time : newer;
+    else if (hasSpec) newer = time > newer ? time : newer;
   }
   return { time: old, isLast: old !== '' && old >= newer };
 }
