@@ -6,9 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createCertificate, p256Point } from './certificate.ts';
-import type { CertificateTemplate, SubjectAltName } from './certificate.ts';
+import { createCertificate } from './certificate.ts';
+import type { CertificateTemplate } from './certificate.ts';
+import { p256Point } from './p256-key.ts';
 import { pemOf } from './pem.ts';
+import type { SubjectAltName } from './write-extension.ts';
 
 const dayMs = 86_400_000;
 const nowMs = Date.UTC(2026, 0, 15, 12, 0, 0);

@@ -2,14 +2,13 @@
 // issuer alone decides every extension; there is no way to pass one in. Keys, signing, serials
 // and times are the caller's: this file only lays out bytes, so the same input gives the same
 // bytes (but for the signature, which ECDSA draws at random).
-import { createHash } from 'node:crypto';
-import { assert, assertNever } from '../lib/assert.ts';
-import { addressBytes } from './address-bytes.ts';
+import { assert } from '../lib/assert.ts';
 import {
   bits,
   boolean,
   encodeDer,
   explicit,
+  fromDer,
   implicit,
   integer,
   objectId,
@@ -20,17 +19,18 @@ import {
   utf8,
 } from './der.ts';
 import type { DerValue } from './der.ts';
-
-export type SubjectAltName =
-  | { readonly kind: 'dns'; readonly name: string }
-  | { readonly kind: 'ip'; readonly address: string }
-  | { readonly kind: 'uri'; readonly uri: string };
+import { oids } from './oids.ts';
+import { keyIdOf } from './p256-key.ts';
+import { extension, generalName, subjectPublicKey } from './write-extension.ts';
+import type { SubjectAltName } from './write-extension.ts';
 
 export type CertificateTemplate = {
   /** Common name. Absent: an empty subject, and the SANs become critical. */
   readonly subject?: string;
   readonly sans: readonly SubjectAltName[];
   readonly isCa: boolean;
+  /** Of an authority: how many authorities may stand between it and a leaf. Absent: any number. */
+  readonly pathLength?: number;
   /** 8 to 20 random bytes, big-endian; the first bit is cleared, zero is refused. */
   readonly serial: Uint8Array;
   readonly notBeforeMs: number;
@@ -38,7 +38,7 @@ export type CertificateTemplate = {
   /** SubjectPublicKeyInfo of a P-256 key: `key.export({ type: 'spki', format: 'der' })`. */
   readonly publicKey: Uint8Array;
   /** Absent: the certificate issues itself. */
-  readonly issuer?: CertificateIssuer;
+  readonly issuer?: CertificateIssuer | IssuerName;
   /** ECDSA with SHA-256 of `bytes`, as DER: `crypto.sign('sha256', bytes, issuerPrivateKey)`. */
   readonly sign: (bytes: Uint8Array) => Uint8Array;
 };
@@ -50,34 +50,16 @@ export type CertificateIssuer = {
   readonly publicKey: Uint8Array;
 };
 
-const oids = {
-  ecPublicKey: '1.2.840.10045.2.1',
-  p256: '1.2.840.10045.3.1.7',
-  ecdsaWithSha256: '1.2.840.10045.4.3.2',
-  commonName: '2.5.4.3',
-  subjectKeyId: '2.5.29.14',
-  keyUsage: '2.5.29.15',
-  subjectAltName: '2.5.29.17',
-  basicConstraints: '2.5.29.19',
-  authorityKeyId: '2.5.29.35',
-  extendedKeyUsage: '2.5.29.37',
-  serverAuth: '1.3.6.1.5.5.7.3.1',
-  clientAuth: '1.3.6.1.5.5.7.3.2',
-} as const;
-
-/** Everything of a P-256 SubjectPublicKeyInfo before the point; the point is 0x04, X, Y. */
-const spkiPrefix = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
-const pointBytes = 65;
+/** The same for an issuer that others have made: its subject may have any form, its key id too. */
+export type IssuerName = {
+  /** DER of the subject in the issuer's certificate. */
+  readonly name: Uint8Array;
+  /** Subject key id in the issuer's certificate. */
+  readonly keyId: Uint8Array;
+};
 
 /** RFC 5280 Appendix A.1: ub-common-name. */
 const commonNameMax = 64;
-
-/** The point of a P-256 key in SubjectPublicKeyInfo form; `undefined` for any other key. */
-export function p256Point(publicKey: Uint8Array): Uint8Array | undefined {
-  if (publicKey.length !== spkiPrefix.length + pointBytes) return undefined;
-  if (!spkiPrefix.equals(publicKey.subarray(0, spkiPrefix.length))) return undefined;
-  return publicKey[spkiPrefix.length] === 4 ? publicKey.subarray(spkiPrefix.length) : undefined;
-}
 
 /** The DER of a certificate. Input that only a bug can produce (a wrong curve) asserts. */
 export function createCertificate(template: CertificateTemplate): Uint8Array {
@@ -89,7 +71,7 @@ export function createCertificate(template: CertificateTemplate): Uint8Array {
     explicit(0, integer(Uint8Array.of(2))),
     integer(positiveSerial(template.serial)),
     algorithm,
-    issuer === undefined ? subject : commonName(issuer.subject),
+    issuer === undefined ? subject : issuerName(issuer),
     sequence(time(template.notBeforeMs), time(template.notAfterMs)),
     subject,
     subjectPublicKey(template.publicKey),
@@ -102,7 +84,7 @@ export function createCertificate(template: CertificateTemplate): Uint8Array {
 /** Exactly these extensions: BC, KU, EKU (leaves), SKI, AKI (unless self-issued), SAN (if any). */
 function extensions(template: CertificateTemplate): DerValue[] {
   const list = [
-    extension(oids.basicConstraints, template.isCa ? sequence(boolean(true)) : sequence(), true),
+    extension(oids.basicConstraints, basicConstraints(template), true),
     // keyCertSign | cRLSign (bits 5, 6) for a CA; digitalSignature (bit 0) for a leaf.
     template.isCa
       ? extension(oids.keyUsage, bits(Uint8Array.of(0x06), 1), true)
@@ -112,9 +94,11 @@ function extensions(template: CertificateTemplate): DerValue[] {
     const usages = sequence(objectId(oids.serverAuth), objectId(oids.clientAuth));
     list.push(extension(oids.extendedKeyUsage, usages, false));
   }
-  list.push(extension(oids.subjectKeyId, octets(keyId(template.publicKey)), false));
+  list.push(extension(oids.subjectKeyId, octets(keyIdOf(template.publicKey)), false));
   if (template.issuer !== undefined) {
-    const authority = sequence(implicit(0, keyId(template.issuer.publicKey)));
+    const { issuer } = template;
+    const id = 'name' in issuer ? issuer.keyId : keyIdOf(issuer.publicKey);
+    const authority = sequence(implicit(0, id));
     list.push(extension(oids.authorityKeyId, authority, false));
   }
   if (template.sans.length > 0) {
@@ -124,53 +108,21 @@ function extensions(template: CertificateTemplate): DerValue[] {
   return list;
 }
 
-function extension(oid: string, value: DerValue, isCritical: boolean): DerValue {
-  const content = octets(encodeDer(value));
-  return isCritical
-    ? sequence(objectId(oid), boolean(true), content)
-    : sequence(objectId(oid), content);
+function basicConstraints({ isCa, pathLength }: CertificateTemplate): DerValue {
+  if (!isCa) return sequence();
+  if (pathLength === undefined) return sequence(boolean(true));
+  assert(pathLength >= 0 && pathLength < 128, 'a path length has one byte');
+  return sequence(boolean(true), integer(Uint8Array.of(pathLength)));
 }
 
-function generalName(name: SubjectAltName): DerValue {
-  switch (name.kind) {
-    case 'dns':
-      assert(/^[A-Za-z0-9.*_-]+$/.test(name.name), `no DNS name: ${JSON.stringify(name.name)}`);
-      return implicit(2, Buffer.from(name.name, 'latin1'));
-    case 'uri':
-      return implicit(6, uriBytes(name.uri));
-    case 'ip': {
-      const bytes = addressBytes(name.address);
-      assert(bytes !== undefined, `no IP address: ${name.address}`);
-      return implicit(7, bytes);
-    }
-    default:
-      return assertNever(name);
-  }
-}
-
-/** IA5String content. Commas and quotes are refused: text forms of SANs separate names by them. */
-function uriBytes(uri: string): Uint8Array {
-  assert(/^[\x21-\x7e]+$/.test(uri) && !/[,"\\]/.test(uri), `no URI: ${JSON.stringify(uri)}`);
-  return Buffer.from(uri, 'latin1');
+function issuerName(issuer: CertificateIssuer | IssuerName): DerValue {
+  return 'name' in issuer ? fromDer(issuer.name) : commonName(issuer.subject);
 }
 
 function commonName(text: string | undefined): DerValue {
   if (text === undefined) return sequence();
   assert(text.length > 0 && text.length <= commonNameMax, 'common name has 1 to 64 characters');
   return sequence(setOf(sequence(objectId(oids.commonName), utf8(text))));
-}
-
-function subjectPublicKey(publicKey: Uint8Array): DerValue {
-  const point = p256Point(publicKey);
-  assert(point !== undefined, 'certificates are made for P-256 keys only');
-  return sequence(sequence(objectId(oids.ecPublicKey), objectId(oids.p256)), bits(point, 0));
-}
-
-/** RFC 7093 §2 method 1: the first 160 bits of SHA-256 of the key, without its algorithm. */
-function keyId(publicKey: Uint8Array): Uint8Array {
-  const point = p256Point(publicKey);
-  assert(point !== undefined, 'key ids are made for P-256 keys only');
-  return createHash('sha256').update(point).digest().subarray(0, 20);
 }
 
 /** RFC 5280 §4.1.2.2: positive, at most 20 bytes. */

@@ -1,8 +1,11 @@
-// DER (X.690) in the few shapes that certificates need, over node-forge's ASN.1 codec. Bytes are
-// Uint8Array outside; forge's binary strings stay in this file. No cryptography happens here, and
-// nothing is decoded yet: reading requests and foreign certificates comes with issuing.
+// Writes DER (X.690) in the few shapes that certificates need, over node-forge's ASN.1 codec. Bytes
+// are Uint8Array outside; forge's binary strings stay in this file. No cryptography happens here,
+// and forge decodes nothing: what others wrote is read by der-read.ts, which is stricter.
 import asn1 from 'node-forge/lib/asn1.js';
 import type { asn1 as forge } from 'node-forge';
+import { assert } from '../lib/assert.ts';
+import { newTrail, readDer } from './der-read.ts';
+import type { DerNode } from './der-read.ts';
 
 /** A value of the tree that becomes DER. */
 export type DerValue = forge.Asn1;
@@ -99,6 +102,28 @@ export function implicit(tag: number, content: Uint8Array): DerValue {
 /** `[tag] EXPLICIT`: a constructed wrapper. */
 export function explicit(tag: number, value: DerValue): DerValue {
   return asn1.create(CONTEXT_SPECIFIC, tag, true, [value]);
+}
+
+/** `[tag] IMPLICIT` over a SET OF, as the attributes of a certificate request. */
+export function implicitSet(tag: number, ...values: DerValue[]): DerValue {
+  return asn1.create(CONTEXT_SPECIFIC, tag, true, values);
+}
+
+/** A value that is DER already, such as the name of an issuer, to stand in another one. */
+export function fromDer(der: Uint8Array): DerValue {
+  const trail = newTrail();
+  const value = copyOf(readDer(der, trail));
+  assert(trail.fault === undefined, `not DER: ${trail.fault}`);
+  // Forge shortens integers on its way out; DER is short already, so nothing may have changed.
+  assert(Buffer.compare(encodeDer(value), der) === 0, 'DER that forge writes differently');
+  return value;
+}
+
+function copyOf(node: DerNode): DerValue {
+  const isConstructed = (node.tag & 0x20) !== 0;
+  const value = isConstructed ? node.children.map(copyOf) : binary(node.content);
+  // Class and number of the identifier octet are forge's own encoding of them.
+  return asn1.create((node.tag & 0xc0) as forge.Class, node.tag & 0x1f, isConstructed, value);
 }
 
 export function encodeDer(value: DerValue): Uint8Array {

@@ -3,6 +3,7 @@
 // written in two ways – percent-escapes, an upper-case trust domain, a port, dot segments, a
 // query – is none, because two readers that disagree about it disagree about who may call whom.
 import type { Brand } from '../lib/brand.ts';
+import { isLabel, isSubdomain } from './names.ts';
 
 /** A well-formed id as text; made only by `formatSpiffeId`. */
 export type SpiffeId = Brand<string, 'SpiffeId'>;
@@ -19,17 +20,7 @@ const trustDomainBytesMax = 255;
 const idBytesMax = 2048;
 
 const trustDomainPattern = /^[a-z0-9._-]+$/;
-/** RFC 1123 label, as Kubernetes names namespaces. */
-const labelPattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-/** Longest name of a ServiceAccount: an RFC 1123 subdomain. */
-const subdomainBytesMax = 253;
 const scheme = 'spiffe://';
-
-function isSubdomain(text: string): boolean {
-  return (
-    text.length <= subdomainBytesMax && text.split('.').every((label) => labelPattern.test(label))
-  );
-}
 
 /** Whether `text` may be the trust domain of our ids. */
 export function isTrustDomain(text: string): boolean {
@@ -59,7 +50,7 @@ export function formatSpiffeId(identity: WorkloadIdentity): SpiffeId | undefined
 function isWellFormed(identity: WorkloadIdentity): boolean {
   return (
     isTrustDomain(identity.trustDomain) &&
-    labelPattern.test(identity.namespace) &&
+    isLabel(identity.namespace) &&
     isSubdomain(identity.serviceAccount)
   );
 }
