@@ -1,6 +1,6 @@
-// A strict reader of DER (X.690 §8, §10, §11), for bytes of unknown peers: definite lengths in their
-// one shortest form, low tag numbers, a bounded depth and number of values, no bytes left over.
-// It knows the shape of every universal type that it meets, and nothing of certificates.
+// A strict reader of DER (X.690 §8, §10, §11), for bytes of unknown peers: definite lengths in
+// their one shortest form, low tag numbers, a bounded depth and number of values, no bytes left
+// over. It knows the shape of every universal type that it meets, and nothing of certificates.
 //
 // No exceptions: the first fault is kept in a `Trail`, every later step reads an empty value, and
 // who started the reading looks at the trail once, at the end.

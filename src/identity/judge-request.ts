@@ -3,8 +3,8 @@
 // stamped (`spec.username`, `spec.groups`, `spec.extra`) says who asks; conditions on the object,
 // whoever set them, are no evidence and are not even an argument.
 //
-// The rule: a proxy gets the identities that have a pod on its own node, bound to that node, and its
-// own. A stale view of pods may say yes a moment too long, but never no: before a denial that
+// The rule: a proxy gets the identities that have a pod on its own node, bound to that node, and
+// its own. A stale view of pods may say yes a moment too long, but never no: before a denial that
 // depends on pods the caller has to look at the API server itself (`look-live`).
 import { createHash } from 'node:crypto';
 import { boundNodeOf, isSubdomain } from './names.ts';
@@ -257,7 +257,7 @@ function readNames(
   if (identity.trustDomain !== trustDomain) {
     return refused(
       'TrustDomainForeign',
-      `${quoted(uri)} is not of trust domain ${trustDomain}; is --trust-domain the same everywhere?`,
+      `${quoted(uri)} is not of trust domain ${trustDomain}; give all parts one --trust-domain`,
     );
   }
   if (dnsNames.length !== 1) {

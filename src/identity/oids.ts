@@ -1,5 +1,5 @@
-// Object identifiers of X.509 (RFC 5280, RFC 5480, RFC 8410) and PKCS#10 (RFC 2985), in dotted form.
-// Only what certificates of the mesh and of its issuers carry.
+// Object identifiers of X.509 (RFC 5280, RFC 5480) and PKCS#10 (RFC 2985), in dotted form. Only
+// what certificates of the mesh and of its issuers carry.
 
 export const oids = {
   ecPublicKey: '1.2.840.10045.2.1',

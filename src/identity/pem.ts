@@ -1,4 +1,4 @@
-// PEM armour (RFC 7468 §2 written, §3 read strictly): what `node:tls` and Kubernetes objects carry.
+// PEM armour (RFC 7468 §2, read in its strict form): what `node:tls` and Kubernetes objects carry.
 // Reading is bounded and takes blocks of one label only, with nothing but line ends around them:
 // what one reader skips as comment another may take for a block.
 import { refused } from './refusal.ts';

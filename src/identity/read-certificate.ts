@@ -153,7 +153,7 @@ export function collectExtensions(list: Cursor): CertificateExtensions {
 const utcTime = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)([0-5]\d)Z$/;
 const generalizedTime = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)([0-5]\d)Z$/;
 
-/** RFC 5280 §4.1.2.5: UTCTime up to 2049 (50 to 99 are the 1900s), GeneralizedTime from 2050 on. */
+/** RFC 5280 §4.1.2.5: UTCTime up to 2049 (50 to 99 are 19xx), GeneralizedTime from 2050 on. */
 function readTime(cursor: Cursor): number {
   const short = takeOptional(cursor, tags.utcTime);
   const node = short ?? take(cursor, tags.generalizedTime);

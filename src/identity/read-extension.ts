@@ -1,6 +1,16 @@
-// Extensions of certificates (RFC 5280 §4.2) as facts: the seven that bear on our decisions are read,
-// of all others only their names are kept, apart for critical ones.
-import { dotted, end, inside, mark, readDer, tags, take, takeAny, takeOptional } from './der-read.ts';
+// Extensions of certificates (RFC 5280 §4.2) as facts: the seven that bear on our decisions are
+// read, of all others only their names are kept, apart for critical ones.
+import {
+  dotted,
+  end,
+  inside,
+  mark,
+  readDer,
+  tags,
+  take,
+  takeAny,
+  takeOptional,
+} from './der-read.ts';
 import type { Cursor, DerNode, Trail } from './der-read.ts';
 import { oids } from './oids.ts';
 

@@ -1,7 +1,7 @@
-// What a peer's certificate has to be besides validly chained (SPIFFE X.509-SVID §5, narrowed to what
-// our issuer makes). OpenSSL validates the path – signatures, roots, dates of every link, name
-// constraints of issuers – in the TLS handshake and takes much that is no identity of ours: leaves
-// that are authorities, two URIs, none. This file judges the leaf itself, as one table of checks.
+// What a peer's certificate has to be besides validly chained (SPIFFE X.509-SVID §5, narrowed to
+// what our issuer makes). OpenSSL validates the path – signatures, roots, dates of every link, name
+// constraints of issuers – in the TLS handshake, and takes much that is no identity of ours: leaves
+// that are authorities, two URIs, none. This file judges the leaf itself, as a table of checks.
 //
 // No clock tolerance here: OpenSSL has none and comes first. Leaves are backdated by 5 minutes at
 // their issue instead, which covers any two clocks that are less than 5 minutes apart.
@@ -238,7 +238,7 @@ export function verifyPeer(der: Uint8Array, rules: PeerRules): PeerVerdict {
   const identity = parseSpiffeId(text);
   const node = boundNodeOf(nameOf(certificate));
   // Belt and braces: what the checks promise is what the answer is made of.
-  if (identity === undefined || node === undefined) return refused('SpiffeIdRefused', 'no identity');
+  if (identity === undefined || node === undefined) return refused('Malformed', 'no identity');
   return {
     kind: 'peer',
     ...identity,
