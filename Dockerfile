@@ -6,7 +6,13 @@
 #   docker build -t weft:dev --build-arg NODE_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot .
 #
 # NODE_IMAGE is what runs: any image with Node 24 (20.19 at least) in /usr/local/bin or /nodejs/bin.
-# No shell is needed in it. Releases pin both by digest (NAME@sha256:…).
+# No shell is needed in it. The defaults name one release by tag, which a registry may move: whoever
+# publishes an image gives both by digest,
+#
+#   docker build --build-arg NODE_IMAGE=node:24.21.0-bookworm-slim@sha256:… \
+#     --build-arg BUILD_IMAGE=node:24.21.0-bookworm-slim@sha256:… .
+#
+# as `docker buildx imagetools inspect node:24.21.0-bookworm-slim` prints them.
 ARG BUILD_IMAGE=node:24.21.0-bookworm-slim
 ARG NODE_IMAGE=node:24.21.0-bookworm-slim
 
