@@ -20,6 +20,9 @@ type Stored<T> = { readonly value: T | undefined; readonly problems: readonly Pr
 
 const stopAnnotation = 'weft.dev/traffic';
 
+/** The kinds on which `traffic: stop` means something. */
+const stoppableKinds: ReadonlySet<WatchedKind> = new Set(['Namespace', 'Service']);
+
 /** Endpoints, and who has an address: stale ones cost requests. */
 const urgentKinds: ReadonlySet<WatchedKind> = new Set(['EndpointSlice', 'Pod']);
 
@@ -61,7 +64,7 @@ export class ClusterStore {
   }
 
   #shelf<K extends WatchedKind>(kind: K): Shelf<KindTypes[K]> {
-    return new Shelf((mayStop) => {
+    return new Shelf(stoppableKinds.has(kind), (mayStop) => {
       this.#state = undefined;
       const change = { kind, isUrgent: mayStop || urgentKinds.has(kind) };
       for (const listener of this.#listeners) listener(change);
@@ -90,13 +93,15 @@ type Meta = { readonly uid: string; readonly annotations: ReadonlyMap<string, st
 
 /** The objects of one kind. */
 class Shelf<T extends { readonly meta: Meta }> {
+  readonly #isStoppable: boolean;
   readonly #onChange: (mayStop: boolean) => void;
   #objects = new Map<string, T>();
   /** Only objects that have some. */
   #problems = new Map<string, readonly Problem[]>();
   #isLent = false;
 
-  constructor(onChange: (mayStop: boolean) => void) {
+  constructor(isStoppable: boolean, onChange: (mayStop: boolean) => void) {
+    this.#isStoppable = isStoppable;
     this.#onChange = onChange;
   }
 
@@ -125,7 +130,7 @@ class Shelf<T extends { readonly meta: Meta }> {
     this.#own();
     setOrDelete(this.#objects, key, parsed.value);
     setOrDelete(this.#problems, key, parsed.problems.length === 0 ? undefined : parsed.problems);
-    this.#onChange(stops(old.value) !== stops(parsed.value));
+    this.#onChange(this.#stops(old.value) !== this.#stops(parsed.value));
   }
 
   #remove(key: string, uid: string): void {
@@ -136,7 +141,7 @@ class Shelf<T extends { readonly meta: Meta }> {
     this.#own();
     this.#objects.delete(key);
     this.#problems.delete(key);
-    this.#onChange(stops(old.value));
+    this.#onChange(this.#stops(old.value));
   }
 
   #replace(): Replacement<T> {
@@ -161,7 +166,7 @@ class Shelf<T extends { readonly meta: Meta }> {
       commit: () => {
         const isGone = this.#objects.size !== objects.size || this.#problems.size !== problems.size;
         if (!hasNew && !isGone) return;
-        const mayStop = hasStop(this.#objects) || hasStop(objects);
+        const mayStop = this.#hasStop(this.#objects) || this.#hasStop(objects);
         this.#objects = objects;
         this.#problems = problems;
         this.#isLent = false;
@@ -174,6 +179,17 @@ class Shelf<T extends { readonly meta: Meta }> {
     return { value: this.#objects.get(key), problems: this.#problems.get(key) ?? [] };
   }
 
+  #stops(object: T | undefined): boolean {
+    return this.#isStoppable && object?.meta.annotations.get(stopAnnotation) === 'stop';
+  }
+
+  #hasStop(objects: ReadonlyMap<string, T>): boolean {
+    // Ten thousand pods need not be asked.
+    if (!this.#isStoppable) return false;
+    for (const object of objects.values()) if (this.#stops(object)) return true;
+    return false;
+  }
+
   #own(): void {
     if (!this.#isLent) return;
     this.#objects = new Map(this.#objects);
@@ -184,13 +200,4 @@ class Shelf<T extends { readonly meta: Meta }> {
 function setOrDelete<V>(map: Map<string, V>, key: string, value: V | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
-}
-
-function stops(object: { readonly meta: Meta } | undefined): boolean {
-  return object?.meta.annotations.get(stopAnnotation) === 'stop';
-}
-
-function hasStop(objects: ReadonlyMap<string, { readonly meta: Meta }>): boolean {
-  for (const object of objects.values()) if (stops(object)) return true;
-  return false;
 }

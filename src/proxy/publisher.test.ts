@@ -212,6 +212,22 @@ describe('whose addresses are', () => {
     expect(publisher.nextChangeMs).toBeUndefined();
   });
 
+  test('of very many goes out first, and the objects with the next call', () => {
+    const { publisher } = publisherOf();
+    const crowd = Array.from({ length: 2_000 }, (_, index) =>
+      podOf(`shop/crowd-${index}`, { addresses: [`10.2.${index >> 8}.${index & 255}`] }),
+    );
+    const state = stateOf(...base, ...web('10.1.0.2'), ...crowd);
+    const first = publisher.publish(state, 10);
+    expect(first?.node?.set.length).toBeGreaterThan(2_000);
+    expect(first?.snapshot).toBeUndefined();
+    expect(publisher.nextChangeMs).toBe(10);
+    const second = publisher.publish(state, 11);
+    expect(second?.node).toBeUndefined();
+    expect(second?.snapshot?.changed.map(({ id }) => id)).toContain('endpoints/shop/web');
+    expect(publisher.nextChangeMs).toBeUndefined();
+  });
+
   test('is told as a problem where two pods claim one', () => {
     const { publisher } = publisherOf();
     publisher.publish(stateOf(...base, twin), 0);

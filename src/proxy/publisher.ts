@@ -35,6 +35,12 @@ type Bound = Pick<ClusterState, 'pods' | 'nodes'> & { readonly book: AddressBook
 
 type NewSnapshot = { readonly delta: SnapshotDelta; readonly slots: SlotDelta };
 
+/**
+ * With so many addresses new or gone, as after the first list of a large cluster, objects are
+ * compiled in the next turn of the loop: probes and DNS are answered in between.
+ */
+const manyAddresses = 2_000;
+
 /** Versions that a proxy remembers having had in force (contract §2: `recent`). */
 const recentMax = 32;
 
@@ -48,6 +54,8 @@ export class Publisher {
   #zone: MeshZone = buildZone([]);
   #compileProblems: readonly Problem[] = [];
   #recent: readonly string[] = [];
+  /** When the state was bound and not compiled. */
+  #boundMs: number | undefined;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -56,10 +64,13 @@ export class Publisher {
 
   /**
    * Compiles `state`. The answer is what the workers do not know yet; `undefined` when the change
-   * means nothing to them. `nowMs` is monotonic.
+   * means nothing to them; what is left of a large change is due at `nextChangeMs`. `nowMs` is
+   * monotonic.
    */
   publish(state: ClusterState, nowMs: number): WorkerUpdate | undefined {
     const node = this.#bind(state, nowMs);
+    this.#boundMs = node !== undefined && isLarge(node) ? nowMs : undefined;
+    if (this.#boundMs !== undefined) return { slots: undefined, snapshot: undefined, node };
     const snapshot = this.#compile(state);
     if (snapshot === undefined && node === undefined) return undefined;
     return { slots: snapshot?.slots, snapshot: snapshot?.delta, node };
@@ -99,9 +110,9 @@ export class Publisher {
     return this.#recent;
   }
 
-  /** When to publish again although nothing changes: an address leaves its quarantine. */
+  /** When to publish again although nothing changes: work is left, or a quarantine ends. */
   get nextChangeMs(): number | undefined {
-    return this.#bound?.book.nextChangeMs;
+    return this.#boundMs ?? this.#bound?.book.nextChangeMs;
   }
 
   /** Whose addresses are; `undefined` when that is what it was. */
@@ -169,4 +180,8 @@ export function isOfEndpointsOnly({ snapshot }: WorkerUpdate): boolean {
   if (snapshot === undefined) return false;
   const ids = [...snapshot.changed.map(({ id }) => id), ...snapshot.removed];
   return ids.every((id) => id.startsWith('endpoints/'));
+}
+
+function isLarge({ set, removed }: NodePartDelta): boolean {
+  return set.length + removed.length >= manyAddresses;
 }

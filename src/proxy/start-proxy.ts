@@ -71,7 +71,7 @@ class Control implements Proxy {
   #dns: DnsServer | undefined;
   #admin: readonly AdminServer[] = [];
   #second: Timer | undefined;
-  #quarantine: Timer | undefined;
+  #next: Timer | undefined;
   #isDraining = false;
   #wasReady = false;
   readonly #appliedTimes = new AppliedTimes();
@@ -110,7 +110,11 @@ class Control implements Proxy {
   }
 
   async open(): Promise<void> {
+    // Starting workers and watches took long enough for one turn of the loop; whoever finds a port
+    // open is answered.
+    await this.#nextTurn();
     this.#openDns();
+    await this.#nextTurn();
     await this.#openAdmin();
     this.#everySecond();
   }
@@ -138,12 +142,18 @@ class Control implements Proxy {
     // First what could set timers and send updates.
     const watchStopped = this.#watch.stop();
     this.#second?.cancel();
-    this.#quarantine?.cancel();
+    this.#next?.cancel();
     this.#fleet.close();
     this.#dns?.close();
     await watchStopped;
     await Promise.all(this.#admin.map((server) => server.close()));
     await this.#options.connection.close();
+  }
+
+  #nextTurn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#options.runtime.timers.after(0, resolve);
+    });
   }
 
   #openDns(): void {
@@ -195,7 +205,7 @@ class Control implements Proxy {
     const nowMs = this.#options.runtime.clock.nowMs();
     const before = this.#publisher.snapshot?.version;
     const update = this.#publisher.publish(state, nowMs);
-    this.#scheduleQuarantine(nowMs);
+    this.#scheduleNext(nowMs);
     if (update === undefined) return;
     const sequence = this.#fleet.publish(update);
     this.#appliedTimes.published(sequence, seenMs);
@@ -213,13 +223,13 @@ class Control implements Proxy {
     else log.info('configuration changed', facts);
   }
 
-  /** An address that leaves its quarantine is a change without an event. */
-  #scheduleQuarantine(nowMs: number): void {
+  /** What is left of a large change, or the end of an address's quarantine: due without an event. */
+  #scheduleNext(nowMs: number): void {
     const dueMs = this.#publisher.nextChangeMs;
-    this.#quarantine?.cancel();
-    this.#quarantine = undefined;
+    this.#next?.cancel();
+    this.#next = undefined;
     if (dueMs === undefined) return;
-    this.#quarantine = this.#options.runtime.timers.after(dueMs - nowMs + 1, () =>
+    this.#next = this.#options.runtime.timers.after(Math.max(0, dueMs - nowMs + 1), () =>
       this.#publish(this.#watch.state(), this.#options.runtime.clock.nowMs()),
     );
   }

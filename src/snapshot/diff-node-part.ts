@@ -4,17 +4,18 @@ import type { AddressBinding, NodePart, NodePartDelta } from './node-part.ts';
 
 /** The bindings that turn `previous` into `next`; complete for a new worker or another node. */
 export function diffNodePart(previous: NodePart | undefined, next: NodePart): NodePartDelta {
-  const isComplete = previous?.nodeName !== next.nodeName;
-  const known = isComplete ? undefined : previous?.bindings;
+  const { nodeName, bindings } = next;
+  if (previous?.nodeName !== nodeName) {
+    return { nodeName, isComplete: true, set: [...bindings], removed: [] };
+  }
+  const known = previous.bindings;
   const set: [string, AddressBinding][] = [];
-  for (const [address, binding] of next.bindings) {
-    if (!isSameBinding(known?.get(address), binding)) set.push([address, binding]);
+  for (const [address, binding] of bindings) {
+    if (!isSameBinding(known.get(address), binding)) set.push([address, binding]);
   }
   const removed: string[] = [];
-  for (const address of known?.keys() ?? []) {
-    if (!next.bindings.has(address)) removed.push(address);
-  }
-  return { nodeName: next.nodeName, isComplete, set, removed };
+  for (const address of known.keys()) if (!bindings.has(address)) removed.push(address);
+  return { nodeName, isComplete: false, set, removed };
 }
 
 /** `held` as `delta` changes it. */

@@ -47,10 +47,7 @@ export function bindAddresses(
   input: AddressInput,
   nowMs: number,
 ): AddressBook {
-  // Read twice, and a Map's `values()` can be read only once.
-  const pods = [...input.pods];
-  const infrastructure = nodeAddresses(input.nodes, pods);
-  const claims = liveClaims(pods);
+  const { infrastructure, claims, contested } = claimsOf(input);
   const quarantine = quarantined(previous, claims, nowMs);
   const bindings = new Map<string, AddressBinding>();
   for (const address of infrastructure) bindings.set(address, { kind: 'infrastructure' });
@@ -67,31 +64,49 @@ export function bindAddresses(
   for (const untilMs of quarantine.values())
     nextChangeMs = Math.min(untilMs, nextChangeMs ?? untilMs);
   const part = { nodeName: input.nodeName, bindings };
-  return { part, problems: disputes(claims, infrastructure), nextChangeMs, claims, quarantine };
+  const suspects = new Set([...contested, ...infrastructure]);
+  const problems = disputes(suspects, claims, infrastructure);
+  return { part, problems, nextChangeMs, claims, quarantine };
 }
 
-function nodeAddresses(nodes: Iterable<Node>, pods: readonly Pod[]): ReadonlySet<string> {
-  const addresses = new Set<string>();
-  for (const node of nodes) for (const address of node.addresses) addresses.add(address);
-  for (const pod of pods) {
-    if (!pod.isHostNetwork) continue;
-    for (const address of pod.addresses) addresses.add(address);
-  }
-  return addresses;
-}
+type AllClaims = {
+  /** Addresses of nodes, and of pods that use their node's. */
+  readonly infrastructure: ReadonlySet<string>;
+  readonly claims: Claims;
+  /** Addresses that several live pods claim. */
+  readonly contested: ReadonlySet<string>;
+};
 
-function liveClaims(pods: readonly Pod[]): Claims {
+function claimsOf({ nodes, pods }: AddressInput): AllClaims {
+  const infrastructure = new Set<string>();
   const claims = new Map<string, Claim>();
+  const contested = new Set<string>();
+  for (const node of nodes) for (const address of node.addresses) infrastructure.add(address);
   for (const pod of pods) {
-    if (pod.isHostNetwork || !isLive(pod)) continue;
-    for (const address of pod.addresses) {
-      const others = claims.get(address);
-      if (others === undefined) claims.set(address, pod);
-      // A pod may say its own address twice.
-      else if (!claimants(others).includes(pod)) claims.set(address, [...claimants(others), pod]);
+    if (pod.isHostNetwork) {
+      for (const address of pod.addresses) infrastructure.add(address);
+    } else if (isLive(pod)) {
+      for (const address of pod.addresses) claim(address, pod, claims, contested);
     }
   }
-  return claims;
+  return { infrastructure, claims, contested };
+}
+
+function claim(
+  address: string,
+  pod: Pod,
+  claims: Map<string, Claim>,
+  contested: Set<string>,
+): void {
+  const others = claims.get(address);
+  if (others === undefined) {
+    claims.set(address, pod);
+    return;
+  }
+  // A pod may say its own address twice.
+  if (claimants(others).includes(pod)) return;
+  claims.set(address, [...claimants(others), pod]);
+  contested.add(address);
 }
 
 function claimants(claim: Claim): readonly Pod[] {
@@ -150,12 +165,16 @@ function hasLost(before: Claim, now: Claim | undefined): boolean {
   return claimants(before).some(({ meta }) => !uids.has(meta.uid));
 }
 
-function disputes(claims: Claims, infrastructure: ReadonlySet<string>): readonly Problem[] {
+function disputes(
+  suspects: Iterable<string>,
+  claims: Claims,
+  infrastructure: ReadonlySet<string>,
+): readonly Problem[] {
   const problems: Problem[] = [];
-  for (const [address, claim] of claims) {
-    const isOfNode = infrastructure.has(address);
-    if (isAlone(claim) && !isOfNode) continue;
-    const rival = isOfNode ? 'a node' : 'another live pod';
+  for (const address of suspects) {
+    const claim = claims.get(address);
+    if (claim === undefined) continue;
+    const rival = infrastructure.has(address) ? 'a node' : 'another live pod';
     const message = `address ${address} is claimed by ${rival} too: nobody is known by it`;
     for (const pod of claimants(claim)) {
       problems.push(problemOf(pod, 'AddressDisputed', message));
