@@ -104,6 +104,18 @@ function findKubectl(): string {
   return found;
 }
 
+/** For the chart: on PATH, beside the API server's binaries, or where the kit unpacks its own. */
+function findHelm(): string {
+  const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
+  const kit = process.env['WEFT_CLUSTER_KIT'] ?? '';
+  const ofKit = `eval "$("$1/env")" && command -v helm`;
+  const unpacked = kit === '' ? '' : read('bash', ['-c', ofKit, 'bash', kit]);
+  const candidates = ['helm', join(assets, 'helm'), unpacked];
+  const found = candidates.find((file) => spawnSync(file, ['version']).status === 0);
+  if (found === undefined) throw new Refusal('needs helm on PATH: the chart is installed, too');
+  return found;
+}
+
 /** The reference under which pods name the image. */
 function loadImage(wish: Wish, cluster: Cluster, folder: string): string {
   if (wish.image !== undefined) return wish.image;
@@ -168,6 +180,7 @@ function testAll(wish: Wish, filters: readonly string[]): number {
       KUBECONFIG: cluster.kubeconfig,
       WEFT_E2E_IMAGE: image,
       WEFT_E2E_KUBECTL: findKubectl(),
+      WEFT_E2E_HELM: files.some((name) => name.includes('-chart')) ? findHelm() : '',
       // What a file leaves for later ones: the snapshot of what was there before.
       WEFT_E2E_STATE: process.env['WEFT_E2E_STATE'] ?? folder,
     };

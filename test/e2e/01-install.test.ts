@@ -6,10 +6,11 @@ import { describe, expect, test } from 'vitest';
 import { call, get, outcome } from './support/calls.ts';
 import { meshNamespace, nodeNames, proxies, rolledOut } from './support/cluster.ts';
 import { kubectl } from './support/kubectl.ts';
+import { image } from './support/objects.ts';
 import { apiUrl, callerOn, callers, createShop } from './support/shop.ts';
 import { differences, snapshotOf, type Snapshot } from './support/unchanged.ts';
 import { until } from './support/until.ts';
-import { install } from './support/weft.ts';
+import { install, weft } from './support/weft.ts';
 
 const users = { namespaces: ['shop', 'web', 'default'], hasDns: true };
 let before: Snapshot;
@@ -31,6 +32,13 @@ describe('installation', () => {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'before.json'), JSON.stringify([...all]));
     before = await snapshotOf(users);
+  });
+
+  test('weft check --pre finds nothing that is in the way, measured on every node', async () => {
+    const args = ['check', '--pre', '--image', image()];
+    const { status, stdout, stderr } = await weft(args, { timeoutMs: 120_000 });
+    expect(`${stdout}${stderr}`).not.toContain('×');
+    expect(status).toBe(0);
   });
 
   test('one command installs, and every node gets a ready proxy', async () => {
@@ -93,6 +101,13 @@ describe('installation', () => {
     const namespace = ['label', '--dry-run=server', '--overwrite', 'namespace', meshNamespace];
     const told = await kubectl([...namespace, 'pod-security.kubernetes.io/enforce=restricted']);
     expect(told).not.toContain('violate');
+  });
+
+  test('weft check finds every node well: DNS, proxy and pod', async () => {
+    const { status, stdout, stderr } = await weft(['check'], { timeoutMs: 120_000 });
+    expect(`${stdout}${stderr}`).not.toContain('×');
+    expect(stdout).toContain(`a proxy serves on each of ${(await nodeNames()).length} nodes`);
+    expect(status).toBe(0);
   });
 
   test('every object of the users is byte for byte what it was', async () => {

@@ -2,9 +2,10 @@
 // that call before they are ready. And a namespace that imitates mesh names, which gains nothing.
 import { describe, expect, test } from 'vitest';
 import { failuresOf, get, outcome, startLoad } from './support/calls.ts';
-import { allRolledOut, nodeNames, rolledOut } from './support/cluster.ts';
-import { apply, kubectl, type Json } from './support/kubectl.ts';
-import { namespaceWithPrograms, podOf, server } from './support/objects.ts';
+import { nodeNames, rolledOut } from './support/cluster.ts';
+import { createImitation, imitator } from './support/imitation.ts';
+import { apply, kubectl } from './support/kubectl.ts';
+import { podOf } from './support/objects.ts';
 import { apiUrl, callerOn, callers } from './support/shop.ts';
 import { until } from './support/until.ts';
 
@@ -43,19 +44,11 @@ describe('apps', () => {
   });
 
   test('a namespace called as the mesh domain hijacks no mesh name', async () => {
-    // With `ndots:5` a resolver asks for api.shop.mesh.svc.cluster.local first: in Kubernetes that
-    // is the pod `api` of a headless Service `shop` in namespace `mesh`.
-    await apply(namespaceWithPrograms('mesh'));
-    await apply([
-      server({ namespace: 'mesh', name: 'api', version: 'hijacker', labels: { role: 'trap' } }),
-      trapService,
-    ]);
-    await kubectl(['-n', 'mesh', 'patch', 'deployment/api', '--type=merge', '-p', asHost]);
-    await allRolledOut('mesh');
+    await createImitation();
     const [node = ''] = await nodeNames();
     for (let time = 0; time < 12; time += 1) {
       const answer = await get(callerOn(node), apiUrl);
-      expect(answer.body).not.toContain('hijacker');
+      expect(answer.body).not.toContain(imitator);
       expect(outcome(answer)).toBe('200');
     }
     await kubectl(['delete', 'namespace', 'mesh', '--wait=false']);
@@ -63,14 +56,3 @@ describe('apps', () => {
 });
 
 const fetchJson = `(await fetch('${apiUrl}')).status === 200`;
-
-const trapService: Json = {
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { namespace: 'mesh', name: 'shop' },
-  spec: { clusterIP: 'None', selector: { role: 'trap' }, ports: [{ port: 80, targetPort: 8080 }] },
-};
-
-const asHost = JSON.stringify({
-  spec: { template: { spec: { hostname: 'api', subdomain: 'shop' } } },
-});

@@ -31,7 +31,7 @@ async function writeCorefile(Corefile: string): Promise<void> {
 /** What the mesh keeps in a Corefile. */
 const block = /# weft:begin[^]*?# weft:end[^\n]*\n/g;
 const controllers = 'app.kubernetes.io/component=controller';
-const apiAwayMs = 45_000;
+const apiAwayMs = 120_000;
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

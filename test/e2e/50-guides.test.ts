@@ -9,6 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { image } from './support/objects.ts';
 
 const pages = [
+  'install',
+  'dns',
   'adopt',
   'canary',
   'migrate-from-traefik-mesh',
