@@ -1,6 +1,6 @@
 // Which nodes can run a proxy, from Node objects as clouds make them.
 import { expect, test } from 'vitest';
-import { platformOf, proxyObstacle } from './node-platform.ts';
+import { proxyObstacleOf } from './node-platform.ts';
 
 const info = (operatingSystem: string, architecture: string) => ({
   status: { nodeInfo: { operatingSystem, architecture } },
@@ -23,5 +23,5 @@ test.each([
   ],
   ['a Node whose labels are no labels', { metadata: { labels: 7 } }, undefined],
 ])('%s', (_what, node, obstacle) => {
-  expect(proxyObstacle(platformOf(node))).toBe(obstacle);
+  expect(proxyObstacleOf(node)).toBe(obstacle);
 });

@@ -3,7 +3,7 @@
 // ordinary case, so that a young Node object is not told as a defect.
 import { textAt } from '../lib/raw-object.ts';
 
-export type NodePlatform = {
+type NodePlatform = {
   readonly os: string;
   readonly architecture: string;
   /** Of a virtual kubelet or Fargate: it takes no DaemonSet. */
@@ -13,8 +13,7 @@ export type NodePlatform = {
 /** For which the image is built. */
 const architectures: readonly string[] = ['amd64', 'arm64'];
 
-/** Of a Node as the API server tells it. */
-export function platformOf(node: unknown): NodePlatform {
+function platformOf(node: unknown): NodePlatform {
   const label = (key: string): string | undefined => textAt(node, 'metadata', 'labels', key);
   const said = (key: string): string | undefined => textAt(node, 'status', 'nodeInfo', key);
   return {
@@ -26,9 +25,9 @@ export function platformOf(node: unknown): NodePlatform {
   };
 }
 
-/** Why no proxy can run there; `undefined`: it can. */
-export function proxyObstacle(platform: NodePlatform): string | undefined {
-  const { os, architecture, isVirtual } = platform;
+/** Why no proxy can run on a Node, as the API server tells it; `undefined`: one can. */
+export function proxyObstacleOf(node: unknown): string | undefined {
+  const { os, architecture, isVirtual } = platformOf(node);
   if (isVirtual) return 'it takes no DaemonSet';
   if (os === 'linux' && architectures.includes(architecture)) return undefined;
   return `it is ${os}/${architecture}`;

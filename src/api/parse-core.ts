@@ -4,7 +4,7 @@ import { normaliseAddress } from '../lib/address.ts';
 import type { Namespace, Node, ServiceAccount } from './core.ts';
 import { parseObject } from './draft.ts';
 import { asList, asObject, valueAt } from './json.ts';
-import { platformOf, proxyObstacle } from './node-platform.ts';
+import { proxyObstacleOf } from './node-platform.ts';
 import type { Parsed } from './object.ts';
 
 /** Parses a Node: its own addresses, which are never a workload's, and what runs there. */
@@ -20,8 +20,8 @@ export function parseNode(input: unknown): Parsed<Node> {
       const address = typeof text === 'string' ? normaliseAddress(text) : undefined;
       if (address !== undefined && !addresses.includes(address)) addresses.push(address);
     }
-    const obstacle = proxyObstacle(platformOf(input));
-    return { kind: 'Node', meta: draft.meta, addresses, proxyObstacle: obstacle };
+    const proxyObstacle = proxyObstacleOf(input);
+    return { kind: 'Node', meta: draft.meta, addresses, proxyObstacle };
   });
 }
 

@@ -1,6 +1,6 @@
 // Reads what checks want to know from a cluster, a page at a time and pruned at once. IO without
 // judgement: what the facts mean is in pre-facts.ts and mesh-facts.ts.
-import { platformOf, proxyObstacle } from '../../api/index.ts';
+import { proxyObstacleOf } from '../../api/index.ts';
 import { resourcePath, type Connection, type Query, type ResourcePath } from '../../kube/index.ts';
 import { kubeReason } from '../../kube/index.ts';
 import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
@@ -108,7 +108,7 @@ function nodeFacts(object: unknown, rawPods: ReadonlyMap<string, number>): NodeF
   const name = nameOf(object);
   return {
     name,
-    proxyObstacle: proxyObstacle(platformOf(object)),
+    proxyObstacle: proxyObstacleOf(object),
     isReady: conditionIs(object, 'Ready', 'True'),
     rawPods: rawPods.get(name) ?? 0,
   };

@@ -1,7 +1,7 @@
 // Reads what an installed mesh says of itself: its pods, its Lease, its Services, the version of
 // each proxy (through the API server, so that it works from anywhere) and the conditions of SMI
 // objects. IO without judgement: see mesh-facts.ts.
-import { platformOf, proxyObstacle } from '../../api/index.ts';
+import { proxyObstacleOf } from '../../api/index.ts';
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
@@ -54,7 +54,7 @@ export async function readMeshFacts(
     leader: await readLeader(connection, question),
     nodes: await readAll(connection, { ...core, plural: 'nodes' }, (node) => ({
       name: nameOf(node),
-      proxyObstacle: proxyObstacle(platformOf(node)),
+      proxyObstacle: proxyObstacleOf(node),
     })),
     proxies: await readProxies(connection, question),
     services: new Map(services),
