@@ -1,4 +1,5 @@
-// Which nodes can run a proxy, from Node objects as clouds make them.
+// Which nodes can run a proxy, from Node objects as clouds make them; what is missing in one is
+// taken as the ordinary case.
 import { expect, test } from 'vitest';
 import { proxyObstacleOf } from './node-platform.ts';
 

@@ -1,4 +1,5 @@
-// The one problem that names nodes on which no proxy can run.
+// The one problem that names nodes on which no proxy can run: the same for any order of objects,
+// and never too long for an Event.
 import { expect, test } from 'vitest';
 import { nodeOf } from '../../test/support/builders.ts';
 import type { Node } from '../api/index.ts';

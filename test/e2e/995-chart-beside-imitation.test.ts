@@ -52,7 +52,7 @@ describe('a namespace called as the mesh domain, before the installation', () =>
     expect(stdout).toContain('choose another --mesh-domain');
   });
 
-  test('helm install: told on the Namespace, and the DNS of the cluster is left alone', async () => {
+  test('helm install: the Namespace is told, and the cluster’s DNS is left alone', async () => {
     const notes = await helm(['install', 'weft', 'manifests/chart', '--create-namespace']);
     expect(notes).toContain('No traffic has changed');
     await allRolled();
@@ -64,7 +64,7 @@ describe('a namespace called as the mesh domain, before the installation', () =>
     expect(await readCorefile()).toBe(corefile);
   });
 
-  test('helm upgrade to another mesh domain: its names lead to the mesh, on every node', async () => {
+  test('helm upgrade to another mesh domain: its names work on every node', async () => {
     const chart = ['upgrade', 'weft', 'manifests/chart'];
     await helm([...chart, '--set', `mesh.domains={${otherDomain}}`]);
     await allRolled();

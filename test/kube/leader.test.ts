@@ -150,7 +150,7 @@ describe('of two controllers', () => {
     await start(killed);
   });
 
-  test('when the one that leads is told to end in the midst of writes, the other goes on', async () => {
+  test('when the one that leads is told to end amid its writes, the other goes on', async () => {
     const ended = await leader();
     const some = Array.from({ length: 60 }, (_, index) => `some-${index}`);
     await Promise.all(some.map(createSplit));
