@@ -1,6 +1,7 @@
 // What a long-running command is given by `main`: the machine's facts and the seams to the outside.
 // Types only; the one implementation is in `main` (A12).
 import type { Runtime } from './clock.ts';
+import type { KeyMaker } from './keys.ts';
 
 /** Asked to end: by a signal, or from within. */
 export type EndSignal = {
@@ -12,6 +13,7 @@ export type EndSignal = {
 export type LaunchPlatform = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly runtime: Runtime;
+  readonly keys: KeyMaker;
   /** Version of this build. */
   readonly version: string;
   readonly nodeVersion: string;

@@ -2,6 +2,7 @@
 // (A12).
 import { constants } from 'node:os';
 import type { EndSignal, LaunchPlatform } from '../lib/launch.ts';
+import { nodeKeys } from './node-keys.ts';
 import { realRuntime } from './runtime.ts';
 import { buildVersion } from './version.ts';
 
@@ -12,6 +13,7 @@ export function launchPlatform(): LaunchPlatform {
   return {
     environment: process.env,
     runtime: realRuntime,
+    keys: nodeKeys,
     version: buildVersion,
     nodeVersion: process.versions.node,
     writeOut: (text) => void process.stdout.write(text),

@@ -5,6 +5,7 @@ import type { FlagValues } from '../../src/api/index.ts';
 import { resolveFlags } from '../../src/api/index.ts';
 import type { Network, NetworkListener } from '../../src/lib/network.ts';
 import { openDatagrams } from '../../src/main/node-datagrams.ts';
+import { nodeKeys } from '../../src/main/node-keys.ts';
 import { realRuntime } from '../../src/main/runtime.ts';
 import { launchProxy, nodeNetwork, type SpawnWorker } from '../../src/proxy/index.ts';
 import { startWorker } from '../../src/proxy/worker.ts';
@@ -47,6 +48,7 @@ const spawnWorker: SpawnWorker = (start, events) => {
   let count = 0;
   const receive = startWorker(start, {
     runtime: realRuntime,
+    keys: nodeKeys,
     network,
     hasDirectSockets: false,
     ids: {
