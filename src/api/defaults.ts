@@ -2,6 +2,7 @@
 // default and meaning. Resolution (resolve-settings.ts) and docs/reference/annotations.md both
 // come from it, so that no default is written twice. Spellings of Maesh keep their own meaning
 // where it differs: equal spelling is not equal meaning.
+import { isMtlsBuilt } from './mtls-switch.ts';
 import {
   oneOf,
   readAllAttempts,
@@ -254,7 +255,7 @@ export const settingTable = {
     doc: 'who may call the services of the namespace; --policy by default',
   }),
   mtls: optional<MtlsMode>('mtls', {
-    isInForce: false,
+    ...(isMtlsBuilt ? {} : { isInForce: false }),
     read: oneOf('off', 'permissive', 'strict'),
     on: 'namespace',
     values: 'off, permissive or strict',

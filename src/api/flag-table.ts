@@ -1,5 +1,6 @@
 // Every flag of the long-running processes, as one typed table: command line, environment twins
 // (`WEFT_<FLAG_IN_UPPER_SNAKE>`), help and docs/reference/settings.md all come from here.
+import { isMtlsBuilt } from './mtls-switch.ts';
 import type { TextForm } from './text-forms.ts';
 
 /** Which processes take the flag. */
@@ -129,7 +130,7 @@ export const flagTable: readonly FlagSpec[] = [
     processes: both,
     initial: 'permissive',
     choices: ['off', 'permissive', 'strict'],
-    isBuilt: false,
+    ...(isMtlsBuilt ? {} : { isBuilt: false }),
     doc: 'mutual TLS between nodes; until it is built, calls between nodes are plain',
   },
   {
@@ -339,7 +340,7 @@ export const flagTable: readonly FlagSpec[] = [
     kind: 'port',
     processes: proxyOnly,
     initial: '15008',
-    isBuilt: false,
+    ...(isMtlsBuilt ? {} : { isBuilt: false }),
     doc: 'node-to-node mutual TLS',
   },
   {

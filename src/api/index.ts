@@ -8,8 +8,14 @@ export { meshLabel, settingTable } from './defaults.ts';
 export { flagTable } from './flag-table.ts';
 export { describeFlag, flagsNotBuilt, resolveFlags } from './flags.ts';
 export { meshSettingsOf, readFlags } from './mesh-settings.ts';
+export { isMtlsBuilt } from './mtls-switch.ts';
 export { proxyObstacleOf } from './node-platform.ts';
 export { parsers } from './parsers.ts';
-export { namespaceProblems, resolvePolicy, resolveServiceSettings } from './resolve-settings.ts';
+export {
+  namespaceProblems,
+  resolveMtls,
+  resolvePolicy,
+  resolveServiceSettings,
+} from './resolve-settings.ts';
 export { structuralSchemas } from './structural.ts';
 export { trafficTypeOf } from './traffic-type.ts';

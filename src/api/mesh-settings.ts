@@ -2,6 +2,7 @@
 // resolveFlags, so nothing here can fail but what needs two flags to judge.
 import { parseDuration } from './duration.ts';
 import type { FlagValues } from './flags.ts';
+import { isMtlsBuilt } from './mtls-switch.ts';
 import { parseSize } from './quantity.ts';
 import type { MeshSettings, MtlsMode, PolicyMode } from './settings.ts';
 
@@ -50,7 +51,7 @@ export function meshSettingsOf(values: FlagValues): MeshSettings {
     ignoreNamespaces: flags.texts('ignore-namespace'),
     adopt: flags.text('adopt') === 'labelled' ? 'labelled' : 'all',
     policy: policyOf(policy),
-    mtls: mtlsOf(flags.text('mtls')),
+    mtls: isMtlsBuilt ? mtlsOf(flags.text('mtls')) : 'off',
     trustDomain: flags.text('trust-domain') ?? clusterDomain,
   };
 }

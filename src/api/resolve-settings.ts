@@ -97,7 +97,7 @@ export function resolvePolicy(
   });
 }
 
-/** Mutual TLS of calls to a namespace; what cannot be read counts as `strict`. Not yet in force. */
+/** Mutual TLS of calls to a namespace; what cannot be read counts as `strict`. */
 export function resolveMtls(
   namespace: Namespace | undefined,
   settings: MeshSettings,

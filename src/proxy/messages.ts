@@ -1,7 +1,8 @@
 // What passes between the control thread of a proxy and its workers. Messages are plain data
 // (structured clone); the live numbers are in shared memory, not in messages.
 import type { DataplaneLimits } from '../dataplane/index.ts';
-import type { NodePartDelta, SnapshotDelta } from '../snapshot/index.ts';
+import type { Credential, SpiffeId } from '../identity/index.ts';
+import type { NodePartDelta, PeerPart, SnapshotDelta } from '../snapshot/index.ts';
 import type { SeriesDefinition, SlotDelta, SlotMemory } from '../telemetry/index.ts';
 
 /** Everything a worker has to be told once; arrives as workerData. */
@@ -25,6 +26,32 @@ export type WorkerSettings = {
   readonly accessLog: string;
   readonly testHooks: boolean;
   readonly limits: DataplaneLimits;
+  /** Absent: no tunnels, neither accepted nor dialled. */
+  readonly tunnel?: TunnelSettings | undefined;
+};
+
+export type TunnelSettings = {
+  /** Where tunnels are accepted, here and at every peer. */
+  readonly port: number;
+  readonly trustDomain: string;
+  /** Whom a peer has to be when it is dialled: the proxies' own identity. */
+  readonly proxyId: SpiffeId;
+  /** Version of this build, for greetings. */
+  readonly build: string;
+};
+
+/**
+ * Certificates and keys: in a message of their own, apart from every update and before the first
+ * one. Complete for a worker that has just started; afterwards `set` and `removed` are changes.
+ */
+export type Identities = {
+  readonly kind: 'identities';
+  /** The roots that peers' certificates may chain to, all of them; empty: nobody is trusted yet. */
+  readonly trustPem: string;
+  /** What this proxy shows as server, and as caller for those without an identity. */
+  readonly own: Credential | undefined;
+  readonly set: readonly Credential[];
+  readonly removed: readonly SpiffeId[];
 };
 
 export type ToWorker =
@@ -35,7 +62,10 @@ export type ToWorker =
       readonly slots: SlotDelta | undefined;
       readonly snapshot: SnapshotDelta | undefined;
       readonly node: NodePartDelta | undefined;
+      /** All of it, when anything of it has changed. */
+      readonly peers?: PeerPart | undefined;
     }
+  | Identities
   | { readonly kind: 'drain'; readonly delayMs: number; readonly timeoutMs: number }
   | { readonly kind: 'inspect'; readonly query: number }
   /** Test hook: throw, so that only this worker dies. */

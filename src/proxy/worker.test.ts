@@ -171,6 +171,7 @@ function addressesWith(callerName?: string) {
   const binding = (name: string): AddressBinding => ({
     kind: 'workload',
     isLocal: true,
+    nodeName: 'node-a',
     workload: workload(name),
   });
   const bindings = new Map([[home, binding('shop/web')]]);

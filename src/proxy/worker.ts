@@ -114,6 +114,9 @@ class Worker {
           query: message.query,
           state: this.#dataplane.state(),
         });
+      // Taken over by the tunnels, which are not built yet.
+      case 'identities':
+        return;
       case 'throw':
         if (this.#start.settings.testHooks) throw new Error('test hook: this worker shall die');
     }

@@ -37,7 +37,12 @@ const sections: readonly Section[] = [
     addresses: ['10.96.0.1'],
     places: [{ name: 'weft-l4-0', addresses: ['10.96.0.2'] }],
   },
-  { kind: 'namespaces', defaultPolicy: 'off', namespaces: [{ name: 'shop', policy: 'enforce' }] },
+  {
+    kind: 'namespaces',
+    defaultPolicy: 'off',
+    defaultMtls: 'permissive',
+    namespaces: [{ name: 'shop', policy: 'enforce', mtls: 'strict' }],
+  },
   {
     kind: 'service',
     namespace: 'shop',

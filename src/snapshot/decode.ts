@@ -13,6 +13,7 @@ import type {
   MatchSpec,
   MeshPlace,
   MeshSection,
+  NamespaceModes,
   NamespacesSection,
   PermissionSpec,
   PermissionsSection,
@@ -47,6 +48,7 @@ export type DecodedSection =
   | { readonly kind: 'failure'; readonly failure: SnapshotFailure };
 
 const isPolicyMode = isOneOf('off', 'audit', 'enforce');
+const isMtlsMode = isOneOf('off', 'permissive', 'strict');
 
 function isBackendId(value: unknown): value is BackendId {
   return isText(value) && value.includes('/') && value.includes(':');
@@ -66,8 +68,9 @@ const isMesh = hasShape<MeshSection>({
 const isNamespaces = hasShape<NamespacesSection>({
   kind: isOneOf('namespaces'),
   defaultPolicy: isPolicyMode,
+  defaultMtls: isMtlsMode,
   namespaces: isListOf(
-    hasShape<NamespacesSection['namespaces'][number]>({ name: isText, policy: isPolicyMode }),
+    hasShape<NamespaceModes>({ name: isText, policy: isPolicyMode, mtls: isMtlsMode }),
   ),
 });
 

@@ -34,6 +34,7 @@ export function isSameBinding(left: AddressBinding | undefined, right: AddressBi
   if (left.kind !== 'workload' || right.kind !== 'workload') return true;
   return (
     left.isLocal === right.isLocal &&
+    left.nodeName === right.nodeName &&
     left.workload.podUid === right.workload.podUid &&
     left.workload.podName === right.workload.podName &&
     left.workload.namespace === right.workload.namespace &&

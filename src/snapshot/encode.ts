@@ -12,6 +12,7 @@ import type {
   ListenerSpec,
   MatchSpec,
   MeshPlace,
+  NamespaceModes,
   PermissionSpec,
   RouteSpec,
   Section,
@@ -63,9 +64,9 @@ function inOrder(section: Exclude<Section, EndpointsSection>): Section {
       return { addresses, clusterDomain, kind, listeners, meshDomains, places };
     }
     case 'namespaces': {
-      const { defaultPolicy, kind } = section;
-      const namespaces = section.namespaces.map(({ name, policy }) => ({ name, policy }));
-      return { defaultPolicy, kind, namespaces };
+      const { defaultMtls, defaultPolicy, kind } = section;
+      const namespaces = section.namespaces.map(modesInOrder);
+      return { defaultMtls, defaultPolicy, kind, namespaces };
     }
     case 'service': {
       const { aliases, hostnames, kind, name, namespace, place } = section;
@@ -81,6 +82,10 @@ function inOrder(section: Exclude<Section, EndpointsSection>): Section {
     default:
       return assertNever(section);
   }
+}
+
+function modesInOrder({ mtls, name, policy }: NamespaceModes): NamespaceModes {
+  return { mtls, name, policy };
 }
 
 function listenerInOrder({ protocol, servicePort, targetPort }: ListenerSpec): ListenerSpec {

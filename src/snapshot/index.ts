@@ -2,6 +2,7 @@
 // and taken over.
 export type * from './sections.ts';
 export type * from './node-part.ts';
+export type * from './peer-part.ts';
 export type { AppliedDelta } from './diff.ts';
 export type { DecodedSection, SnapshotFailure } from './decode.ts';
 export { backendId, endpointId, splitKey } from './sections.ts';

@@ -1,7 +1,7 @@
 // What one node alone knows, and no version covers: which address is which workload. Sources are
 // known only on their own node (architecture §4), so `isLocal` is the licence to use a binding as a
-// source; bindings of other nodes' pods serve authorisation at the chosen pod, until the tunnels of
-// the identity work move that to the pod's own node.
+// source; that a pod is on a node (`nodeName`) serves those who call it: its own node's proxy may
+// be asked for it in a tunnel, and one without a tunnel authorises at the chosen pod.
 
 export type Workload = {
   readonly namespace: string;
@@ -15,9 +15,15 @@ export type Workload = {
 export type AddressBinding =
   /**
    * `isLocal`: good for a source – a pod of this node, and the address has not just changed hands.
-   * As a destination the pod is known either way, since the API server says where it is.
+   * As a destination the pod is known either way, since the API server says where it is: it is on
+   * `nodeName`, also while its address is in quarantine.
    */
-  | { readonly kind: 'workload'; readonly isLocal: boolean; readonly workload: Workload }
+  | {
+      readonly kind: 'workload';
+      readonly isLocal: boolean;
+      readonly nodeName: string;
+      readonly workload: Workload;
+    }
   /** Two live claims, or none right after an old pod: nobody's. */
   | { readonly kind: 'disputed' }
   /** A node's address (also of hostNetwork pods): never a workload, never external. */

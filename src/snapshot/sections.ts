@@ -15,6 +15,9 @@ export type BackendId = Brand<string, 'BackendId'>;
 
 export type PolicyMode = 'off' | 'audit' | 'enforce';
 
+/** Mutual TLS of calls to a namespace's pods on other nodes; later is stricter. */
+export type MtlsMode = 'off' | 'permissive' | 'strict';
+
 /** A listener that every proxy opens, as the mesh Services say. Sorted by targetPort. */
 export type ListenerSpec = {
   readonly protocol: 'http';
@@ -38,11 +41,19 @@ export type MeshSection = {
 
 export type MeshPlace = { readonly name: string; readonly addresses: readonly string[] };
 
-/** Policy of each namespace that is not at the mesh's default. Sorted by name. */
+/** What holds for the calls to a namespace. */
+export type NamespaceModes = {
+  readonly name: string;
+  readonly policy: PolicyMode;
+  readonly mtls: MtlsMode;
+};
+
+/** The modes of each namespace that is not at both of the mesh's defaults. Sorted by name. */
 export type NamespacesSection = {
   readonly kind: 'namespaces';
   readonly defaultPolicy: PolicyMode;
-  readonly namespaces: readonly { readonly name: string; readonly policy: PolicyMode }[];
+  readonly defaultMtls: MtlsMode;
+  readonly namespaces: readonly NamespaceModes[];
 };
 
 export type RetryCondition =

@@ -42,6 +42,7 @@ describe('an address', () => {
     ['deleted while a container runs', { isDeleting: true }, 'workload'],
     ['deleted and stopped', { isDeleting: true, hasRunningContainer: false }, undefined],
     ['of the host network', { isHostNetwork: true }, 'infrastructure'],
+    ['a mirror pod, without a service account', { serviceAccount: '' }, 'disputed'],
   ])('of a pod that is %s', (_, given, expected) => {
     expect(kindOf(book([pod('web', given)]))).toBe(expected);
   });

@@ -129,9 +129,14 @@ function bindingOf(
   nodeName: string | undefined,
   before: AddressBinding | undefined,
 ): AddressBinding {
-  if (!isAlone(claim)) return before?.kind === 'disputed' ? before : { kind: 'disputed' };
+  // A mirror pod has no service account: whoever has its address is nobody.
+  if (!isAlone(claim) || claim.serviceAccount === '') {
+    return before?.kind === 'disputed' ? before : { kind: 'disputed' };
+  }
   const isLocal = claim.nodeName === nodeName;
-  const binding: AddressBinding = { kind: 'workload', isLocal, workload: workloadOf(claim) };
+  const workload = workloadOf(claim);
+  const place = { isLocal, nodeName: claim.nodeName };
+  const binding: AddressBinding = { kind: 'workload', ...place, workload };
   return before !== undefined && isSameBinding(before, binding) ? before : binding;
 }
 

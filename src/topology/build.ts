@@ -3,11 +3,13 @@
 import {
   isWatchedNamespace,
   namespaceProblems,
+  resolveMtls,
   resolvePolicy,
   type ClusterState,
   type MeshSettings,
   type Problem,
 } from '../api/index.ts';
+import type { NamespaceModes } from '../snapshot/index.ts';
 import { groupParts } from './groups.ts';
 import { meshFactsOf, portServices, type MeshFacts } from './mesh-services.ts';
 import { planPermissions, type PermissionInput } from './permissions.ts';
@@ -43,7 +45,7 @@ export function buildTopology(
   const memos = {
     mesh: meshOf(state, settings, memo?.mesh),
     wishes: wishesOf(state, services, memo?.wishes),
-    policies: policiesOf(state, settings, memo?.policies),
+    modes: modesOf(state, settings, memo?.modes),
     plan: planOf({ state, settings, services, groups }, memo?.plan),
     permissions: permissionsOf({ state, settings, groups }, memo?.permissions),
     policyVersion: versionOf(state, memo?.policyVersion),
@@ -56,7 +58,7 @@ export function buildTopology(
   const topology: Topology = {
     ...memos.plan.value,
     mesh: memos.mesh.value,
-    policies: memos.policies.value,
+    modes: memos.modes.value,
     services,
     permissions,
     wishes: memos.wishes.value,
@@ -112,33 +114,36 @@ function servicesOf(
   return services;
 }
 
-function policiesOf(
+function modesOf(
   state: ClusterState,
   settings: MeshSettings,
-  before: Memo<Topology['policies']> | undefined,
-): Memo<Topology['policies']> {
+  before: Memo<Topology['modes']> | undefined,
+): Memo<Topology['modes']> {
   return remembered([state.namespaces], before, (problems) => {
-    return resolvePolicies(state, settings, problems);
+    return resolveModes(state, settings, problems);
   });
 }
 
-function resolvePolicies(
+function resolveModes(
   state: ClusterState,
   settings: MeshSettings,
   problems: Problem[],
-): Topology['policies'] {
-  const policies: Topology['policies'][number][] = [];
+): Topology['modes'] {
+  const modes: NamespaceModes[] = [];
   for (const name of [...state.namespaces.keys()].sort(byText)) {
     if (!isWatchedNamespace(name, settings)) continue;
     const namespace = state.namespaces.get(name);
-    const resolved = resolvePolicy(namespace, settings);
+    const policy = resolvePolicy(namespace, settings);
+    const mtls = resolveMtls(namespace, settings);
     problems.push(
-      ...resolved.problems,
+      ...policy.problems,
+      ...mtls.problems,
       ...(namespace === undefined ? [] : namespaceProblems(namespace)),
     );
-    if (resolved.value !== settings.policy) policies.push({ name, policy: resolved.value });
+    if (policy.value === settings.policy && mtls.value === settings.mtls) continue;
+    modes.push({ name, policy: policy.value, mtls: mtls.value });
   }
-  return policies;
+  return modes;
 }
 
 function meshOf(

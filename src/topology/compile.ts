@@ -18,7 +18,7 @@ export function compileSnapshot(
 /** In the order of their ids, which is the cheapest for `buildSnapshot`. */
 function sectionsOf(topology: Topology, settings: MeshSettings): readonly Section[] {
   const { meshDomains, clusterDomain } = settings;
-  const { aliases, services, policies, permissions, splitPorts } = topology;
+  const { aliases, services, modes, permissions, splitPorts } = topology;
   const { listeners, addresses, places, placeOf } = topology.mesh;
   const sections: Section[] = [];
   for (const { namespace, name, hostname, ports, rules } of aliases) {
@@ -30,7 +30,8 @@ function sectionsOf(topology: Topology, settings: MeshSettings): readonly Sectio
     sections.push({ kind: 'endpoints', namespace, service, backends });
   }
   sections.push({ kind: 'mesh', meshDomains, clusterDomain, listeners, addresses, places });
-  sections.push({ kind: 'namespaces', defaultPolicy: settings.policy, namespaces: policies });
+  const defaults = { defaultPolicy: settings.policy, defaultMtls: settings.mtls };
+  sections.push({ kind: 'namespaces', ...defaults, namespaces: modes });
   for (const { namespace, serviceAccount, permissions: granted } of permissions) {
     sections.push({ kind: 'permissions', namespace, serviceAccount, permissions: granted });
   }

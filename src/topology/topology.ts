@@ -16,8 +16,8 @@ import type {
 import type {
   BackendSpec,
   MatchSpec,
+  NamespaceModes,
   PermissionSpec,
-  PolicyMode,
   ServicePortSpec,
   ServiceRules,
 } from '../snapshot/index.ts';
@@ -101,8 +101,8 @@ export type PortWishes = {
 export type Topology = {
   /** What the mesh Services say: listeners, ClusterIPs, places. */
   readonly mesh: MeshFacts;
-  /** Namespaces whose policy is not the mesh's default, sorted by name. */
-  readonly policies: readonly { readonly name: string; readonly policy: PolicyMode }[];
+  /** Namespaces whose modes are not both the mesh's defaults, sorted by name. */
+  readonly modes: readonly NamespaceModes[];
   /** `namespace/name` → service, sorted by key. */
   readonly services: ReadonlyMap<string, MeshService>;
   /** Key of a root → its splits in the order of R-34. */
@@ -164,7 +164,7 @@ export type TopologyMemo = {
   /** What `groups` were made of. */
   readonly groupObjects: ReadonlyMap<string, HttpRouteGroup>;
   readonly groups: ReadonlyMap<string, GroupPart>;
-  readonly policies: Memo<Topology['policies']>;
+  readonly modes: Memo<Topology['modes']>;
   readonly plan: Memo<SplitPlan>;
   readonly permissions: Memo<Topology['permissions']>;
   readonly policyVersion: Memo<string>;

@@ -58,7 +58,7 @@ function meshOf(services: number, pathOf: (at: number) => string): RouteTable {
     const pod = workload(`shop/web-${at}`);
     for (const text of addressesOf(at, 10)) {
       const address = text.slice(0, text.indexOf(':'));
-      bindings.set(address, { kind: 'workload', isLocal: true, workload: pod });
+      bindings.set(address, { kind: 'workload', isLocal: true, nodeName: 'node-a', workload: pod });
     }
   }
   return compileTable(recordsOf(...sections), nodePart(bindings));

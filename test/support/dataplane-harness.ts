@@ -103,7 +103,12 @@ export function meshTable(options: MeshOptions): RouteTable {
     ],
     [
       'namespaces',
-      { kind: 'namespaces', defaultPolicy: isEnforced ? 'enforce' : 'off', namespaces: [] },
+      {
+        kind: 'namespaces',
+        defaultPolicy: isEnforced ? 'enforce' : 'off',
+        defaultMtls: 'off',
+        namespaces: [],
+      },
     ],
     [
       'service/t/h1',
@@ -177,6 +182,7 @@ function bindingsOf(options: MeshOptions): ReadonlyMap<string, AddressBinding> {
   const bind = (serviceAccount: string): AddressBinding => ({
     kind: 'workload',
     isLocal: true,
+    nodeName: 'node-a',
     workload: {
       namespace,
       serviceAccount,

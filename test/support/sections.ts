@@ -75,8 +75,9 @@ export function namespacesSection(
   defaultPolicy: NamespacesSection['defaultPolicy'],
   policies: Readonly<Record<string, NamespacesSection['defaultPolicy']>> = {},
 ): NamespacesSection {
-  const namespaces = Object.entries(policies).map(([name, policy]) => ({ name, policy }));
-  return { kind: 'namespaces', defaultPolicy, namespaces };
+  const mtls = 'off' as const;
+  const namespaces = Object.entries(policies).map(([name, policy]) => ({ name, policy, mtls }));
+  return { kind: 'namespaces', defaultPolicy, defaultMtls: mtls, namespaces };
 }
 
 /** `serviceSection('shop/web')`: one HTTP port 80, routed to itself. */
