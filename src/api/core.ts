@@ -61,6 +61,7 @@ export type Pod = {
   readonly kind: 'Pod';
   readonly meta: ObjectMeta;
   readonly nodeName: string;
+  /** Empty for a mirror pod, which has none. */
   readonly serviceAccount: string;
   readonly phase: PodPhase;
   readonly isHostNetwork: boolean;

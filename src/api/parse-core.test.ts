@@ -263,7 +263,7 @@ describe('Pod', () => {
     const bare = parsers.Pod({ metadata, status: { podIP: '10.0.0.2', phase: 'Odd' } });
     expect(bare.value).toMatchObject({
       nodeName: '',
-      serviceAccount: 'default',
+      serviceAccount: '',
       phase: 'Unknown',
       isHostNetwork: false,
       isDeleting: false,

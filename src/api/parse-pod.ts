@@ -16,14 +16,14 @@ export function parsePod(input: unknown): Parsed<Pod> {
     const spec = asObject(valueAt(draft.root, 'spec'));
     const status = asObject(valueAt(draft.root, 'status'));
     const metadata = asObject(valueAt(draft.root, 'metadata'));
-    const account = asText(valueAt(spec, 'serviceAccountName'));
     const phase = valueAt(status, 'phase');
     return {
       kind: 'Pod',
       meta: draft.meta,
       nodeName: asText(valueAt(spec, 'nodeName')) ?? '',
-      // The API server fills it in; an empty one means `default` too.
-      serviceAccount: account === undefined || account === '' ? 'default' : account,
+      // The API server fills it in for all but mirror pods, which a kubelet may put into any
+      // namespace: they have none, and are nobody.
+      serviceAccount: asText(valueAt(spec, 'serviceAccountName')) ?? '',
       phase: phases.find((known) => known === phase) ?? 'Unknown',
       isHostNetwork: valueAt(spec, 'hostNetwork') === true,
       isDeleting: typeof valueAt(metadata, 'deletionTimestamp') === 'string',
