@@ -28,6 +28,7 @@ import { resourcePath, type ResourcePath } from './routes.ts';
 import { badRequest, noSuchResource, refusal } from './status.ts';
 import { strategicMerge } from './strategic.ts';
 import { rowContent, tableOf } from './table.ts';
+import { answerTokenRequest } from './token-requests.ts';
 import { acceptedForms, asItem, metadataOnly, viewOf } from './view.ts';
 import {
   checkBody,
@@ -111,6 +112,7 @@ function groupDocument(api: ApiContext, path: string): JsonObject | undefined {
 export function answer(api: ApiContext, request: ApiRequest): Reply {
   const path = resourcePath(api.registry, request.path);
   if (path === undefined) throw noSuchResource();
+  if (path.subresource === 'token') return answerToken(api, path, request);
   switch (request.method) {
     case 'GET':
     case 'HEAD':
@@ -128,12 +130,21 @@ export function answer(api: ApiContext, request: ApiRequest): Reply {
         ? answerDeleteAll(api, path, request)
         : answerDelete(api, path, request);
     default:
-      throw refusal(
-        405,
-        'MethodNotAllowed',
-        'the server does not allow this method on the requested resource',
-      );
+      throw notAllowed();
   }
+}
+
+function notAllowed(): Error {
+  const why = 'the server does not allow this method on the requested resource';
+  return refusal(405, 'MethodNotAllowed', why);
+}
+
+/** A token for a ServiceAccount: asked for, never read. */
+function answerToken(api: ApiContext, path: ResourcePath, request: ApiRequest): Reply {
+  if (request.method !== 'POST') throw notAllowed();
+  const account = existing(api, targetOf(path));
+  const body = request.body === '' ? {} : parseBody(request.body);
+  return fine(answerTokenRequest(api, account, isObject(body) ? body : {}), 201);
 }
 
 /** The query of a watch, when the request is one. */
@@ -247,11 +258,7 @@ function answerList(api: ApiContext, path: ResourcePath, request: ApiRequest): R
 
 function answerCreate(api: ApiContext, path: ResourcePath, request: ApiRequest): Reply {
   if (path.name !== undefined) {
-    throw refusal(
-      405,
-      'MethodNotAllowed',
-      'the server does not allow this method on the requested resource',
-    );
+    throw notAllowed();
   }
   const body = parseBody(request.body);
   const said = isObject(body) ? namespaceOf(body) : '';
@@ -278,11 +285,7 @@ function writtenReply(
 
 function answerReplace(api: ApiContext, path: ResourcePath, request: ApiRequest): Reply {
   if (path.name === undefined) {
-    throw refusal(
-      405,
-      'MethodNotAllowed',
-      'the server does not allow this method on the requested resource',
-    );
+    throw notAllowed();
   }
   const options = writeOptions(path, request);
   const target = targetOf(path);
@@ -322,11 +325,7 @@ function unsupportedPatch(type: string): Error {
 
 function answerPatch(api: ApiContext, path: ResourcePath, request: ApiRequest): Reply {
   if (path.name === undefined) {
-    throw refusal(
-      405,
-      'MethodNotAllowed',
-      'the server does not allow this method on the requested resource',
-    );
+    throw notAllowed();
   }
   const options = writeOptions(path, request);
   const target = targetOf(path);

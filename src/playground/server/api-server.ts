@@ -19,6 +19,7 @@ import { followDefinitions } from './crds.ts';
 import { Faults, type Fault } from './faults.ts';
 import { collectionOf, Registry } from './kinds.ts';
 import { kubeconfigText } from './kubeconfig.ts';
+import { forwardToPod, podProxyTarget } from './pod-proxy.ts';
 import { isProtobuf, parseProtobuf } from './protobuf.ts';
 import { builtInRules } from './rules.ts';
 import { resourcePath } from './routes.ts';
@@ -94,7 +95,8 @@ class ServedApi {
     const { runtime } = options;
     const storage = new Storage(options.historyMax);
     const registry = new Registry(builtInKinds());
-    this.#api = { storage, registry, rules: builtInRules(storage), runtime };
+    const tokens = this.#tokens;
+    this.#api = { storage, registry, rules: builtInRules(storage), runtime, tokens };
     followDefinitions(storage, registry, (collection) => this.#endWatches(collection));
     seedObjects(this.#api);
     this.#adminToken = options.adminToken ?? uuid(runtime.random);
@@ -182,8 +184,10 @@ class ServedApi {
       sendReply(response, { code: 200, body: 'ok', warnings: [] });
       return;
     }
-    const user = this.#tokens.userOf(message);
+    const user = this.#tokens.userOf(message, this.#options.runtime.clock.wallMs());
     if (user === undefined) throw refusal(401, 'Unauthorized', 'Unauthorized');
+    const proxied = podProxyTarget(this.#api, url);
+    if (proxied !== undefined) return forwardToPod(proxied, message, response);
     const body = await this.#readText(message, url.pathname);
     const request: ApiRequest = {
       method,

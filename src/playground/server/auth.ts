@@ -7,9 +7,14 @@ import type { User } from './kinds.ts';
 export type TokenBinding = {
   readonly namespace: string;
   readonly serviceAccount: string;
+  /** Made up from the name when absent. */
+  readonly accountUid?: string;
+  /** Empty: not bound to a pod. */
   readonly podName: string;
   readonly podUid: string;
   readonly nodeName: string;
+  /** Left out when empty or absent: the node has no object. */
+  readonly nodeUid?: string;
 };
 
 /** Who the printed kubeconfig belongs to. */
@@ -24,37 +29,60 @@ export const adminUser: User = {
  * The user that a pod's token stands for, with the claims that a real API server stamps (1.30+).
  */
 export function serviceAccountUser(binding: TokenBinding, credentialId: string): User {
+  const { namespace, serviceAccount, accountUid } = binding;
+  const claims = {
+    'node-name': binding.nodeName,
+    'node-uid': binding.nodeUid ?? '',
+    'pod-name': binding.podName,
+    'pod-uid': binding.podUid,
+  };
+  const stamped = Object.entries(claims)
+    .filter(([, value]) => value !== '')
+    .map(([claim, value]) => [`authentication.kubernetes.io/${claim}`, [value]] as const);
   return {
-    username: `system:serviceaccount:${binding.namespace}:${binding.serviceAccount}`,
-    uid: `sa-${binding.namespace}-${binding.serviceAccount}`,
+    username: `system:serviceaccount:${namespace}:${serviceAccount}`,
+    uid: accountUid ?? `sa-${namespace}-${serviceAccount}`,
     groups: [
       'system:serviceaccounts',
-      `system:serviceaccounts:${binding.namespace}`,
+      `system:serviceaccounts:${namespace}`,
       'system:authenticated',
     ],
     extra: {
       'authentication.kubernetes.io/credential-id': [`JTI=${credentialId}`],
-      'authentication.kubernetes.io/node-name': [binding.nodeName],
-      'authentication.kubernetes.io/pod-name': [binding.podName],
-      'authentication.kubernetes.io/pod-uid': [binding.podUid],
+      ...Object.fromEntries(stamped),
     },
   };
 }
 
-/** The table of tokens; a token that is not in it is answered 401. */
-export class Tokens {
-  readonly #users = new Map<string, User>();
+/** How long a token is good. */
+export type TokenLife = {
+  /** By the wall clock. */
+  readonly endMs: number;
+  /** Asked at each use: what it is bound to may be gone. */
+  readonly isValid: () => boolean;
+};
 
-  add(token: string, user: User): void {
-    this.#users.set(token, user);
+const endless: TokenLife = { endMs: Number.POSITIVE_INFINITY, isValid: () => true };
+
+/** The table of tokens; a token that is not in it, or is over, is answered 401. */
+export class Tokens {
+  readonly #users = new Map<string, { readonly user: User; readonly life: TokenLife }>();
+
+  add(token: string, user: User, life = endless): void {
+    this.#users.set(token, { user, life });
   }
 
   revoke(token: string): void {
     this.#users.delete(token);
   }
 
-  userOf(request: IncomingMessage): User | undefined {
+  userOf(request: IncomingMessage, nowMs: number): User | undefined {
     const bearer = /^Bearer\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    return bearer === undefined ? undefined : this.#users.get(bearer);
+    if (bearer === undefined) return undefined;
+    const known = this.#users.get(bearer);
+    if (known === undefined) return undefined;
+    if (known.life.endMs > nowMs && known.life.isValid()) return known.user;
+    this.revoke(bearer);
+    return undefined;
   }
 }

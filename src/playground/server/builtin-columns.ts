@@ -221,6 +221,21 @@ export const builtInColumns: ReadonlyMap<string, readonly Column[]> = new Map([
       ageColumn,
     ],
   ],
+  [
+    'apps/daemonsets',
+    [
+      column('Desired', count('status', 'desiredNumberScheduled'), 'integer'),
+      column('Current', count('status', 'currentNumberScheduled'), 'integer'),
+      column('Ready', count('status', 'numberReady'), 'integer'),
+      column('Up-to-date', count('status', 'updatedNumberScheduled'), 'integer'),
+      column('Available', count('status', 'numberAvailable'), 'integer'),
+      column('Node Selector', selectorText('spec', 'template', 'spec', 'nodeSelector')),
+      ageColumn,
+      wide('Containers', containerNames),
+      wide('Images', (object) => images(object).join(',')),
+      wide('Selector', selectorText('spec', 'selector', 'matchLabels')),
+    ],
+  ],
   ['apps/statefulsets', [column('Ready', readyOf), ageColumn]],
   [
     'batch/jobs',

@@ -1,6 +1,7 @@
 // What the parts of one API server share, and what one request carries through them.
 // One context per server: nothing here is global.
 import type { Runtime } from '../../lib/clock.ts';
+import type { Tokens } from './auth.ts';
 import type { KindRules, Registry, User } from './kinds.ts';
 import type { Storage } from './storage.ts';
 
@@ -11,6 +12,7 @@ export type ApiContext = {
   /** By collection (`group/plural`). */
   readonly rules: ReadonlyMap<string, KindRules>;
   readonly runtime: Runtime;
+  readonly tokens: Tokens;
 };
 
 /** What becomes of fields that a kind does not know: 400, a warning, or nothing. */

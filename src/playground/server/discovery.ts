@@ -62,6 +62,20 @@ const objectVerbs = [
   'watch',
 ];
 
+/** Subresources that are objects of another kind. */
+const foreignParts: ReadonlyMap<string, JsonObject> = new Map([
+  [
+    'token',
+    {
+      group: 'authentication.k8s.io',
+      version: 'v1',
+      kind: 'TokenRequest',
+      verbs: ['create'],
+    },
+  ],
+  ['proxy', { kind: 'PodProxyOptions', verbs: ['get'] }],
+]);
+
 function resourceEntries(kind: ResourceKind): readonly JsonObject[] {
   const isReview = kind.kind.endsWith('Review');
   const entry: JsonObject = {
@@ -77,8 +91,7 @@ function resourceEntries(kind: ResourceKind): readonly JsonObject[] {
     name: `${kind.plural}/${name}`,
     singularName: '',
     namespaced: kind.isNamespaced,
-    kind: kind.kind,
-    verbs: ['get', 'patch', 'update'],
+    ...(foreignParts.get(name) ?? { kind: kind.kind, verbs: ['get', 'patch', 'update'] }),
   }));
   return [entry, ...parts];
 }

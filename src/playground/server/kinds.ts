@@ -51,7 +51,12 @@ export type KindRules = {
     previous: JsonObject,
     context: WriteContext,
   ) => void;
-  readonly validate?: (object: JsonObject, previous: JsonObject | undefined) => readonly Cause[];
+  readonly validate?: (
+    object: JsonObject,
+    previous: JsonObject | undefined,
+    /** Empty, or the subresource that is written. */
+    subresource: string,
+  ) => readonly Cause[];
 };
 
 /** Who asks, as a token or certificate says. */

@@ -17,6 +17,7 @@ import { definitionRules } from './crds.ts';
 import { jobRules } from './jobs.ts';
 import { invalidValue, required } from './metadata.ts';
 import { serviceRules } from './services.ts';
+import { signingRequestRules } from './signing-requests.ts';
 import type { Cause } from './status.ts';
 import type { Storage } from './storage.ts';
 
@@ -137,81 +138,6 @@ const sliceRules: KindRules = {
   validate: sliceCauses,
 };
 
-/** The server says who asks; whatever the client wrote there is overwritten. */
-function stampRequester(object: JsonObject, context: WriteContext): void {
-  const { user } = context;
-  const spec = objectAt(object, 'spec');
-  spec.username = user.username;
-  if (user.uid !== '') spec.uid = user.uid;
-  else delete spec.uid;
-  spec.groups = [...user.groups];
-  const extra = Object.entries(user.extra).map(([key, values]): [string, Json] => [
-    key,
-    [...values],
-  ]);
-  if (extra.length > 0) spec.extra = Object.fromEntries(extra);
-  else delete spec.extra;
-  object.spec = spec;
-  object.status = {};
-}
-
-function requestCauses(object: JsonObject): readonly Cause[] {
-  const causes: Cause[] = [];
-  const pem = Buffer.from(textAt(object, 'spec', 'request') ?? '', 'base64').toString('latin1');
-  if (!pem.includes('-----BEGIN CERTIFICATE REQUEST-----')) {
-    causes.push(invalidValue('spec.request', [], 'PEM block type must be CERTIFICATE REQUEST'));
-  }
-  if (listAt(object, 'spec', 'usages').length === 0) causes.push(required('spec.usages'));
-  const signer = textAt(object, 'spec', 'signerName') ?? '';
-  if (signer === '') causes.push(required('spec.signerName'));
-  else if (!signer.includes('/')) {
-    causes.push(
-      invalidValue(
-        'spec.signerName',
-        signer,
-        'must be a fully qualified domain and path of the form "example.com/signer-name"',
-      ),
-    );
-  }
-  return causes;
-}
-
-function isDecision(condition: Json): boolean {
-  const type = textAt(condition, 'type');
-  return type === 'Approved' || type === 'Denied';
-}
-
-/** `/approval` decides, `/status` carries the certificate and failures; neither does the other. */
-function keepOtherPart(object: JsonObject, previous: JsonObject, context: WriteContext): void {
-  object.spec = objectAt(previous, 'spec');
-  const old = objectAt(previous, 'status');
-  const status = objectAt(object, 'status');
-  if (context.subresource === 'approval') {
-    const stamped = stampConditions(listAt(status, 'conditions'), context);
-    object.status = { ...old, conditions: stamped };
-    return;
-  }
-  const decided = listAt(old, 'conditions').filter(isDecision);
-  const others = listAt(status, 'conditions').filter((condition) => !isDecision(condition));
-  const conditions = stampConditions([...decided, ...others], context);
-  object.status = conditions.length > 0 ? { ...status, conditions } : status;
-}
-
-function stampConditions(conditions: readonly Json[], context: WriteContext): Json[] {
-  const now = new Date(context.nowMs).toISOString().replace(/\.\d{3}Z$/, 'Z');
-  return conditions.map((condition) =>
-    isObject(condition)
-      ? { lastUpdateTime: now, lastTransitionTime: now, ...condition }
-      : condition,
-  );
-}
-
-const requestRules: KindRules = {
-  prepareCreate: stampRequester,
-  prepareUpdate: keepOtherPart,
-  validate: requestCauses,
-};
-
 function selectorCauses(object: JsonObject, previous: JsonObject | undefined): readonly Cause[] {
   const selector = objectAt(object, 'spec', 'selector');
   const labels = objectAt(object, 'spec', 'template', 'metadata', 'labels');
@@ -307,7 +233,7 @@ export function builtInRules(storage: Storage): ReadonlyMap<string, KindRules> {
     ['/secrets', secretRules],
     ['/configmaps', configMapRules],
     ['discovery.k8s.io/endpointslices', sliceRules],
-    ['certificates.k8s.io/certificatesigningrequests', requestRules],
+    ['certificates.k8s.io/certificatesigningrequests', signingRequestRules],
     ['apps/deployments', replicatedRules],
     ['apps/replicasets', replicatedRules],
     ['apps/statefulsets', replicatedRules],

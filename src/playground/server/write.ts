@@ -123,12 +123,13 @@ function checkNamespace(api: ApiContext, target: Target): void {
   );
 }
 
-function allCauses(api: ApiContext, kind: ResourceKind, object: JsonObject, previous?: JsonObject) {
+function allCauses(api: ApiContext, target: Target, object: JsonObject, previous?: JsonObject) {
+  const { kind, subresource } = target;
   const rules = api.rules.get(collectionOf(kind));
   return [
     ...metadataCauses(kind, object),
     ...schemaCauses(kind, object, previous),
-    ...(rules?.validate?.(object, previous) ?? []),
+    ...(rules?.validate?.(object, previous, subresource) ?? []),
   ];
 }
 
@@ -182,7 +183,7 @@ export function insertObject(
   object = withDefaults(kind, object);
   api.rules.get(collectionOf(kind))?.prepareCreate?.(object, writeContext(api, target, options));
   checkNamespace(api, { ...target, name: nameOf(object) });
-  const causes = allCauses(api, kind, object);
+  const causes = allCauses(api, target, object);
   if (causes.length > 0) throw invalid(subjectOf(kind, nameOf(object)), kind.kind, causes);
   const stored = api.storage.get(collectionOf(kind), target.namespace, nameOf(object));
   if (stored !== undefined) throw alreadyExists(subjectOf(kind, nameOf(object)));
@@ -327,7 +328,7 @@ export function storeUpdate(
   object = { ...copyOf(object), apiVersion: apiVersionOf(kind), kind: kind.kind };
   const context = writeContext(api, target, options);
   api.rules.get(collection)?.prepareUpdate?.(object, stored, context);
-  const causes = allCauses(api, kind, object, stored);
+  const causes = allCauses(api, target, object, stored);
   if (causes.length > 0) throw invalid(subjectOf(kind, target.name), kind.kind, causes);
   const hasStatus = kind.subresources.includes('status');
   if (kind.hasGeneration && !sameJson(contentOf(object, hasStatus), contentOf(stored, hasStatus))) {

@@ -10,6 +10,7 @@ import { objectCases } from './objects.ts';
 import { patchCases } from './patches.ts';
 import { requestCases } from './requests.ts';
 import type { CaseGroup } from './suite.ts';
+import { tokenCases } from './tokens.ts';
 import { watchCases } from './watches.ts';
 
 export const allCases: readonly CaseGroup[] = [
@@ -22,5 +23,6 @@ export const allCases: readonly CaseGroup[] = [
   { subject: 'definitions and custom objects', cases: definitionCases },
   { subject: 'single kinds', cases: kindCases },
   { subject: 'certificate requests', cases: requestCases },
+  { subject: 'tokens', cases: tokenCases },
   { subject: 'deviations of the embedded server', cases: deviationCases },
 ];

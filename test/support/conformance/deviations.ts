@@ -114,6 +114,26 @@ export const deviations: readonly Deviation[] = [
     },
   },
   {
+    name: 'pods on loopback addresses are proxied to, by GET alone',
+    why: 'the demo lives there; a real server refuses such addresses and forwards every method',
+    run: async ({ api, core }) => {
+      const path = `${core}/pods/one`;
+      await api.create(`${core}/pods`, {
+        metadata: { name: 'one' },
+        spec: { nodeName: 'none', containers: [{ name: 'c', image: 'none' }] },
+      });
+      const before = await api.get(`${path}:1/proxy/version`);
+      expect(before.code).toBe(400);
+      const status = { podIP: '127.0.0.1', podIPs: [{ ip: '127.0.0.1' }], phase: 'Running' };
+      await api.ask('PATCH', `${path}/status`, { status }, { type: mergeType });
+      const { code, body } = await api.get(`${path}:1/proxy/version`);
+      expect(code).toBe(api.isEmbedded ? 503 : 400);
+      const told = api.isEmbedded ? 'error trying to reach service' : 'address not allowed';
+      expect(body.message).toContain(told);
+      expect((await api.get(`${core}/pods/none:1/proxy/`)).code).toBe(404);
+    },
+  },
+  {
     name: 'Update entries of managedFields have no `.`',
     why: 'who owns a map as such matters only to an apply that empties it',
     run: async ({ api, core }) => {

@@ -214,6 +214,16 @@ export const listCases: readonly ApiCase[] = [
     expect(await columns(`${core}/pods`)).toEqual(['Name', 'Ready', 'Status', 'Restarts', 'Age']);
     expect(await columns('/api/v1/namespaces')).toEqual(['Name', 'Status', 'Age']);
     expect(await columns('/api/v1/nodes')).toEqual(['Name', 'Status', 'Roles', 'Age', 'Version']);
+    expect(await columns(`${inGroup('apps', 'v1')}/daemonsets`)).toEqual([
+      'Name',
+      'Desired',
+      'Current',
+      'Ready',
+      'Up-to-date',
+      'Available',
+      'Node Selector',
+      'Age',
+    ]);
     expect(await columns(`${inGroup('apps', 'v1')}/deployments`)).toEqual([
       'Name',
       'Ready',

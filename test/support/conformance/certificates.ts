@@ -1,0 +1,25 @@
+// Two self-signed certificates that mean nothing, for cases in which a signer writes one. Made with
+// openssl (P-256), whose key is thrown away.
+export const certificateOne = `-----BEGIN CERTIFICATE-----
+MIIBbjCCAROgAwIBAgIUHia8HzHfVxyhp03oSr0LVDiwUSkwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeDAeFw0yNjExMjExNDQ1MDlaFw0yNjExMjIxNDQ1MDlaMAwx
+CjAIBgNVBAMMAXgwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQKi1mK+UkA4oSS
+E5f7cLYPcuM3aPB80XMjXhGUrAWPduAg4EQ94CDeZtp+7hJtc2538P+qWhmiS6B6
+hgpTGf5lo1MwUTAdBgNVHQ4EFgQUas2/dlrfsWRtwd5B4a/y0+QN7RswHwYDVR0j
+BBgwFoAUas2/dlrfsWRtwd5B4a/y0+QN7RswDwYDVR0TAQH/BAUwAwEB/zAKBggq
+hkjOPQQDAgNJADBGAiEAwxL3gwObHC3olAJgBQ8N+ddC4WgYqJcnTvIARkqDKKIC
+IQDjIWYk/GI1eBM877bprzCr6TbzpVN18okHV3og8sa3cA==
+-----END CERTIFICATE-----
+`;
+
+export const certificateTwo = `-----BEGIN CERTIFICATE-----
+MIIBbTCCAROgAwIBAgIUbF7k7FzX2PIzTT0tiZ5H9EKoSVkwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeTAeFw0yNjExMjExNDQ1MDlaFw0yNjExMjIxNDQ1MDlaMAwx
+CjAIBgNVBAMMAXkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQKi1mK+UkA4oSS
+E5f7cLYPcuM3aPB80XMjXhGUrAWPduAg4EQ94CDeZtp+7hJtc2538P+qWhmiS6B6
+hgpTGf5lo1MwUTAdBgNVHQ4EFgQUas2/dlrfsWRtwd5B4a/y0+QN7RswHwYDVR0j
+BBgwFoAUas2/dlrfsWRtwd5B4a/y0+QN7RswDwYDVR0TAQH/BAUwAwEB/zAKBggq
+hkjOPQQDAgNIADBFAiEA1IZPbeW78InWmmrb0i8fWAJKkRyj0NcuVDzFtdIPKuUC
+IFzT8lfVawlEMDtuqMUueW2H/BJMmtQq6RDq6Z35X/JS
+-----END CERTIFICATE-----
+`;
