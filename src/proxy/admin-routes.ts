@@ -19,7 +19,7 @@ export type AdminFacts = {
   readonly fleet: WorkerFleet;
   readonly watch: ClusterWatch;
   readonly registry: MeterRegistry;
-  readonly readiness: () => Readiness;
+  readonly readinessSoon: () => Promise<Readiness>;
   readonly isDraining: () => boolean;
   readonly startDrain: () => void;
 };
@@ -27,7 +27,7 @@ export type AdminFacts = {
 export function adminRoutes(facts: AdminFacts): ReadonlyMap<string, AdminRoute> {
   const routes = new Map<string, AdminRoute>([
     ['/livez', () => textAnswer(200, 'ok')],
-    ['/readyz', () => readyAnswer(facts.readiness())],
+    ['/readyz', async () => readyAnswer(await facts.readinessSoon())],
     ['/version', () => jsonAnswer(versionOf(facts))],
     ['/metrics', metricsRoute(facts.registry)],
     ['/debug/version', () => jsonAnswer(versionOf(facts))],

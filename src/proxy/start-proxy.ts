@@ -17,6 +17,7 @@ import { AppliedTimes } from './applied-times.ts';
 import { startDnsServer, type DnsServer, type OpenDatagrams } from './dns-server.ts';
 import { isOfEndpointsOnly, Publisher } from './publisher.ts';
 import { readinessOf, type Readiness } from './readiness.ts';
+import { readinessSoon } from './readiness-soon.ts';
 import type { ProxySettings } from './settings.ts';
 import { WorkerFleet, type SpawnWorker } from './worker-fleet.ts';
 
@@ -172,7 +173,7 @@ class Control implements Proxy {
   }
 
   async #openAdmin(): Promise<void> {
-    const { settings, version } = this.#options;
+    const { settings, version, runtime } = this.#options;
     const routes = adminRoutes({
       version,
       settings,
@@ -180,7 +181,12 @@ class Control implements Proxy {
       fleet: this.#fleet,
       watch: this.#watch,
       registry: this.#registry,
-      readiness: () => this.readiness(),
+      readinessSoon: () =>
+        readinessSoon({
+          runtime,
+          look: () => this.readiness(),
+          wasReady: () => this.#wasReady,
+        }),
       isDraining: () => this.#isDraining,
       startDrain: () => this.#options.onDrainAsked(),
     });
