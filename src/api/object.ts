@@ -58,13 +58,16 @@ export type ProblemReason =
   | 'DnsReverted'
   | 'DnsNotReloaded'
   | 'MeshDomainTaken'
-  | 'NodeWithoutProxy';
+  | 'NodeWithoutProxy'
+  | 'AuthorityMissing'
+  | 'AuthorityRefused'
+  | 'TrustDomainForeign';
 
 /** A defect that a user can fix, bound to one object. The message names the fix. */
 export type Problem = {
   readonly reason: ProblemReason;
-  /** The last two are nothing that the mesh is compiled from: the cluster's DNS, our proxies. */
-  readonly kind: Kind | 'ConfigMap' | 'DaemonSet';
+  /** The last three are nothing that is compiled: the cluster's DNS, our proxies, our authority. */
+  readonly kind: Kind | 'ConfigMap' | 'DaemonSet' | 'Secret';
   readonly namespace: string;
   readonly name: string;
   readonly message: string;

@@ -54,6 +54,7 @@ const plainKinds: ReadonlyMap<string, Pick<ResourcePath, 'group' | 'version' | '
   [
     ['Service', { group: '', version: 'v1', plural: 'services' }],
     ['Namespace', { group: '', version: 'v1', plural: 'namespaces' }],
+    ['Secret', { group: '', version: 'v1', plural: 'secrets' }],
     ['ConfigMap', { group: '', version: 'v1', plural: 'configmaps' }],
     ['Pod', { group: '', version: 'v1', plural: 'pods' }],
     ['Node', { group: '', version: 'v1', plural: 'nodes' }],

@@ -143,6 +143,25 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
       'No proxy can run on these nodes (Windows, virtual, another architecture): pods there can ' +
       'call no mesh name. Told on DaemonSet `weft-proxy`.',
   },
+  AuthorityMissing: {
+    standing: 'refused',
+    meaning:
+      'Secret `weft-ca` is gone while ConfigMap `weft-trust` still trusts it. Nothing is signed and ' +
+      'no new root is made: put the Secret back, or delete `weft-trust` too for a new root. ' +
+      'Told on ConfigMap `weft-trust`.',
+  },
+  AuthorityRefused: {
+    standing: 'refused',
+    meaning:
+      'Secret `weft-ca` holds no authority that may sign; the message says which part is wrong. ' +
+      'Nothing is signed and trust stays as it is. Told on the Secret.',
+  },
+  TrustDomainForeign: {
+    standing: 'refused',
+    meaning:
+      'Secret `weft-ca` is of another trust domain than `--trust-domain` of the controller. ' +
+      'Nothing is signed. Told on the Secret. (Of a request: its SPIFFE id is of another one.)',
+  },
 };
 
 /** Reasons of conditions that are as they should be, or not known yet. */

@@ -4,6 +4,7 @@ import type { ClusterState, Problem } from '../api/index.ts';
 import { campaign, watchCluster } from '../kube/index.ts';
 import type { Campaign, ClusterWatch, Connection } from '../kube/index.ts';
 import type { Runtime } from '../lib/clock.ts';
+import type { KeyMaker } from '../lib/keys.ts';
 import { createRegistry, startAdminServer } from '../telemetry/control.ts';
 import type { AdminServer, MeterRegistry } from '../telemetry/control.ts';
 import type { Log } from '../telemetry/index.ts';
@@ -12,6 +13,7 @@ import { buildTopology, compileSnapshot, sortedProblems } from '../topology/inde
 import type { Topology } from '../topology/index.ts';
 import { adminRoutes } from './admin-routes.ts';
 import { keepDns, type DnsKeeper } from './dns/keep-dns.ts';
+import { IdentityKeeper } from './identity/keep-identity.ts';
 import { keepMeshServices } from './keep-mesh-services.ts';
 import type { MeshServicesKeeper } from './keep-mesh-services.ts';
 import { ObjectStatusKeeper } from './keep-object-status.ts';
@@ -22,6 +24,7 @@ export type ControllerOptions = {
   readonly connection: Connection;
   readonly settings: ControllerSettings;
   readonly runtime: Runtime;
+  readonly keys: KeyMaker;
   readonly log: Log;
   /** Of this build. */
   readonly version: string;
@@ -62,6 +65,7 @@ class RunningController implements Controller {
   readonly #keeper: MeshServicesKeeper;
   readonly #objectStatus: ObjectStatusKeeper;
   readonly #dns: DnsKeeper;
+  readonly #identity: IdentityKeeper;
   readonly #watch: ClusterWatch;
   readonly #campaign: Campaign;
   #topology: Topology | undefined;
@@ -114,6 +118,17 @@ class RunningController implements Controller {
       podScope: { kind: 'cluster' },
       onChange: (state) => this.#build(state),
     });
+    this.#identity = new IdentityKeeper({
+      connection: writer,
+      settings: settings.mesh,
+      runtime,
+      keys: options.keys,
+      registry: this.#registry,
+      log,
+      isLeading,
+      pods: () => this.#watch.state().pods,
+      onProblems: () => this.#tellProblems(),
+    });
     this.#campaign = campaign({
       connection,
       runtime,
@@ -126,6 +141,7 @@ class RunningController implements Controller {
         this.#keeper.look();
         this.#dns.look();
         this.#objectStatus.lead();
+        this.#identity.look();
       },
       onFollow: () => this.#objectStatus.follow(),
     });
@@ -141,7 +157,7 @@ class RunningController implements Controller {
   }
 
   isSynced(): boolean {
-    const parts = [this.#watch, this.#keeper, this.#objectStatus];
+    const parts = [this.#watch, this.#keeper, this.#objectStatus, this.#identity];
     return parts.every((part) => part.isSynced());
   }
 
@@ -177,7 +193,8 @@ class RunningController implements Controller {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#keeper.stop(), this.#objectStatus.stop(), this.#dns.stop()]);
+    const writers = [this.#keeper, this.#objectStatus, this.#dns, this.#identity];
+    await Promise.all(writers.map((part) => part.stop()));
     // Only after the last write may the other replica begin.
     await Promise.all([
       this.#campaign.stop(),
@@ -209,7 +226,8 @@ class RunningController implements Controller {
 
   /** Without those that only whoever tells them knows. */
   #ownProblems(): readonly Problem[] {
-    const kept = [...this.#keeper.problems(), ...this.#dns.problems()];
+    const keepers = [this.#keeper, this.#dns, this.#identity];
+    const kept = keepers.flatMap((part) => part.problems());
     return sortedProblems([...this.#objectProblems, ...kept]);
   }
 

@@ -110,6 +110,26 @@ export const metricTable = {
     help: 'Defects in objects that a user can fix; each is listed under /debug/problems',
     labels: ['kind', 'reason'],
   },
+  weft_certificates_issued_total: {
+    type: 'counter',
+    help: 'Certificates that this controller has signed',
+    labels: [],
+  },
+  weft_certificate_denials_total: {
+    type: 'counter',
+    help: 'Certificate requests that this controller has denied, or failed where others had approved',
+    labels: ['reason'],
+  },
+  weft_trust_expiry_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When a root of the trust bundle, by the start of its fingerprint, expires (Unix time)',
+    labels: ['root'],
+  },
+  weft_trust_phase: {
+    type: 'gauge',
+    help: '1 for the phase in which the rotation of the root is; steady: there is none',
+    labels: ['phase'],
+  },
   weft_bugs_total: {
     type: 'counter',
     help: 'Faults of weft itself; each is logged',

@@ -202,7 +202,9 @@ describe('with the tokens of the installation', () => {
       ),
     );
     expect(granted.length).toBeGreaterThan(15);
-    expect(granted.filter((right) => !used.has(right))).toEqual([]);
+    // FIXME(issue 6): it asks for no certificates yet.
+    const isForIdentity = (right: string) => right.includes('certificatesigningrequests');
+    expect(granted.filter((right) => !used.has(right) && !isForIdentity(right))).toEqual([]);
   });
 });
 
@@ -290,8 +292,9 @@ const aboutItself = [
 ];
 
 describe('of all writes to all resources', () => {
-  test('a proxy may make none', async () => {
-    expect(await allowedWrites('weft-proxy')).toEqual(aboutItself);
+  test('a proxy may ask for certificates, and make no other', async () => {
+    const asks = 'create  certificatesigningrequests';
+    expect(await allowedWrites('weft-proxy')).toEqual([...aboutItself, asks].sort());
   });
 
   test('the controller may make those that it needs and no others', async () => {
@@ -310,11 +313,16 @@ describe('of all writes to all resources', () => {
       `delete ${home} services`,
       `create ${home} leases`,
       'create kube-system configmaps',
+      `create ${home} configmaps`,
+      `create ${home} secrets`,
+      'delete  certificatesigningrequests',
+      'update  certificatesigningrequests/approval',
+      'update  certificatesigningrequests/status',
     ];
     expect(await allowedWrites('weft-controller')).toEqual(wanted.sort());
   });
 
-  test('neither may read a Secret, or a ConfigMap that it does not keep', () => {
+  test('neither may list Secrets, or ConfigMaps that it does not keep', () => {
     const asked = ['weft-proxy', 'weft-controller'].flatMap((account) =>
       ['secrets', 'configmaps', 'serviceaccounts', 'roles'].flatMap((plural) =>
         places.map((place) => {

@@ -7,6 +7,7 @@ import type { Controller } from '../../src/controller/index.ts';
 import { resourcePath } from '../../src/kube/index.ts';
 import type { Connection, Query } from '../../src/kube/index.ts';
 import type { Runtime } from '../../src/lib/clock.ts';
+import { nodeKeys } from '../../src/main/node-keys.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 
 export type TestCluster = {
@@ -56,6 +57,7 @@ export class Replica {
     controller = await startController({
       connection,
       runtime,
+      keys: nodeKeys,
       settings: {
         mesh: meshSettingsOf(new Map()),
         podName: undefined,

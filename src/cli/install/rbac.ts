@@ -1,5 +1,6 @@
 // Who may do what: one ServiceAccount for the proxies, one for the controller, and only the rules
-// that this version uses, each with its reason. Proxies write nothing.
+// that this version uses, each with its reason. Proxies write requests for certificates and nothing
+// else.
 import type { InstallFacts } from './facts.ts';
 import type { Json, JsonMap } from './json.ts';
 import { manifest, remarked, type Component, type Manifest, type Subject } from './manifest.ts';
@@ -55,6 +56,30 @@ const compiledFrom: readonly Rule[] = [
   },
 ];
 
+/** Of the proxy, everywhere. */
+const proxyEverywhere: readonly Rule[] = [
+  ...compiledFrom,
+  {
+    reason:
+      'a certificate for each identity that has a pod on its node; the API server stamps who asks, ' +
+      'and the controller believes that stamp alone',
+    apiGroups: ['certificates.k8s.io'],
+    resources: ['certificatesigningrequests'],
+    verbs: ['create', 'get', 'list', 'watch'],
+  },
+];
+
+/** Of the proxy, in the namespace of the mesh. */
+const proxyAtHome: readonly Rule[] = [
+  {
+    reason: 'the roots whose certificates it believes',
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: ['weft-trust'],
+    verbs: ['get', 'list', 'watch'],
+  },
+];
+
 /** Of the controller, everywhere. */
 const controllerEverywhere: readonly Rule[] = [
   ...compiledFrom,
@@ -97,6 +122,27 @@ const controllerEverywhere: readonly Rule[] = [
     verbs: ['get'],
   },
   {
+    reason:
+      'proxies ask for certificates so; answered ones are cleared away. The verb knows no signer: ' +
+      'that it deletes its own alone is in the code',
+    apiGroups: ['certificates.k8s.io'],
+    resources: ['certificatesigningrequests'],
+    verbs: ['get', 'list', 'watch', 'delete'],
+  },
+  {
+    reason: 'the verdict on a request, and the certificate',
+    apiGroups: ['certificates.k8s.io'],
+    resources: ['certificatesigningrequests/approval', 'certificatesigningrequests/status'],
+    verbs: ['update'],
+  },
+  {
+    reason: 'for this signer and no other',
+    apiGroups: ['certificates.k8s.io'],
+    resources: ['signers'],
+    resourceNames: ['weft.dev/workload'],
+    verbs: ['approve', 'sign'],
+  },
+  {
     reason: 'tells OpenShift, whose DNS takes no edits; its namespace is not there elsewhere',
     apiGroups: [''],
     resources: ['configmaps'],
@@ -119,6 +165,32 @@ const controllerAtHome: readonly Rule[] = [
     resources: ['configmaps'],
     resourceNames: ['weft-addresses'],
     verbs: ['get', 'list', 'watch', 'create', 'patch'],
+  },
+  {
+    reason: 'the signing key of the mesh, made once; what is created by POST has no name yet',
+    apiGroups: [''],
+    resources: ['secrets'],
+    verbs: ['create'],
+  },
+  {
+    reason: 'as above; of all Secrets it reads this one',
+    apiGroups: [''],
+    resources: ['secrets'],
+    resourceNames: ['weft-ca'],
+    verbs: ['get', 'list', 'watch', 'update'],
+  },
+  {
+    reason: 'the roots that proxies trust; created by POST, too',
+    apiGroups: [''],
+    resources: ['configmaps'],
+    verbs: ['create'],
+  },
+  {
+    reason: 'as above',
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: ['weft-trust'],
+    verbs: ['get', 'list', 'watch', 'update'],
   },
   {
     reason: 'nodes that can have no proxy are told as an Event on the DaemonSet',
@@ -188,7 +260,8 @@ export function serviceAccounts({ origin }: InstallFacts): readonly Manifest[] {
 export function accessRules(facts: InstallFacts): readonly Manifest[] {
   const { namespace } = facts.origin;
   return [
-    ...grant(facts, 'proxy', { name: 'weft-proxy', rules: compiledFrom }),
+    ...grant(facts, 'proxy', { name: 'weft-proxy', rules: proxyEverywhere }),
+    ...grant(facts, 'proxy', { name: 'weft-proxy', rules: proxyAtHome, namespace }),
     ...grant(facts, 'controller', { name: 'weft-controller', rules: controllerEverywhere }),
     ...grant(facts, 'controller', { name: 'weft-controller', rules: controllerAtHome, namespace }),
     ...grant(facts, 'controller', {

@@ -1,0 +1,82 @@
+// ValidatingAdmissionPolicy `weft-requests` and its binding: only our proxies may ask signer
+// `weft.dev/workload`, and they may ask no other. The controller would deny the first anyway; the
+// second keeps a stolen token of a proxy from asking the cluster's own signers. It matches these
+// requests alone, so that it may fail closed.
+import type { InstallFacts } from './facts.ts';
+import { manifest, remarked, type Manifest } from './manifest.ts';
+
+const apiVersion = 'admissionregistration.k8s.io/v1';
+const name = 'weft-requests';
+const signer = 'weft.dev/workload';
+const account = 'weft-proxy';
+
+const isOurs = `object.spec.signerName == "${signer}"`;
+// A match condition knows no variables: the name is compared in full by the validations.
+const mayBeProxy = `request.userInfo.username.endsWith(":${account}")`;
+
+const variables = [
+  { name: 'isOurs', expression: isOurs },
+  {
+    name: 'isProxy',
+    expression: `request.userInfo.username == "system:serviceaccount:" + variables.home + ":${account}"`,
+  },
+];
+
+const validations = [
+  {
+    expression: '!variables.isOurs || variables.isProxy',
+    message: `signer ${signer} is asked by ServiceAccount ${account} of the mesh alone`,
+    reason: 'Forbidden',
+  },
+  {
+    expression: '!variables.isProxy || variables.isOurs',
+    message: `ServiceAccount ${account} asks signer ${signer} and no other`,
+    reason: 'Forbidden',
+  },
+];
+
+export function requestPolicy({ origin }: InstallFacts): readonly Manifest[] {
+  const policy = manifest(
+    origin,
+    'admission',
+    { apiVersion, kind: 'ValidatingAdmissionPolicy', name },
+    {
+      spec: {
+        failurePolicy: 'Fail',
+        matchConstraints: {
+          matchPolicy: 'Equivalent',
+          namespaceSelector: {},
+          objectSelector: {},
+          resourceRules: [
+            {
+              apiGroups: ['certificates.k8s.io'],
+              apiVersions: ['*'],
+              operations: ['CREATE'],
+              resources: ['certificatesigningrequests'],
+              scope: '*',
+            },
+          ],
+        },
+        matchConditions: [{ name: 'ours', expression: `${isOurs} || ${mayBeProxy}` }],
+        // Quoted: a text in the language of the rules.
+        variables: [{ name: 'home', expression: `"${origin.namespace}"` }, ...variables],
+        validations,
+      },
+    },
+  );
+  const binding = manifest(
+    origin,
+    'admission',
+    { apiVersion, kind: 'ValidatingAdmissionPolicyBinding', name },
+    { spec: { policyName: name, validationActions: ['Deny'] } },
+  );
+  return [
+    remarked(policy, [
+      {
+        path: ['spec', 'failurePolicy'],
+        text: 'it matches requests of our signer and of our proxies, and nothing else waits for it',
+      },
+    ]),
+    binding,
+  ];
+}
