@@ -2,41 +2,39 @@
 // doubt ends in nobody: two live claims, a node's address, or an address that has just changed
 // hands are never a source (architecture §4). Pure: time is an argument, and what has to be
 // remembered between two calls (who had an address, until when it is quarantined) is in the result.
-import type { Node, Pod, Problem } from '../api/index.ts';
+import type { Pod, Problem } from '../api/index.ts';
 import {
   isSameBinding,
   type AddressBinding,
   type NodePart,
   type Workload,
 } from '../snapshot/index.ts';
+import { claimants, claimsOf, isAlone, type Claim, type ClaimInput, type Claims } from './claims.ts';
+import { disputedUntilMs, lookAtNeighbours, type Neighbours, type Sightings } from './neighbours.ts';
 import { problemOf, sortedProblems } from './problems.ts';
+import { quarantineOf, type Quarantine } from './quarantine.ts';
 
-/**
- * How long an address is nobody's source after a pod lost it. The kubelet frees an address before
- * the Pod object goes, and the next pod's object may lag behind its first packet; watches are
- * milliseconds behind, seconds when they reconnect.
- */
-const quarantineMs = 2_000;
-
-export type AddressInput = {
-  readonly nodeName: string;
-  readonly pods: Iterable<Pod>;
-  readonly nodes: Iterable<Node>;
+export type AddressInput = ClaimInput & {
+  /**
+   * Since the last call pods may have come and gone that nobody told of: the watch was cut, or
+   * began anew. Whoever had a new pod's address meanwhile may still have connections on their way.
+   */
+  readonly isAfterGap?: boolean;
+  /** The kernel's neighbour table; absent: not read, nothing is disputed by it. */
+  readonly neighbours?: Neighbours;
 };
 
 export type AddressBook = {
   readonly part: NodePart;
   readonly problems: readonly Problem[];
-  /** When to bind again although no object changed: the end of the next quarantine. */
+  /** When to bind again although no object changed: the end of the next quarantine or dispute. */
   readonly nextChangeMs: number | undefined;
   readonly claims: Claims;
-  /** Address → until when it is nobody's. */
-  readonly quarantine: ReadonlyMap<string, number>;
+  readonly quarantine: Quarantine;
+  readonly sightings: Sightings;
+  /** How many addresses of pods are nobody's because something contradicts them. */
+  readonly disputed: number;
 };
-
-/** Address → the live pod that claims it, or all of them where there are several. */
-type Claims = ReadonlyMap<string, Claim>;
-type Claim = Pod | readonly Pod[];
 
 /**
  * The bindings of this moment, given what was known before. It runs for every change of any pod, on
@@ -47,80 +45,72 @@ export function bindAddresses(
   input: AddressInput,
   nowMs: number,
 ): AddressBook {
-  const { infrastructure, claims, contested } = claimsOf(input);
-  const quarantine = quarantined(previous, claims, nowMs);
+  const seen = claimsOf(input);
+  const { infrastructure, claims, contested } = seen;
+  const { nodeName: ownNode, isAfterGap = false } = input;
+  const quarantine = quarantineOf(previous, seen, { nodeName: ownNode, isAfterGap, nowMs });
+  const sightings = sightingsOf(previous, input, claims, nowMs);
+  const suspended = suspendedOf(quarantine.untilMs, sightings, nowMs);
   const bindings = new Map<string, AddressBinding>();
   for (const address of infrastructure) bindings.set(address, { kind: 'infrastructure' });
-  for (const address of quarantine.keys()) {
+  for (const address of quarantine.untilMs.keys()) {
     if (!infrastructure.has(address)) bindings.set(address, { kind: 'disputed' });
   }
   for (const [address, claim] of claims) {
     if (infrastructure.has(address)) continue;
-    const nodeName = quarantine.has(address) ? undefined : input.nodeName;
+    const nodeName = suspended.has(address) ? undefined : ownNode;
     const before = previous?.part.bindings.get(address);
     bindings.set(address, bindingOf(claim, nodeName, before));
   }
   let nextChangeMs: number | undefined;
-  for (const untilMs of quarantine.values())
+  for (const untilMs of suspended.values())
     nextChangeMs = Math.min(untilMs, nextChangeMs ?? untilMs);
-  const part = { nodeName: input.nodeName, bindings };
+  const part = { nodeName: ownNode, bindings };
   const suspects = new Set([...contested, ...infrastructure]);
-  const problems = disputes(suspects, claims, infrastructure);
-  return { part, problems, nextChangeMs, claims, quarantine };
+  const contradicted = contradictedOf(sightings, nowMs);
+  const problems = sortedProblems([
+    ...disputes(suspects, claims, infrastructure),
+    ...contradictions(contradicted, claims),
+  ]);
+  const disputed = new Set([...contested, ...contradicted]).size;
+  return { part, problems, nextChangeMs, claims, quarantine, sightings, disputed };
 }
 
-type AllClaims = {
-  /** Addresses of nodes, and of pods that use their node's. */
-  readonly infrastructure: ReadonlySet<string>;
-  readonly claims: Claims;
-  /** Addresses that several live pods claim. */
-  readonly contested: ReadonlySet<string>;
-};
-
-function claimsOf({ nodes, pods }: AddressInput): AllClaims {
-  const infrastructure = new Set<string>();
-  const claims = new Map<string, Claim>();
-  const contested = new Set<string>();
-  for (const node of nodes) for (const address of node.addresses) infrastructure.add(address);
-  for (const pod of pods) {
-    if (pod.isHostNetwork) {
-      for (const address of pod.addresses) infrastructure.add(address);
-    } else if (isLive(pod)) {
-      for (const address of pod.addresses) claim(address, pod, claims, contested);
-    }
+/** What the neighbour table says of the pods of this node. */
+function sightingsOf(
+  previous: AddressBook | undefined,
+  { nodeName, neighbours }: AddressInput,
+  claims: Claims,
+  nowMs: number,
+): Sightings {
+  if (neighbours === undefined) return previous?.sightings ?? new Map();
+  const pods = new Map<string, string>();
+  for (const [address, claim] of claims) {
+    if (isAlone(claim) && claim.nodeName === nodeName) pods.set(address, claim.meta.uid);
   }
-  return { infrastructure, claims, contested };
+  return lookAtNeighbours(previous?.sightings, { neighbours, pods }, nowMs);
 }
 
-function claim(
-  address: string,
-  pod: Pod,
-  claims: Map<string, Claim>,
-  contested: Set<string>,
-): void {
-  const others = claims.get(address);
-  if (others === undefined) {
-    claims.set(address, pod);
-    return;
+function contradictedOf(sightings: Sightings, nowMs: number): ReadonlySet<string> {
+  const addresses = new Set<string>();
+  for (const [address, sighting] of sightings) {
+    if (disputedUntilMs(sighting, nowMs) !== undefined) addresses.add(address);
   }
-  // A pod may say its own address twice.
-  if (claimants(others).includes(pod)) return;
-  claims.set(address, [...claimants(others), pod]);
-  contested.add(address);
+  return addresses;
 }
 
-function claimants(claim: Claim): readonly Pod[] {
-  return isAlone(claim) ? [claim] : claim;
-}
-
-function isAlone(claim: Claim): claim is Pod {
-  return 'meta' in claim;
-}
-
-/** A finished pod has given its address back; a deleted one keeps it while a container runs. */
-function isLive(pod: Pod): boolean {
-  if (pod.phase === 'Succeeded' || pod.phase === 'Failed') return false;
-  return !pod.isDeleting || pod.hasRunningContainer;
+/** Address → until when it is nobody's source, for whatever reason. */
+function suspendedOf(
+  quarantine: ReadonlyMap<string, number>,
+  sightings: Sightings,
+  nowMs: number,
+): ReadonlyMap<string, number> {
+  const suspended = new Map(quarantine);
+  for (const [address, sighting] of sightings) {
+    const untilMs = disputedUntilMs(sighting, nowMs);
+    if (untilMs !== undefined) suspended.set(address, Math.max(untilMs, quarantine.get(address) ?? 0));
+  }
+  return suspended;
 }
 
 /** `nodeName`: whose pods may be sources; `undefined` while the address is quarantined. */
@@ -145,31 +135,6 @@ function workloadOf({ meta, serviceAccount, workload }: Pod): Workload {
   return { namespace, serviceAccount, workload, podName: name, podUid: uid };
 }
 
-function quarantined(
-  previous: AddressBook | undefined,
-  claims: Claims,
-  nowMs: number,
-): ReadonlyMap<string, number> {
-  const quarantine = new Map<string, number>();
-  if (previous === undefined) return quarantine;
-  for (const [address, untilMs] of previous.quarantine) {
-    if (untilMs > nowMs) quarantine.set(address, untilMs);
-  }
-  for (const [address, before] of previous.claims) {
-    const now = claims.get(address);
-    if (before !== now && hasLost(before, now)) quarantine.set(address, nowMs + quarantineMs);
-  }
-  return quarantine;
-}
-
-/** Whether a pod that claimed the address does so no longer. */
-function hasLost(before: Claim, now: Claim | undefined): boolean {
-  if (now === undefined) return true;
-  if (isAlone(before) && isAlone(now)) return before.meta.uid !== now.meta.uid;
-  const uids = new Set(claimants(now).map(({ meta }) => meta.uid));
-  return claimants(before).some(({ meta }) => !uids.has(meta.uid));
-}
-
 function disputes(
   suspects: Iterable<string>,
   claims: Claims,
@@ -185,5 +150,18 @@ function disputes(
       problems.push(problemOf(pod, 'AddressDisputed', message));
     }
   }
-  return sortedProblems(problems);
+  return problems;
+}
+
+function contradictions(addresses: Iterable<string>, claims: Claims): readonly Problem[] {
+  const problems: Problem[] = [];
+  for (const address of addresses) {
+    const claim = claims.get(address);
+    if (claim === undefined || !isAlone(claim)) continue;
+    const message =
+      `address ${address} is answered for by another hardware address than before, or by another ` +
+      "pod's: nobody is known by it (hint: does a pod with NET_RAW forge ARP?)";
+    problems.push(problemOf(claim, 'AddressDisputed', message));
+  }
+  return problems;
 }
