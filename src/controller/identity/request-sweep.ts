@@ -42,11 +42,13 @@ export class RequestSweep {
   readonly #settled = new Map<string, Settled>();
   #timer: Timer | undefined;
   #round: Promise<void> | undefined;
-  #orphansMs = Number.NEGATIVE_INFINITY;
+  #orphansMs: number;
   #isStopped = false;
 
   constructor(options: RequestSweepOptions) {
     this.#options = options;
+    // Who asked just before is answered first: a reason says more than a deletion.
+    this.#orphansMs = this.#nowMs();
   }
 
   /** It was answered; the time runs from when this controller first knew. */
