@@ -179,6 +179,13 @@ export function inside(node: DerNode, trail: Trail, what: string): Cursor {
   return { nodes: node.children, trail, what, next: 0 };
 }
 
+/** Starts at the first value of the SEQUENCE that `bytes` are. */
+export function insideSequence(bytes: Uint8Array, trail: Trail, what: string): Cursor {
+  const node = readDer(bytes, trail);
+  if (node.tag !== tags.sequence) mark(trail, `${what}: no sequence`);
+  return inside(node, trail, what);
+}
+
 /** The next value if it has `tag`. */
 export function takeOptional(cursor: Cursor, tag: number): DerNode | undefined {
   const node = cursor.nodes[cursor.next];
@@ -192,6 +199,13 @@ export function take(cursor: Cursor, tag: number): DerNode {
   const node = takeOptional(cursor, tag);
   if (node === undefined) mark(cursor.trail, `${cursor.what}: no value with tag ${tag}`);
   return node ?? emptyNode;
+}
+
+/** The bytes of a BIT STRING that holds whole bytes, as every signature does. */
+export function takeWholeBits(cursor: Cursor): Uint8Array {
+  const { content } = take(cursor, tags.bitString);
+  if (content[0] !== 0) mark(cursor.trail, `${cursor.what}: bits that are no whole bytes`);
+  return content.subarray(1);
 }
 
 /** The next value, whatever it is; `undefined` at the end. */

@@ -1,12 +1,15 @@
 // What the issuer makes: leaves of workloads, and the root of a mesh that brings none. The issuer
 // decides everything but the key and the names of a leaf; keys, serials and times are the caller's.
+import { assert } from '../lib/assert.ts';
 import { createCertificate } from './certificate.ts';
 import type { Authority } from './authority.ts';
 import type { LeafTemplate } from './judge-request.ts';
 import { pemOf } from './pem.ts';
+import { readCertificate } from './read-certificate.ts';
 import { refused } from './refusal.ts';
 import type { Refused } from './refusal.ts';
 import { workloadNames } from './request.ts';
+import { serialText } from './serial.ts';
 
 /** ECDSA with SHA-256 of `bytes`, as DER: `crypto.sign('sha256', bytes, issuerPrivateKey)`. */
 export type Sign = (bytes: Uint8Array) => Uint8Array;
@@ -26,6 +29,8 @@ export type IssuedLeaf = {
   readonly pem: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  /** Lower-case hex, as `verifyPeer` and openssl write it. */
+  readonly serial: string;
 };
 
 export type RootOptions = {
@@ -65,7 +70,7 @@ export function issueLeaf(options: LeafOptions): IssuedLeaf | Refused<'Authority
     sign: options.sign,
   });
   const pem = `${pemOf(der, 'CERTIFICATE')}${authority.chainPem}`;
-  return { kind: 'issued', pem, notBeforeMs, notAfterMs };
+  return { kind: 'issued', pem, notBeforeMs, notAfterMs, serial: serialOf(der) };
 }
 
 /**
@@ -88,4 +93,11 @@ export function makeRoot(options: RootOptions): string {
     sign,
   });
   return pemOf(der, 'CERTIFICATE');
+}
+
+/** From the certificate itself: the audit line tells what was made, not what was meant. */
+function serialOf(der: Uint8Array): string {
+  const reading = readCertificate(der);
+  assert(reading.kind === 'certificate', 'our own certificate is not strict DER');
+  return serialText(reading.certificate.serial);
 }

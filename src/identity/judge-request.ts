@@ -101,7 +101,7 @@ export type RequestJudgement =
       readonly keyFingerprint: string;
       readonly keyOwner: string;
       /** The proxy pod that asked, for the audit log. */
-      readonly requester: PodName;
+      readonly requester: PodName & { readonly uid: string };
     }
   | { readonly kind: 'deny'; readonly reason: DenialReason; readonly message: string }
   /** Read the requester's pod and the pods of `namespace` on `nodeName`, then judge again. */
@@ -157,11 +157,11 @@ export function judgeRequest(
     return deny(refused('KeyReused', 'this key has another identity; make a key for each one'));
   }
   const obstacle = podObstacle(requester, claim, pods, rules);
-  const { namespace, name } = requester;
+  const { namespace, name, uid } = requester;
   if (obstacle === undefined) {
     const { spiffeId, node, publicKey, lifetimeMs } = claim;
     const leaf = { spiffeId, node, publicKey, lifetimeMs };
-    return { kind: 'sign', leaf, keyFingerprint, keyOwner, requester: { namespace, name } };
+    return { kind: 'sign', leaf, keyFingerprint, keyOwner, requester: { namespace, name, uid } };
   }
   if (pods.isLive) return deny(obstacle);
   return {

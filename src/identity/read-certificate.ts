@@ -6,13 +6,14 @@ import {
   dotted,
   end,
   inside,
+  insideSequence,
   mark,
   newTrail,
-  readDer,
   tags,
   take,
   takeAny,
   takeOptional,
+  takeWholeBits,
 } from './der-read.ts';
 import type { Cursor, DerNode, Trail } from './der-read.ts';
 import { noExtensions, readExtension } from './read-extension.ts';
@@ -53,14 +54,12 @@ export function readCertificate(der: Uint8Array): CertificateReading {
     return refused('Malformed', `longer than ${certificateBytesMax} bytes`);
   }
   const trail = newTrail();
-  const whole = inside(readDer(der, trail), trail, 'certificate');
+  const whole = insideSequence(der, trail, 'certificate');
   const body = inside(take(whole, tags.sequence), trail, 'body');
   const outerAlgorithm = take(whole, tags.sequence);
-  take(whole, tags.bitString);
+  takeWholeBits(whole);
   end(whole);
   const certificate = readBody(body, outerAlgorithm);
-  // An outer value that is no SEQUENCE has no children, hence no body: that is a fault by now.
-  if (der[0] !== tags.sequence) mark(trail, 'no certificate');
   if (trail.fault !== undefined) return refused('Malformed', trail.fault);
   return { kind: 'certificate', certificate };
 }

@@ -2,7 +2,7 @@
 // that has signed it with SHA-256, and alternative names as the only thing asked for. Whether the
 // asker may have those names is decided in judge-request.ts.
 import { createPublicKey, verify } from 'node:crypto';
-import { dotted, end, inside, newTrail, readDer, tags, take } from './der-read.ts';
+import { dotted, end, inside, insideSequence, newTrail, tags, take, takeWholeBits } from './der-read.ts';
 import type { Cursor, DerNode } from './der-read.ts';
 import { oids } from './oids.ts';
 import { p256Point } from './p256-key.ts';
@@ -54,7 +54,7 @@ export function readCertificateRequest(
     return refused(reason, `the request is no single PEM block: ${reading.message}`);
   }
   const trail = newTrail();
-  const whole = inside(readDer(reading.blocks[0] ?? new Uint8Array(0), trail), trail, 'request');
+  const whole = insideSequence(reading.blocks[0] ?? new Uint8Array(0), trail, 'request');
   const parts = readParts(whole);
   if (trail.fault !== undefined) {
     return refused('RequestMalformed', `the request is no strict PKCS#10: ${trail.fault}`);
@@ -66,7 +66,7 @@ function readParts(whole: Cursor): RequestParts {
   const { trail } = whole;
   const body = take(whole, tags.sequence);
   const algorithm = inside(take(whole, tags.sequence), trail, 'algorithm');
-  const signature = take(whole, tags.bitString).content;
+  const signature = takeWholeBits(whole);
   end(whole);
   const fields = inside(body, trail, 'body');
   // Version 1, which is written as 0 (RFC 2986 §4.1).
@@ -90,7 +90,7 @@ function readParts(whole: Cursor): RequestParts {
     extensions: collectExtensions(inside(take(values, tags.sequence), trail, 'extensions')),
     hasOtherAttributes: !isRequest || attributes.nodes.length > 1 || values.nodes.length > 1,
     algorithm: oid,
-    signature: signature.subarray(1),
+    signature,
   };
 }
 

@@ -11,6 +11,7 @@ import { readCertificate } from './read-certificate.ts';
 import type { ParsedCertificate } from './read-certificate.ts';
 import { quoted, refused } from './refusal.ts';
 import type { Refused } from './refusal.ts';
+import { isSerial, serialText } from './serial.ts';
 import { parseSpiffeId } from './spiffe.ts';
 import type { SpiffeId, WorkloadIdentity } from './spiffe.ts';
 
@@ -65,8 +66,6 @@ export type PeerVerdict = PeerIdentity | Refused<PeerRefusal>;
 
 /** Ours live 24 h and 5 min; more than 25 h is none of ours. */
 const lifetimeMaxMs = 25 * 3_600_000;
-/** RFC 5280 §4.1.2.2. */
-const serialBytesMax = 20;
 
 type Check = {
   readonly reason: PeerRefusal;
@@ -87,7 +86,7 @@ const checks: readonly Check[] = [
   {
     reason: 'SerialRefused',
     fault: ({ serial }) =>
-      unless(isPositiveSerial(serial), 'the serial number is not positive or too long'),
+      unless(isSerial(serial), 'the serial number is not positive or too long'),
   },
   {
     reason: 'SignatureRefused',
@@ -247,13 +246,8 @@ export function verifyPeer(der: Uint8Array, rules: PeerRules): PeerVerdict {
     node,
     notBeforeMs: certificate.notBeforeMs,
     notAfterMs: certificate.notAfterMs,
-    serial: Buffer.from(certificate.serial).toString('hex'),
+    serial: serialText(certificate.serial),
   };
-}
-
-function isPositiveSerial(serial: Uint8Array): boolean {
-  const isNegative = (serial[0] ?? 0) >= 0x80;
-  return !isNegative && serial.length <= serialBytesMax && serial.some((byte) => byte !== 0);
 }
 
 function isClientAndServer(usages: readonly string[]): boolean {
