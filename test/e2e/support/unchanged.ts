@@ -49,9 +49,17 @@ function isTheirs({ kind, metadata }: Item, { namespaces, hasDns }: SnapshotOpti
 
 function textOf({ metadata, ...rest }: Item): string {
   const counts = ['resourceVersion', 'managedFields', 'generation'];
-  const meta = Object.entries(metadata).filter(([field]) => !counts.includes(field));
+  const meta = Object.entries(metadata)
+    .filter(([field]) => !counts.includes(field))
+    .map(([field, value]) => [field, field === 'annotations' ? kept(value as Json) : value]);
   const body = Object.entries(rest).filter(([field]) => field !== 'status');
   return JSON.stringify([body, meta]);
+}
+
+/** Without the time at which a pod was unready for a moment: the endpoints are the same again. */
+function kept(annotations: Json): Json {
+  const restlessKey = 'endpoints.kubernetes.io/last-change-trigger-time';
+  return Object.fromEntries(Object.entries(annotations).filter(([key]) => key !== restlessKey));
 }
 
 /** What differs, as lines; empty when nothing does. */
