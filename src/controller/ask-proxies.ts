@@ -28,6 +28,7 @@ export type AskProxiesOptions = {
 const firstRestMs = 150;
 const laterRests = { baseMs: 300, maxMs: 10_000 };
 const atOnceMax = 20;
+const proxyServiceAccount = 'weft-proxy';
 const labels = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=proxy';
 
 export class ProxyRounds {
@@ -185,8 +186,9 @@ export class ProxyRounds {
   }
 }
 
-/** `undefined` while it is not ready, or on its way out. */
+/** `undefined` while it is not ready, or on its way out. Labels can be anybody's. */
 function readyProxyOf(pod: unknown): ReadyProxy | undefined {
+  if (textAt(pod, 'spec', 'serviceAccountName') !== proxyServiceAccount) return undefined;
   const uid = textAt(pod, 'metadata', 'uid');
   const node = textAt(pod, 'spec', 'nodeName');
   const address = textAt(pod, 'status', 'podIP');

@@ -154,7 +154,10 @@ const refused: readonly Case[] = [
     object: split('v1alpha2', {
       spec: {
         service: 'web',
-        backends: [{ service: 'a', weight: 1 }, { service: 'a', weight: 2 }],
+        backends: [
+          { service: 'a', weight: 1 },
+          { service: 'a', weight: 2 },
+        ],
       },
     }),
     says: 'a backend is named twice: add its weights up and name it once',
@@ -179,7 +182,10 @@ const right: readonly Object[] = [
   service(
     { 'weft.dev/traffic-type.80': 'http', 'weft.dev/traffic-type.db': 'tcp' },
     { 'weft.dev/mesh': 'enabled' },
-    [{ port: 80, name: 'web' }, { port: 5432, name: 'db' }],
+    [
+      { port: 80, name: 'web' },
+      { port: 5432, name: 'db' },
+    ],
   ),
   home({ 'weft.dev/policy': 'audit', 'weft.dev/mtls': 'strict', 'weft.dev/timeout': '5s' }),
   home({ 'weft.dev/traffic': 'stop' }, { 'weft.dev/mesh': 'disabled' }),
@@ -189,7 +195,12 @@ const right: readonly Object[] = [
   target('v1alpha1', { destination: { ...web, port: 8080 }, sources: [front], specs: [rule] }),
   target('v1alpha3', { spec: { ...complete, rules: [{ kind: 'TCPRoute', name: 'db' }, rule] } }),
   routes('v1alpha4', {
-    spec: { matches: [{ name: 'a', headers: { x: 'y' } }, { name: 'b', headers: [{ x: 'y' }] }] },
+    spec: {
+      matches: [
+        { name: 'a', headers: { x: 'y' } },
+        { name: 'b', headers: [{ x: 'y' }] },
+      ],
+    },
   }),
   routes('v1alpha1', { matches: [{ name: 'a', pathRegex: '/x', methods: ['GET'] }] }),
   routes('v1alpha3', { spec: {} }),
@@ -197,7 +208,10 @@ const right: readonly Object[] = [
   split('v1alpha4', {
     spec: {
       service: 'web.shop.svc.cluster.local',
-      backends: [{ service: 'web', weight: 90 }, { service: 'b', weight: 10 }],
+      backends: [
+        { service: 'web', weight: 90 },
+        { service: 'b', weight: 10 },
+      ],
       matches: [{ kind: 'HTTPRouteGroup', name: 'api' }],
     },
   }),
@@ -285,6 +299,27 @@ describe('weft-settings', () => {
       return named({ ...one, metadata: { ...one.metadata, namespace: place } }, 'ours');
     });
     expect(apply(wrong, '--dry-run=server').error).toBe('');
+  });
+
+  test('lets no node pose as a proxy: no mirror pods in the namespace of the mesh', () => {
+    const securityContext = {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    };
+    const containers = [{ name: 'one', image: 'none', securityContext }];
+    const pod = (place: string, annotations: object) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'posing', namespace: place, annotations },
+      spec: { nodeName: 'node-1', containers },
+    });
+    const mirror = { 'kubernetes.io/config.mirror': 'yes' };
+    const refusal = apply([pod('weft-system', mirror)], '--dry-run=server').error;
+    expect(refusal).toContain('no static pods in the namespace of the mesh');
+    expect(apply([pod('weft-system', {})], '--dry-run=server').error).toBe('');
+    expect(apply([pod(namespace, mirror)], '--dry-run=server').error).toBe('');
   });
 
   test('stops nobody who changes something else on what was wrong before', () => {

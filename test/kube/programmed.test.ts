@@ -36,7 +36,11 @@ async function createProxyPod(node: number): Promise<void> {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace: 'weft-system', labels },
-    spec: { nodeName: `node-${node}`, containers: [{ name: 'proxy', image: 'none' }] },
+    spec: {
+      nodeName: `node-${node}`,
+      serviceAccountName: 'weft-proxy',
+      containers: [{ name: 'proxy', image: 'none' }],
+    },
   });
   const address = proxyAddress(node);
   const conditions = [{ type: 'Ready', status: 'True' }];

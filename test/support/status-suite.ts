@@ -96,7 +96,11 @@ export class FakeProxy {
         namespace: 'weft-system',
         labels: { 'app.kubernetes.io/name': 'weft', 'app.kubernetes.io/component': 'proxy' },
       },
-      spec: { nodeName: node, containers: [{ name: 'proxy', image: 'none' }] },
+      spec: {
+        nodeName: node,
+        serviceAccountName: 'weft-proxy',
+        containers: [{ name: 'proxy', image: 'none' }],
+      },
     });
     const status = {
       phase: 'Running',

@@ -1,6 +1,7 @@
 // An installation as groups of manifests, in the order in which they are applied: what others need
 // comes first. Each group is a file of the chart and of the kustomize base.
 import { admissionPolicy } from './admission-policy.ts';
+import { mirrorPodPolicy } from './mirror-pod-policy.ts';
 import { requestPolicy } from './request-policy.ts';
 import { smiDefinitions } from './crds.ts';
 import { factsOf, type InstallFacts } from './facts.ts';
@@ -37,7 +38,10 @@ export function allGroups(facts: InstallFacts): readonly ManifestGroup[] {
     { name: 'access', manifests: [...serviceAccounts(facts), ...accessRules(facts)] },
     { name: 'proxy', manifests: [proxyDaemonSet(facts)] },
     { name: 'controller', manifests: [controllerBudget(facts), controllerDeployment(facts)] },
-    { name: 'admission', manifests: [...admissionPolicy(facts), ...requestPolicy(facts)] },
+    {
+      name: 'admission',
+      manifests: [...admissionPolicy(facts), ...requestPolicy(facts), ...mirrorPodPolicy(facts)],
+    },
     { name: 'pod-monitor', manifests: [podMonitor(facts)] },
     { name: 'prometheus-rule', manifests: [prometheusRule(facts)] },
     { name: 'grafana-dashboard', manifests: [grafanaDashboard(facts)] },
