@@ -1,7 +1,10 @@
-// Secret `weft-ca` and ConfigMap `weft-trust` as they are written. Pure.
+// Secret `weft-ca` and ConfigMap `weft-trust` as they are written: the first authority, the bundle,
+// and the steps of a rotation, each a change of the whole Secret, so that a step is made or not made.
+// Pure.
 import type { TrustRoot } from '../../identity/index.ts';
+import { valueAt } from '../raw-object.ts';
 import { authorityName, caAnnotations, trustName } from './authority-secret.ts';
-import type { HeldAuthority } from './authority-secret.ts';
+import type { CaPhase, HeldAuthority } from './authority-secret.ts';
 
 export type AuthorityFacts = {
   readonly namespace: string;
@@ -70,6 +73,73 @@ export function trustManifest({ namespace, trustDomain, held }: TrustFacts): Tru
   };
 }
 
+/** A signer to come: the chain up to its root, and its key. */
+export type Proposal = { readonly certificatePem: string; readonly keyPem: string };
+
+export type StepFacts = {
+  /** As it was read: everything of others stays. */
+  readonly secret: unknown;
+  readonly held: HeldAuthority;
+  readonly to: CaPhase;
+  /** To `adding`: who comes next; absent where it lies in the Secret already. */
+  readonly proposal?: Proposal;
+  readonly nowMs: number;
+};
+
+/** The Secret after a step of a rotation. */
+export function steppedAuthority({ secret, held, to, proposal, nowMs }: StepFacts): unknown {
+  const data = recordAt(secret, 'data');
+  const annotations = recordAt(secret, 'metadata', 'annotations');
+  annotations.set(caAnnotations.phase, to);
+  annotations.set(caAnnotations.phaseSince, timestampOf(nowMs));
+  switch (to) {
+    case 'adding':
+      annotations.delete(caAnnotations.rotate);
+      if (proposal !== undefined) {
+        data.set('next.crt', base64(proposal.certificatePem));
+        data.set('next.key', base64(proposal.keyPem));
+      }
+      break;
+    case 'switching':
+      // The old key is gone from here on: nothing can be signed with it again.
+      data.set('previous.crt', base64(held.signer.root.pem));
+      for (const part of ['crt', 'key']) {
+        data.set(`tls.${part}`, data.get(`next.${part}`));
+        data.delete(`next.${part}`);
+      }
+      break;
+    case 'removing':
+      data.delete('previous.crt');
+      break;
+    case 'steady':
+      break;
+  }
+  return withParts(secret, data, annotations);
+}
+
+function withParts(
+  secret: unknown,
+  data: ReadonlyMap<string, unknown>,
+  annotations: ReadonlyMap<string, unknown>,
+): unknown {
+  return {
+    ...Object.fromEntries(recordOf(secret)),
+    metadata: {
+      ...Object.fromEntries(recordAt(secret, 'metadata')),
+      annotations: Object.fromEntries(annotations),
+    },
+    data: Object.fromEntries(data),
+  };
+}
+
+function recordAt(value: unknown, ...path: readonly string[]): Map<string, unknown> {
+  return recordOf(valueAt(value, ...path));
+}
+
+function recordOf(value: unknown): Map<string, unknown> {
+  return new Map(typeof value === 'object' && value !== null ? Object.entries(value) : []);
+}
+
 function bundleOf(roots: readonly TrustRoot[]): string {
   return roots.map(({ pem }) => pem).join('');
 }
@@ -79,6 +149,6 @@ export function timestampOf(epochMs: number): string {
   return `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
 }
 
-export function base64(text: string): string {
+function base64(text: string): string {
   return Buffer.from(text, 'utf8').toString('base64');
 }

@@ -11,7 +11,7 @@ import { textAt } from '../raw-object.ts';
 export const authorityName = 'weft-ca';
 export const trustName = 'weft-trust';
 
-export const caPhases = ['steady', 'adding', 'switching', 'removing'] as const;
+const caPhases = ['steady', 'adding', 'switching', 'removing'] as const;
 export type CaPhase = (typeof caPhases)[number];
 
 /** Annotations of the Secret; the first two stand on the ConfigMap, too. */

@@ -1,13 +1,15 @@
-// The controller's part of identity, as one: the authority, the trust bundle, the requests. It joins
-// them and decides nothing.
+// The controller's part of identity, as one: the authority, the trust bundle, the requests, the
+// rotation of the root, and what is told of them. It joins them and decides nothing.
 import type { ClusterState, MeshSettings, Problem } from '../../api/index.ts';
 import type { Connection } from '../../kube/index.ts';
-import type { Runtime } from '../../lib/clock.ts';
+import type { Runtime, Timer } from '../../lib/clock.ts';
 import type { KeyMaker } from '../../lib/keys.ts';
 import type { Log } from '../../telemetry/index.ts';
 import type { MeterRegistry } from '../../telemetry/control.ts';
+import { askVersion } from '../ask-version.ts';
 import { AuthorityKeeper } from './authority.ts';
 import { RequestsKeeper } from './keep-requests.ts';
+import { RotationKeeper } from './keep-rotation.ts';
 import { TrustKeeper } from './keep-trust.ts';
 
 export type IdentityKeeperOptions = {
@@ -24,12 +26,22 @@ export type IdentityKeeperOptions = {
   readonly onProblems: () => void;
 };
 
+const dayMs = 86_400_000;
+const firstAlarmMs = 60_000;
+const alarmDays = 30;
+/** Of 64 digits: enough to tell a handful of roots apart. */
+const rootLabelLength = 16;
+
 export class IdentityKeeper {
+  readonly #options: IdentityKeeperOptions;
   readonly #authority: AuthorityKeeper;
   readonly #trust: TrustKeeper;
   readonly #requests: RequestsKeeper;
+  readonly #rotation: RotationKeeper;
+  #alarmTimer: Timer | undefined;
 
   constructor(options: IdentityKeeperOptions) {
+    this.#options = options;
     const { meters } = options.registry;
     this.#trust = new TrustKeeper({ ...options, held: () => this.#authority.held });
     this.#requests = new RequestsKeeper({
@@ -46,9 +58,18 @@ export class IdentityKeeper {
       onChange: () => {
         this.#trust.look();
         this.#requests.look();
+        this.#rotation.look();
         options.onProblems();
       },
     });
+    this.#rotation = new RotationKeeper({
+      ...options,
+      authority: this.#authority,
+      isPublished: () => this.#trust.isPublished(),
+      ask: askVersion,
+    });
+    this.#sampleMetrics(options.registry);
+    this.#alarm(firstAlarmMs);
   }
 
   /** Leadership was gained. */
@@ -56,6 +77,7 @@ export class IdentityKeeper {
     this.#authority.look();
     this.#trust.look();
     this.#requests.look();
+    this.#rotation.look();
   }
 
   isSynced(): boolean {
@@ -64,10 +86,43 @@ export class IdentityKeeper {
   }
 
   problems(): readonly Problem[] {
-    return this.#authority.problems();
+    return [...this.#authority.problems(), ...this.#rotation.problems()];
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#requests.stop(), this.#trust.stop(), this.#authority.stop()]);
+    this.#alarmTimer?.cancel();
+    const parts = [this.#requests, this.#rotation, this.#trust, this.#authority];
+    await Promise.all(parts.map((part) => part.stop()));
+  }
+
+  /** Both replicas tell these: they are what the Secret says. */
+  #sampleMetrics(registry: MeterRegistry): void {
+    registry.meters.counter('weft_certificates_issued_total', {});
+    registry.sample('weft_trust_expiry_timestamp_seconds', () =>
+      (this.#authority.held?.roots ?? []).map(({ fingerprint, notAfterMs }) => ({
+        labels: { root: fingerprint.slice(0, rootLabelLength) },
+        value: Math.floor(notAfterMs / 1_000),
+      })),
+    );
+    registry.sample('weft_trust_phase', () => {
+      const phase = this.#authority.held?.phase;
+      return phase === undefined ? [] : [{ labels: { phase }, value: 1 }];
+    });
+  }
+
+  /** Once a day, while there is time to bring another one. */
+  #alarm(delayMs: number): void {
+    const { runtime, log, isLeading } = this.#options;
+    this.#alarmTimer = runtime.timers.after(delayMs, () => {
+      this.#alarm(dayMs);
+      const notAfterMs = this.#authority.held?.signer.authority.notAfterMs;
+      if (notAfterMs === undefined || !isLeading()) return;
+      const leftMs = notAfterMs - runtime.clock.wallMs();
+      if (leftMs > alarmDays * dayMs) return;
+      log.warn('the authority expires soon; bring another one with weft ca', {
+        notAfter: new Date(notAfterMs).toISOString(),
+        hoursLeft: Math.floor(leftMs / 3_600_000),
+      });
+    });
   }
 }
