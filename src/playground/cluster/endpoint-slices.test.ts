@@ -106,10 +106,14 @@ describe('desired slices', () => {
     expect(new Set(slices.map((slice) => textAt(slice, 'metadata', 'name'))).size).toBe(2);
   });
 
-  test('of a Service that publishes unready addresses call them ready', () => {
+  test('of a Service that publishes unready addresses call them ready, not serving', () => {
     const spec = { ...(service.spec as JsonObject), publishNotReadyAddresses: true };
     const pods = [pod({ name: 'a', isReady: false })];
     const [endpoint] = endpointsOf(desiredSlices({ ...service, spec }, pods, asDeclared));
-    expect(endpoint).toMatchObject({ conditions: { ready: true, serving: true } });
+    expect(endpoint).toMatchObject({ conditions: { ready: true, serving: false } });
+    const leaving = [pod({ name: 'b', isDeleting: true })];
+    const [last] = endpointsOf(desiredSlices({ ...service, spec }, leaving, asDeclared));
+    const conditions = { ready: true, serving: true, terminating: true };
+    expect(last).toMatchObject({ conditions });
   });
 });

@@ -10,6 +10,7 @@ import {
   namespaceOf,
   numberAt,
   objectAt,
+  sameJson,
   textAt,
   type Json,
   type JsonObject,
@@ -18,6 +19,7 @@ import { matchesAll } from '../server/selectors.ts';
 
 const serviceNameLabel = 'kubernetes.io/service-name';
 const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
+const headlessLabel = 'service.kubernetes.io/headless';
 const managedBy = 'endpointslice-controller.k8s.io';
 
 /** Where a pod's declared port is really bound. */
@@ -61,13 +63,15 @@ function isSelected(service: JsonObject, pod: JsonObject): boolean {
 }
 
 function endpointOf(service: JsonObject, pod: JsonObject): JsonObject {
+  // Published addresses are called ready whatever they are; `serving` still tells the truth.
   const isPublished = at(service, 'spec', 'publishNotReadyAddresses') === true;
-  const serving = isReady(pod) || isPublished;
+  const serving = isReady(pod);
   const terminating = isTerminating(pod);
+  const nodeName = textAt(pod, 'spec', 'nodeName') ?? '';
   return {
     addresses: [textAt(pod, 'status', 'podIP') ?? ''],
-    conditions: { ready: serving && (!terminating || isPublished), serving, terminating },
-    nodeName: textAt(pod, 'spec', 'nodeName') ?? '',
+    conditions: { ready: isPublished || (serving && !terminating), serving, terminating },
+    ...(nodeName === '' ? {} : { nodeName }),
     targetRef: {
       kind: 'Pod',
       namespace: namespaceOf(pod),
@@ -93,6 +97,29 @@ function portsOf(service: JsonObject, pod: JsonObject, lookup: PortLookup): Json
   });
 }
 
+/** Those of the Service, and what tells whose the slice is. */
+function sliceLabels(service: JsonObject): JsonObject {
+  const labels: JsonObject = { ...objectAt(service, 'metadata', 'labels') };
+  delete labels[headlessLabel];
+  if (textAt(service, 'spec', 'clusterIP') === 'None') labels[headlessLabel] = '';
+  labels[serviceNameLabel] = nameOf(service);
+  labels[managedByLabel] = managedBy;
+  return labels;
+}
+
+export function labelsOf(object: JsonObject): JsonObject {
+  return objectAt(object, 'metadata', 'labels');
+}
+
+/** Whether a slice that is there says what the desired one of its name does. */
+export function isAsDesired(slice: JsonObject, desired: JsonObject): boolean {
+  return (
+    sameJson(slice.endpoints, desired.endpoints) &&
+    sameJson(slice.ports, desired.ports) &&
+    sameJson(labelsOf(slice), labelsOf(desired))
+  );
+}
+
 /** The slices that `service` should have now, by name. */
 export function desiredSlices(
   service: JsonObject,
@@ -114,7 +141,7 @@ export function desiredSlices(
     metadata: {
       name: `${nameOf(service)}-${contentHash(key).slice(0, 5)}`,
       namespace: namespaceOf(service),
-      labels: { [serviceNameLabel]: nameOf(service), [managedByLabel]: managedBy },
+      labels: sliceLabels(service),
       ownerReferences: [
         {
           apiVersion: 'v1',

@@ -1,8 +1,7 @@
-// A cluster without kubelets: plays the Deployment, ReplicaSet and EndpointSlice controllers, the
-// scheduler and the kubelets of a few nodes, as a client of the API server like any other. Level
+// A cluster without machines: plays the Deployment, ReplicaSet, DaemonSet and EndpointSlice
+// controllers, and the kubelets of a few nodes, as a client of the API server like any other. Level
 // triggered: whatever changed, one pass brings the world nearer to what is asked for, and a pass
-// that found nothing to do is the end. A pod with the annotation `playground.weft.dev/runs:
-// elsewhere` is scheduled and run by somebody else.
+// that found nothing to do is the end. What runs in pods is kubelets.ts.
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Runtime, Timer } from '../../lib/clock.ts';
 import { nameSuffix } from '../server/context.ts';
@@ -12,19 +11,19 @@ import {
   nameOf,
   namespaceOf,
   numberAt,
-  objectAt,
   sameJson,
   textAt,
   withAt,
-  type Json,
   type JsonObject,
 } from '../server/json.ts';
 import { PodAddresses } from './addresses.ts';
-import { desiredSlices, hasSelector, isKeptFor } from './endpoint-slices.ts';
+import { daemonPod, daemonSetStatus, nodesWithout, podToReplace } from './daemon-sets.ts';
+import { desiredSlices, hasSelector, isAsDesired, isKeptFor, labelsOf } from './endpoint-slices.ts';
+import { Kubelets } from './kubelets.ts';
 import { Mirror } from './mirror.ts';
-import { PodServer } from './pod-server.ts';
+import type { PodPrograms } from './pod-program.ts';
+import type { PodServer } from './pod-server.ts';
 import {
-  containerPorts,
   deploymentStatus,
   desiredPod,
   desiredReplicaSet,
@@ -32,11 +31,7 @@ import {
   livePods,
   replicaSetStatus,
   replicasOf,
-  uidOf,
 } from './workloads.ts';
-
-/** Annotation of pods that are processes of their own: weft itself. */
-export const runsElsewhere = 'playground.weft.dev/runs';
 
 /** The cluster that is simulated. */
 export type SimulatorOptions = {
@@ -48,6 +43,8 @@ export type SimulatorOptions = {
   readonly isAddressShared: boolean;
   /** Second byte of the pods' addresses, 127.B.x.y; 1 unless given. */
   readonly addressBlock?: number;
+  /** Pods that are programs of their own; none unless given. */
+  readonly programs?: PodPrograms;
   /** A pass failed (the API server is away, or a conflict); it is tried again. */
   readonly onFailure?: (failure: unknown) => void;
 };
@@ -67,16 +64,14 @@ export type Simulator = {
 const holdOffMs = 5;
 /** After a failed pass. */
 const retryMs = 200;
-/** A pod that is deleted serves on for this long, so that proxies hear of it first. */
-const terminationMs = 1000;
-
-type Kinds = 'services' | 'pods' | 'deployments' | 'replicasets' | 'endpointslices';
+type Kinds = 'services' | 'pods' | 'deployments' | 'replicasets' | 'daemonsets' | 'endpointslices';
 
 const kinds: readonly { readonly plural: Kinds; readonly group: string }[] = [
   { plural: 'services', group: '' },
   { plural: 'pods', group: '' },
   { plural: 'deployments', group: 'apps' },
   { plural: 'replicasets', group: 'apps' },
+  { plural: 'daemonsets', group: 'apps' },
   { plural: 'endpointslices', group: 'discovery.k8s.io' },
 ];
 
@@ -84,7 +79,7 @@ const kinds: readonly { readonly plural: Kinds; readonly group: string }[] = [
 export function startSimulator(options: SimulatorOptions): Simulator {
   const running = new RunningSimulator(options);
   return {
-    pods: () => running.servers,
+    pods: () => running.kubelets.servers,
     targetPort: (clusterIp, port) => running.targetPort(clusterIp, port),
     settled: () => running.settled(),
     close: () => running.close(),
@@ -92,21 +87,27 @@ export function startSimulator(options: SimulatorOptions): Simulator {
 }
 
 class RunningSimulator {
-  readonly servers = new Map<string, PodServer>();
+  readonly kubelets: Kubelets;
   readonly #options: SimulatorOptions;
   readonly #mirrors = new Map<Kinds, Mirror>();
-  readonly #addresses: PodAddresses;
-  readonly #ending = new Set<string>();
   readonly #waiting: (() => void)[] = [];
   #timer: Timer | undefined;
   #pass: Promise<void> | undefined;
   #isDirty = true;
   #isClosed = false;
-  #nextNode = 0;
 
   constructor(options: SimulatorOptions) {
     this.#options = options;
-    this.#addresses = new PodAddresses(options.isAddressShared, options.addressBlock ?? 1);
+    this.kubelets = new Kubelets({
+      connection: options.connection,
+      runtime: options.runtime,
+      nodes: options.nodes,
+      addresses: new PodAddresses(options.isAddressShared, options.addressBlock ?? 1),
+      programs: options.programs,
+      write: (pod, subresource) => this.#update('', 'pods', pod, subresource),
+      onChange: () => this.#note(),
+      onFailure: (failure) => options.onFailure?.(failure),
+    });
     for (const { plural, group } of kinds) {
       const { connection, runtime } = options;
       const onChange = (): void => this.#note();
@@ -133,8 +134,7 @@ class RunningSimulator {
     this.#timer?.cancel();
     await Promise.all([...this.#mirrors.values()].map((mirror) => mirror.stop()));
     await this.#pass;
-    await Promise.all([...this.servers.values()].map((server) => server.close()));
-    this.servers.clear();
+    await this.kubelets.close();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
@@ -174,11 +174,13 @@ class RunningSimulator {
   }
 
   async #reconcile(): Promise<void> {
-    for (const deployment of this.#all('deployments')) await this.#reconcileDeployment(deployment);
-    for (const set of this.#all('replicasets')) await this.#reconcileReplicaSet(set);
-    for (const pod of this.#all('pods')) await this.#reconcilePod(pod);
-    await this.#closeOrphans();
-    for (const service of this.#all('services')) await this.#reconcileSlices(service);
+    await together(this.#all('deployments'), (one) => this.#reconcileDeployment(one));
+    await together(this.#all('replicasets'), (one) => this.#reconcileReplicaSet(one));
+    await together(this.#all('daemonsets'), (one) => this.#reconcileDaemonSet(one));
+    await together(this.#all('pods'), (one) => this.kubelets.reconcile(one));
+    const pods = this.#mirrors.get('pods');
+    await this.kubelets.endOrphans((namespace, name) => pods?.get(namespace, name) !== undefined);
+    await together(this.#all('services'), (one) => this.#reconcileSlices(one));
     await this.#reportStatus();
   }
 
@@ -209,153 +211,39 @@ class RunningSimulator {
     const live = livePods(set, this.#all('pods'));
     const wanted = replicasOf(set);
     for (let missing = wanted - live.length; missing > 0; missing -= 1) {
-      const node = this.#options.nodes[this.#nextNode % this.#options.nodes.length];
-      this.#nextNode += 1;
       const suffix = nameSuffix(this.#options.runtime.random);
-      await this.#create('', 'pods', desiredPod(set, suffix, node?.name ?? ''));
+      await this.#create('', 'pods', desiredPod(set, suffix, this.kubelets.nextNode()));
     }
     for (const pod of live.slice(wanted)) await this.#remove(pod);
   }
 
-  /** Scheduler and kubelet: a node, a server, a Running status, and the end. */
-  async #reconcilePod(pod: JsonObject): Promise<void> {
-    if (textAt(pod, 'metadata', 'annotations', runsElsewhere) === 'elsewhere') return;
-    const key = `${namespaceOf(pod)}/${nameOf(pod)}`;
-    if (textAt(pod, 'metadata', 'deletionTimestamp') !== undefined) {
-      this.#endLater(key, pod);
-      return;
+  async #reconcileDaemonSet(set: JsonObject): Promise<void> {
+    const nodes = this.#nodeNames();
+    for (const node of nodesWithout(set, nodes, this.#all('pods'))) {
+      const suffix = nameSuffix(this.#options.runtime.random);
+      await this.#create('', 'pods', daemonPod(set, node, suffix));
     }
-    const nodeName = textAt(pod, 'spec', 'nodeName') ?? '';
-    if (nodeName === '') {
-      const node = this.#options.nodes[this.#nextNode % this.#options.nodes.length];
-      this.#nextNode += 1;
-      await this.#update('', 'pods', withAt(pod, ['spec', 'nodeName'], node?.name ?? ''));
-      return;
-    }
-    const number = this.#options.nodes.findIndex((node) => node.name === nodeName) + 1;
-    if (number === 0) return;
-    const server = this.servers.get(key) ?? (await this.#start(key, pod, number));
-    const status = this.#runningStatus(pod, server);
-    if (sameJson(objectAt(pod, 'status'), status)) return;
-    await this.#update('', 'pods', { ...pod, status }, 'status');
+    const old = podToReplace(set, nodes, this.#all('pods'));
+    if (old !== undefined) await this.#remove(old);
   }
 
-  async #start(key: string, pod: JsonObject, nodeNumber: number): Promise<PodServer> {
-    const { runtime } = this.#options;
-    const labels = new Map(
-      Object.entries(objectAt(pod, 'metadata', 'labels')).map(([name, value]) => [
-        name,
-        String(value),
-      ]),
-    );
-    const facts = {
-      namespace: namespaceOf(pod),
-      name: nameOf(pod),
-      nodeName: textAt(pod, 'spec', 'nodeName') ?? '',
-      serviceAccount: textAt(pod, 'spec', 'serviceAccountName') ?? 'default',
-      labels,
-      address: this.#addresses.take(nodeNumber),
-      ports: containerPorts(pod),
-    };
-    const server = new PodServer(facts, runtime);
-    await server.listen(this.#addresses.isShared);
-    this.servers.set(key, server);
-    return server;
-  }
-
-  #runningStatus(pod: JsonObject, server: PodServer): JsonObject {
-    const { address, nodeName } = server.facts;
-    const since = textAt(pod, 'metadata', 'creationTimestamp') ?? '';
-    const hostIP = this.#options.nodes.find((node) => node.name === nodeName)?.address ?? '';
-    const conditions: Json[] = ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map(
-      (type) => ({
-        type,
-        status: 'True',
-        lastTransitionTime: since,
-      }),
-    );
-    const containerStatuses: Json[] = listAt(pod, 'spec', 'containers').map((container) => ({
-      name: textAt(container, 'name') ?? '',
-      image: textAt(container, 'image') ?? '',
-      imageID: '',
-      ready: true,
-      started: true,
-      restartCount: 0,
-      state: { running: { startedAt: since } },
-    }));
-    return {
-      phase: 'Running',
-      qosClass: textAt(pod, 'status', 'qosClass') ?? 'BestEffort',
-      conditions,
-      containerStatuses,
-      hostIP,
-      hostIPs: [{ ip: hostIP }],
-      podIP: address,
-      podIPs: [{ ip: address }],
-      startTime: since,
-    };
-  }
-
-  /** A deleted pod serves on for a moment, then its server and the object go. */
-  #endLater(key: string, pod: JsonObject): void {
-    if (this.#ending.has(key)) return;
-    this.#ending.add(key);
-    this.#options.runtime.timers.after(terminationMs, () => {
-      this.#end(key, pod)
-        .catch((failure: unknown) => this.#options.onFailure?.(failure))
-        .finally(() => {
-          this.#ending.delete(key);
-          this.#note();
-        });
-    });
-  }
-
-  async #end(key: string, pod: JsonObject): Promise<void> {
-    await this.#closeServer(key);
-    const path = {
-      group: '',
-      version: 'v1',
-      plural: 'pods',
-      namespace: namespaceOf(pod),
-      name: nameOf(pod),
-    };
-    await this.#options.connection.remove(resourcePath(path), {
-      apiVersion: 'v1',
-      kind: 'DeleteOptions',
-      gracePeriodSeconds: 0,
-      preconditions: { uid: uidOf(pod) },
-    });
-  }
-
-  async #closeServer(key: string): Promise<void> {
-    const server = this.servers.get(key);
-    if (server === undefined) return;
-    this.servers.delete(key);
-    this.#addresses.release(server.facts.address);
-    await server.close();
-  }
-
-  /** Servers whose pods are gone without a goodbye (a namespace was deleted). */
-  async #closeOrphans(): Promise<void> {
-    const pods = this.#mirrors.get('pods');
-    for (const [key, server] of [...this.servers]) {
-      const { namespace, name } = server.facts;
-      if (pods?.get(namespace, name) === undefined) await this.#closeServer(key);
-    }
+  #nodeNames(): readonly string[] {
+    return this.#options.nodes.map(({ name }) => name);
   }
 
   async #reconcileSlices(service: JsonObject): Promise<void> {
     if (!hasSelector(service)) return;
     const lookup = (pod: JsonObject, port: number): number =>
-      this.servers.get(`${namespaceOf(pod)}/${nameOf(pod)}`)?.boundPort(port) ?? port;
+      this.kubelets.servers.get(`${namespaceOf(pod)}/${nameOf(pod)}`)?.boundPort(port) ?? port;
     const wanted = desiredSlices(service, this.#all('pods'), lookup);
     const present = this.#all('endpointslices').filter((slice) => isKeptFor(slice, service));
     for (const slice of wanted) {
       const old = present.find((one) => nameOf(one) === nameOf(slice));
       if (old === undefined) await this.#create('discovery.k8s.io', 'endpointslices', slice);
-      else if (!sameJson(old.endpoints, slice.endpoints) || !sameJson(old.ports, slice.ports)) {
-        const next = { ...old, endpoints: slice.endpoints ?? [], ports: slice.ports ?? [] };
-        await this.#update('discovery.k8s.io', 'endpointslices', next);
+      else if (!isAsDesired(old, slice)) {
+        const { endpoints = [], ports = [] } = slice;
+        const next = withAt(old, ['metadata', 'labels'], labelsOf(slice));
+        await this.#update('discovery.k8s.io', 'endpointslices', { ...next, endpoints, ports });
       }
     }
     for (const old of present) {
@@ -370,12 +258,13 @@ class RunningSimulator {
   async #reportStatus(): Promise<void> {
     const pods = this.#all('pods');
     const sets = this.#all('replicasets');
-    for (const set of sets) {
-      await this.#report('replicasets', set, replicaSetStatus(set, pods));
-    }
-    for (const deployment of this.#all('deployments')) {
-      await this.#report('deployments', deployment, deploymentStatus(deployment, sets, pods));
-    }
+    await together(sets, (set) => this.#report('replicasets', set, replicaSetStatus(set, pods)));
+    await together(this.#all('deployments'), (deployment) =>
+      this.#report('deployments', deployment, deploymentStatus(deployment, sets, pods)),
+    );
+    await together(this.#all('daemonsets'), (set) =>
+      this.#report('daemonsets', set, daemonSetStatus(set, this.#nodeNames(), pods)),
+    );
   }
 
   async #report(plural: Kinds, object: JsonObject, status: JsonObject): Promise<void> {
@@ -421,4 +310,14 @@ class RunningSimulator {
     const marked = await this.#options.connection.remove(resourcePath(path));
     this.#noteWritten('pods', marked);
   }
+}
+
+/** At once, because each waits for the server; rejects when all are done and one has failed. */
+async function together(
+  objects: readonly JsonObject[],
+  act: (object: JsonObject) => Promise<void>,
+): Promise<void> {
+  const ends = await Promise.allSettled(objects.map(act));
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }

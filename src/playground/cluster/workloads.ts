@@ -34,7 +34,8 @@ export function isOwnedBy(object: JsonObject, owner: JsonObject): boolean {
   );
 }
 
-function ownerReference(owner: JsonObject, apiVersion: string, kind: string): JsonObject {
+/** The reference by which `owner` controls an object. */
+export function ownerReference(owner: JsonObject, apiVersion: string, kind: string): JsonObject {
   return {
     apiVersion,
     kind,
@@ -46,7 +47,7 @@ function ownerReference(owner: JsonObject, apiVersion: string, kind: string): Js
 }
 
 /** Ten characters that name a pod template, as the label `pod-template-hash`. */
-function templateHash(deployment: JsonObject): string {
+export function templateHash(deployment: JsonObject): string {
   return contentHash(JSON.stringify(objectAt(deployment, 'spec', 'template'))).slice(0, 10);
 }
 

@@ -4,22 +4,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openConnection, resourcePath, type Connection } from '../../kube/index.ts';
+import { openConnection, type Connection } from '../../kube/index.ts';
 import type { Runtime } from '../../lib/clock.ts';
 import { startSimulator, type Simulator } from '../cluster/simulator.ts';
 import { startApiServer, type ApiServer } from '../server/api-server.ts';
-import { listAt, numberAt, textAt, type JsonObject } from '../server/json.ts';
 import type { Child } from './child.ts';
 import { applyAll, readManifests } from './manifests.ts';
+import { isMeshReady, readMeshPort, readPending, readWeights } from './mesh-view.ts';
 import { reservePlaces, type Places, type Reservation } from './places.ts';
-import {
-  meshNamespace,
-  meshObjects,
-  pause,
-  productionReady,
-  startProduction,
-  type ProductionOptions,
-} from './production.ts';
+import { installedObjects, meshObjects, pause, Production } from './production.ts';
 import { invitation, measurements, statistics, step, welcome, type Screen } from './screen.ts';
 import { ShareMeter, Traffic } from './traffic.ts';
 import { judge, type DemoFacts } from './verdict.ts';
@@ -39,9 +32,9 @@ export type DemoOptions = {
   readonly signal: AbortSignal;
 };
 
-/** After which the demo gives up waiting for the mesh to route as asked. */
-const routingTimeoutMs = 15_000;
-const probeMs = 20;
+/** After which the demo gives up waiting for a step of its start. */
+const stepTimeoutMs = 15_000;
+const lookMs = 30;
 const statisticsMs = 1000;
 /** Not a terminal: a line now and then is enough. */
 const quietStatisticsEvery = 5;
@@ -117,7 +110,7 @@ class RunningDemo {
   #connection: Connection | undefined;
   #simulator: Simulator | undefined;
   #traffic: Traffic | undefined;
-  #children: readonly Child[] = [];
+  #production: Production | undefined;
   #isClosing = false;
   #died: string | undefined;
 
@@ -138,25 +131,29 @@ class RunningDemo {
     const source = { kind: 'kubeconfig', file: kubeconfig, context: undefined } as const;
     const connection = await openConnection(source, runtime);
     this.#connection = connection;
-    await applyAll(connection, [
-      ...readManifests(join(root, 'smi/crds')),
-      ...meshObjects(places.nodes),
-    ]);
-    this.#say(`API server with the SMI kinds on ${server.url}`);
-    const production = this.#production(server, connection, places);
-    this.#children = await startProduction(production);
-    for (const child of this.#children) void child.ended.then((how) => this.#noteEnd(child, how));
-    const simulator = startSimulator({ connection, runtime, ...places });
+    this.#production = this.#makeProduction(server, places);
+    const programs = this.#production;
+    const simulator = startSimulator({ connection, runtime, ...places, programs });
     this.#simulator = simulator;
+    await applyAll(connection, readManifests(join(root, 'smi/crds')));
+    this.#say(`API server with the SMI kinds on ${server.url}`);
+    await applyAll(connection, [
+      ...meshObjects(places.nodes),
+      ...installedObjects(join(root, 'manifests/weft.yaml')),
+    ]);
     await applyAll(connection, readManifests(join(root, 'smi/examples')));
-    await productionReady(production);
+    await this.#until(async () => ((await isMeshReady(connection)) ? undefined : 'not ready'));
     this.#say(`controller and ${places.nodes.length} proxies, processes ${this.#pids()}`);
     await simulator.settled();
     this.#say(`shop: ${simulator.pods().size} pods`);
-    this.#traffic = new Traffic({ runtime, simulator, places });
-    await this.#untilRouting(this.#traffic);
+    const traffic = new Traffic({ runtime, simulator, places });
+    this.#traffic = traffic;
+    await this.#until(() => traffic.probe());
+    this.#say('names resolve, calls are routed, the prying one is denied');
+    await this.#until(async () => (await readPending(connection))[0]);
+    this.#say('every SMI object is Programmed: the proxies say so');
     const elapsedMs = runtime.clock.nowMs() - this.#startedMs;
-    const meshPort = await this.#meshPort(connection);
+    const meshPort = await readMeshPort(connection);
     const callerAddress =
       [...simulator.pods().values()].find(
         (pod) => pod.facts.labels.get('app') === 'front' && pod.facts.nodeName === 'node-1',
@@ -170,7 +167,8 @@ class RunningDemo {
   async run(durationMs: number | undefined): Promise<void> {
     const { runtime, signal, screen } = this.#options;
     const traffic = this.#traffic;
-    if (traffic === undefined) return;
+    const connection = this.#connection;
+    if (traffic === undefined || connection === undefined) return;
     const endMs = runtime.clock.nowMs() + (durationMs ?? Number.POSITIVE_INFINITY);
     const interrupted = aborted(signal);
     let last = { sent: 0, atMs: runtime.clock.nowMs() };
@@ -182,7 +180,7 @@ class RunningDemo {
       const now = { sent: traffic.sent, atMs: runtime.clock.nowMs() };
       const perSecond = ((now.sent - last.sent) / (now.atMs - last.atMs)) * 1000;
       last = now;
-      const line = statistics(await this.#facts(traffic), perSecond);
+      const line = statistics(await this.#facts(traffic, connection), perSecond);
       if (screen.isTerminal) screen.write(`\r\u001b[K${line}`);
       else if (tick % quietStatisticsEvery === 0) screen.write(`${line}\n`);
     }
@@ -192,12 +190,13 @@ class RunningDemo {
   async finish(isJudged: boolean): Promise<number> {
     const { screen, signal } = this.#options;
     const traffic = this.#traffic;
-    if (traffic === undefined || signal.aborted || !isJudged) {
+    const connection = this.#connection;
+    if (traffic === undefined || connection === undefined || signal.aborted || !isJudged) {
       screen.write('\n');
       return 0;
     }
     await traffic.stop();
-    const facts = await this.#facts(traffic);
+    const facts = await this.#facts(traffic, connection);
     const faults = judge(facts);
     screen.write(`\nin all: ${measurements(facts)}\n`);
     if (faults.length === 0) {
@@ -212,7 +211,7 @@ class RunningDemo {
   }
 
   lastLines(): string {
-    return this.#children.map((child) => `--- ${child.name}\n${child.lastLines()}\n`).join('');
+    return this.#children().map((child) => `--- ${child.name}\n${child.lastLines()}\n`).join('');
   }
 
   /** Leaves nothing behind: no process, no socket, no file. Idempotent. */
@@ -220,7 +219,6 @@ class RunningDemo {
     if (this.#isClosing) return;
     this.#isClosing = true;
     await this.#traffic?.close();
-    await Promise.all(this.#children.map((child) => child.stop(this.#options.runtime)));
     await this.#simulator?.close();
     await this.#connection?.close();
     await this.#server?.close();
@@ -228,14 +226,27 @@ class RunningDemo {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #production(server: ApiServer, connection: Connection, places: Places): ProductionOptions {
+  #makeProduction(server: ApiServer, places: Places): Production {
     const { runtime, program, environment } = this.#options;
-    const { nodes } = places;
-    return { runtime, server, connection, nodes, program, environment, directory: this.#directory };
+    return new Production({
+      runtime,
+      places,
+      kubeconfig: (token) => server.kubeconfig(token),
+      program,
+      environment,
+      directory: this.#directory,
+      onEnd: (child, how) => this.#noteEnd(child, how),
+    });
+  }
+
+  #children(): readonly Child[] {
+    return this.#production?.children ?? [];
   }
 
   #pids(): string {
-    return this.#children.map((child) => child.pid).join(', ');
+    return this.#children()
+      .map((child) => child.pid)
+      .join(', ');
   }
 
   #say(what: string): void {
@@ -247,59 +258,27 @@ class RunningDemo {
     if (!this.#isClosing && !this.#options.signal.aborted) this.#died = `${child.name} ${how}`;
   }
 
-  async #untilRouting(traffic: Traffic): Promise<void> {
+  /** Looks again and again until nothing is missing any more. */
+  async #until(missing: () => Promise<string | undefined>): Promise<void> {
     const { runtime, signal } = this.#options;
-    const deadlineMs = runtime.clock.nowMs() + routingTimeoutMs;
-    let fault = await traffic.probe();
+    const deadlineMs = runtime.clock.nowMs() + stepTimeoutMs;
+    let fault = await missing();
     while (fault !== undefined) {
       if (signal.aborted || this.#died !== undefined) throw new Error(this.#died ?? 'aborted');
-      if (runtime.clock.nowMs() > deadlineMs)
-        throw new Error(`no routing after ${routingTimeoutMs}ms: ${fault}`);
-      await pause(runtime, probeMs);
-      fault = await traffic.probe();
+      if (runtime.clock.nowMs() > deadlineMs) {
+        throw new Error(`still after ${stepTimeoutMs}ms: ${fault}`);
+      }
+      await pause(runtime, lookMs);
+      fault = await missing();
     }
-    this.#say('names resolve, calls are routed, the prying one is denied');
   }
 
-  async #facts(traffic: Traffic): Promise<DemoFacts> {
-    const weights = await this.#weights();
+  async #facts(traffic: Traffic, connection: Connection): Promise<DemoFacts> {
+    const weights = await readWeights(connection);
     const shares = this.#shares.measure(weights, (backends) => traffic.receivedByBackend(backends));
-    return { shares, callers: traffic.callerFacts() };
+    return { shares, callers: traffic.callerFacts(), pending: await readPending(connection) };
   }
 
-  /** Backend → weight of the split as it is on the API server now. */
-  async #weights(): Promise<ReadonlyMap<string, number>> {
-    const path = resourcePath({
-      group: 'split.smi-spec.io',
-      version: 'v1alpha4',
-      plural: 'trafficsplits',
-      namespace: 'shop',
-      name: 'reviews',
-    });
-    try {
-      const split = await this.#connection?.get(path);
-      const backends = listAt(split as JsonObject, 'spec', 'backends'); // an object, as read
-      return new Map(
-        backends.map((one) => [textAt(one, 'service') ?? '', numberAt(one, 'weight') ?? 0]),
-      );
-    } catch {
-      // Deleted by the user, who may: there is nothing to measure then.
-      return new Map();
-    }
-  }
-
-  async #meshPort(connection: Connection): Promise<number> {
-    const path = resourcePath({
-      group: '',
-      version: 'v1',
-      plural: 'services',
-      namespace: meshNamespace,
-      name: 'weft-http',
-    });
-    const service = (await connection.get(path)) as JsonObject; // an object, as read
-    const port = listAt(service, 'spec', 'ports').find((one) => numberAt(one, 'port') === 80);
-    return numberAt(port, 'targetPort') ?? 0;
-  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

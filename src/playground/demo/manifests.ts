@@ -17,15 +17,29 @@ import {
 /** Who applies; `kubectl apply --server-side` takes over from it without a conflict when forced. */
 const fieldOwner = 'weft-demo';
 
-/** Every object of the YAML files in a folder, or of one file. */
-export function readManifests(path: string): readonly JsonObject[] {
+/**
+ * Every object of the YAML files in a folder, or of one file; of these kinds alone where they are
+ * given: a definition takes longer to parse than the demo has to start.
+ */
+export function readManifests(path: string, kinds?: readonly string[]): readonly JsonObject[] {
   const files = path.endsWith('.yaml')
     ? [path]
     : readdirSync(path)
         .filter((name) => name.endsWith('.yaml'))
         .sort()
         .map((name) => join(path, name));
-  return files.flatMap((file) => documents(readFileSync(file, 'utf8')));
+  return files.flatMap((file) => {
+    const text = readFileSync(file, 'utf8');
+    return documents(kinds === undefined ? text : onlyOf(text, kinds));
+  });
+}
+
+/** The documents of a file of ours whose line `kind:` names one of these. */
+function onlyOf(text: string, kinds: readonly string[]): string {
+  const parts = text.split(/^---$/m);
+  const isWanted = (part: string): boolean =>
+    kinds.includes(/^kind: (\w+)$/m.exec(part)?.[1] ?? '');
+  return parts.filter(isWanted).join('\n---\n');
 }
 
 function documents(text: string): readonly JsonObject[] {
@@ -45,6 +59,7 @@ const plurals: ReadonlyMap<string, string> = new Map([
   ['ServiceAccount', 'serviceaccounts'],
   ['ConfigMap', 'configmaps'],
   ['Deployment', 'deployments'],
+  ['DaemonSet', 'daemonsets'],
   ['CustomResourceDefinition', 'customresourcedefinitions'],
   ['TrafficSplit', 'trafficsplits'],
   ['TrafficTarget', 'traffictargets'],

@@ -19,8 +19,8 @@ export type Places = {
 
 /** The proxies' default. */
 export const adminPort = 15020;
-/** Not the proxies': on one address they would meet. */
-export const controllerAdminPort = 15021;
+/** On one address the controllers' would meet the proxies'. */
+const sharedControllerPort = 15021;
 /** The proxies' default. */
 export const dnsPort = 15053;
 /** Only listened on, to mark the address as taken. */
@@ -34,6 +34,20 @@ const oneAddress: Places = {
   addressBlock: 1,
   isAddressShared: true,
 };
+
+/** Where a controller listens. */
+export type ControllerPlace = { readonly address: string; readonly adminPort: number };
+
+/** The place of controller number `index`, from 0: behind the nodes' addresses. */
+export function controllerPlace(places: Places, index: number): ControllerPlace {
+  const [first] = places.nodes;
+  if (places.isAddressShared || first === undefined) {
+    return { address: '127.0.0.1', adminPort: sharedControllerPort + index };
+  }
+  const [network = '127', block = '0', subnet = '0', host = '2'] = first.address.split('.');
+  const last = Number(host) + places.nodes.length + index;
+  return { address: [network, block, subnet, last].join('.'), adminPort };
+}
 
 export type Reservation = {
   readonly places: Places;

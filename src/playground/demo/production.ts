@@ -1,16 +1,20 @@
-// The production processes of the demo, unmodified: `weft controller` and one `weft proxy` per
-// node, as children, each with a kubeconfig of its own whose token says which pod it is – what a
-// kubelet would mount in a cluster.
+// The production programs of the demo, unmodified: `weft controller` and `weft proxy`, as the pods
+// of the objects that `weft install` prints. The simulator says which pod runs where and with which
+// token; here each becomes a child of this program, on a loopback address of its own.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Runtime } from '../../lib/clock.ts';
-import { runsElsewhere } from '../cluster/simulator.ts';
-import type { ApiServer } from '../server/api-server.ts';
-import { textAt, type JsonObject } from '../server/json.ts';
+import type {
+  PodIdentity,
+  PodLaunch,
+  PodProgram,
+  PodPrograms,
+} from '../cluster/pod-program.ts';
+import { textAt, withAt, type JsonObject } from '../server/json.ts';
 import { Child } from './child.ts';
-import { adminPort, controllerAdminPort, dnsPort, type NodePlace } from './places.ts';
+import { readManifests } from './manifests.ts';
+import { adminPort, controllerPlace, dnsPort, type NodePlace, type Places } from './places.ts';
 
 /** Where the mesh itself lives, as in a cluster. */
 export const meshNamespace = 'weft-system';
@@ -18,21 +22,23 @@ export const meshNamespace = 'weft-system';
 /** What the children are started with. */
 export type ProductionOptions = {
   readonly runtime: Runtime;
-  readonly server: ApiServer;
-  readonly connection: Connection;
-  readonly nodes: readonly NodePlace[];
+  readonly places: Places;
+  /** Text of a kubeconfig with this token. */
+  readonly kubeconfig: (token: string) => string;
   /** Program and first arguments of `weft`: Node and dist/weft.js. */
   readonly program: readonly [string, ...string[]];
   readonly directory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** A child is gone that nobody has stopped. */
+  readonly onEnd: (child: Child, how: string) => void;
 };
 
-const controllerName = 'weft-controller-demo';
-const readyTimeoutMs = 15_000;
-const pollMs = 20;
-const pods = { group: '', version: 'v1', plural: 'pods', namespace: meshNamespace };
+/** A probe that is slower is not answered; as in the chart. */
+const probeTimeoutMs = 2000;
 /** Ctrl-C in a demo should not take the 25 s that a node is given. */
 const shortDrain = ['--drain-delay', '0s', '--drain-timeout', '2s'];
+/** Of all that is installed: the rest is above, or has no meaning without RBAC and admission. */
+const playedKinds = ['DaemonSet', 'Deployment'];
 
 /** What kubeadm gives CoreDNS; nobody reads it here, but it shows how the controller wires it. */
 const corefile = `.:53 {
@@ -72,153 +78,131 @@ export function meshObjects(nodes: readonly NodePlace[]): readonly JsonObject[] 
   ];
 }
 
+/** What is installed: the shipped manifest, with one controller instead of two. */
+export function installedObjects(manifest: string): readonly JsonObject[] {
+  return readManifests(manifest, playedKinds).map((object) =>
+    textAt(object, 'kind') === 'Deployment' ? withAt(object, ['spec', 'replicas'], 1) : object,
+  );
+}
+
 function nodeObject(node: NodePlace): JsonObject {
   return {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: node.name, labels: { 'kubernetes.io/hostname': node.name } },
     status: {
-      addresses: [{ type: 'Hostname', address: node.name }],
+      addresses: [
+        { type: 'Hostname', address: node.name },
+        { type: 'InternalIP', address: node.address },
+      ],
       conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'simulated' }],
       nodeInfo: { kubeletVersion: 'v1.34.4' },
     },
   };
 }
 
-function podObject(component: 'proxy' | 'controller', name: string, nodeName: string): JsonObject {
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name,
-      namespace: meshNamespace,
-      labels: { 'app.kubernetes.io/name': 'weft', 'app.kubernetes.io/component': component },
-      annotations: { [runsElsewhere]: 'elsewhere' },
-    },
-    spec: {
-      nodeName,
-      serviceAccountName: `weft-${component}`,
-      containers: [{ name: 'weft', image: 'weft' }],
-    },
-  };
+type Component = 'proxy' | 'controller';
+
+/** Probes of `weft check` run the same image; they are none of the two. */
+function componentOf({ namespace, serviceAccount, args }: PodIdentity): Component | undefined {
+  if (namespace !== meshNamespace) return undefined;
+  const [command] = args;
+  if (command !== 'proxy' && command !== 'controller') return undefined;
+  return serviceAccount === `weft-${command}` ? command : undefined;
 }
 
-/** Starts the controller and the proxies; they need not be ready yet. */
-export async function startProduction(options: ProductionOptions): Promise<readonly Child[]> {
-  const first = options.nodes[0]?.name ?? '';
-  return Promise.all([
-    startController(options, first),
-    ...options.nodes.map((node) => startProxy(options, node)),
-  ]);
-}
+/** The children of one demo, pod by pod. */
+export class Production implements PodPrograms {
+  readonly #options: ProductionOptions;
+  /** By name of the pod, in order of their start. */
+  readonly #children = new Map<string, Child>();
+  /** Name of the pod at each place of a controller. */
+  readonly #controllers: (string | undefined)[] = [];
 
-async function startController(options: ProductionOptions, nodeName: string): Promise<Child> {
-  const name = controllerName;
-  const pod = await createPod(options, podObject('controller', name, nodeName));
-  const kubeconfig = writeKubeconfig(options, { name, uid: pod, nodeName }, 'weft-controller');
-  return child(options, name, [
-    'controller',
-    '--kubeconfig',
-    kubeconfig,
-    '--pod-name',
-    name,
-    '--bind-address',
-    '127.0.0.1',
-    '--admin-port',
-    String(controllerAdminPort + portOffset(options)),
-  ]);
-}
-
-/** Several demos share 127.0.0.1: the block of the first node's address tells them apart. */
-function portOffset(options: ProductionOptions): number {
-  return Number(options.nodes[0]?.address.split('.')[2] ?? '0');
-}
-
-async function startProxy(options: ProductionOptions, node: NodePlace): Promise<Child> {
-  const name = `weft-proxy-${node.name}`;
-  const uid = await createPod(options, podObject('proxy', name, node.name));
-  const kubeconfig = writeKubeconfig(options, { name, uid, nodeName: node.name }, 'weft-proxy');
-  return child(options, name, [
-    'proxy',
-    '--kubeconfig',
-    kubeconfig,
-    '--node-name',
-    node.name,
-    '--bind-address',
-    node.address,
-    '--pod-name',
-    name,
-    '--pod-uid',
-    uid,
-    '--pod-ip',
-    node.address,
-    '--admin-port',
-    String(adminPort),
-    '--dns-port',
-    String(dnsPort),
-    ...shortDrain,
-  ]);
-}
-
-async function createPod(options: ProductionOptions, pod: JsonObject): Promise<string> {
-  const made = await options.connection.create(resourcePath(pods), pod);
-  return textAt(made as JsonObject, 'metadata', 'uid') ?? ''; // an object, as created
-}
-
-type PodName = { readonly name: string; readonly uid: string; readonly nodeName: string };
-
-function writeKubeconfig(options: ProductionOptions, pod: PodName, serviceAccount: string): string {
-  const token = options.server.issueToken({
-    namespace: meshNamespace,
-    serviceAccount,
-    podName: pod.name,
-    podUid: pod.uid,
-    nodeName: pod.nodeName,
-  });
-  const file = join(options.directory, `${pod.name}.kubeconfig`);
-  writeFileSync(file, options.server.kubeconfig(token), { mode: 0o600 });
-  return file;
-}
-
-function child(options: ProductionOptions, name: string, parameters: readonly string[]): Child {
-  return new Child({
-    name,
-    command: [...options.program, ...parameters],
-    logFile: join(options.directory, `${name}.log`),
-    environment: options.environment,
-  });
-}
-
-/** Resolves when every process says that it is ready; its pod then says so too. */
-export async function productionReady(options: ProductionOptions): Promise<void> {
-  const controllerPort = controllerAdminPort + portOffset(options);
-  await Promise.all([
-    ...options.nodes.map(async (node) => {
-      await readyz(options.runtime, `http://${node.address}:${adminPort}/readyz`);
-      await reportReady(options, `weft-proxy-${node.name}`, node.address);
-    }),
-    (async () => {
-      await readyz(options.runtime, `http://127.0.0.1:${controllerPort}/readyz`);
-      await reportReady(options, controllerName, '127.0.0.1');
-    })(),
-  ]);
-}
-
-async function readyz(runtime: Runtime, url: string): Promise<void> {
-  const deadlineMs = runtime.clock.nowMs() + readyTimeoutMs;
-  let last = 'no answer';
-  while (runtime.clock.nowMs() < deadlineMs) {
-    try {
-      const answer = await request(url, { headersTimeout: 1000 });
-      last = (await answer.body.text()).trim();
-      if (answer.statusCode === 200) return;
-    } catch (error) {
-      // Not listening yet; asked again below, until the deadline.
-      last = String(error);
-    }
-    await pause(runtime, pollMs);
+  constructor(options: ProductionOptions) {
+    this.#options = options;
   }
-  throw new Error(`${url} was not ready after ${readyTimeoutMs}ms: ${last}`);
+
+  get children(): readonly Child[] {
+    return [...this.#children.values()];
+  }
+
+  place(pod: PodIdentity): string | undefined {
+    const { places } = this.#options;
+    switch (componentOf(pod)) {
+      case 'proxy':
+        return places.nodes.find(({ name }) => name === pod.nodeName)?.address;
+      case 'controller':
+        return controllerPlace(places, this.#controllerIndex(pod.name)).address;
+      case undefined:
+        return undefined;
+    }
+  }
+
+  launch(pod: PodLaunch): PodProgram {
+    const { runtime, onEnd } = this.#options;
+    const child = componentOf(pod) === 'proxy' ? this.#proxy(pod) : this.#controller(pod);
+    const port = this.#adminPortOf(pod);
+    this.#children.set(pod.name, child);
+    let isStopping = false;
+    void child.ended.then((how) => {
+      if (!isStopping) onEnd(child, how);
+    });
+    return {
+      isReady: () => isReadyAt(`http://${pod.address}:${port}/readyz`),
+      stop: async () => {
+        isStopping = true;
+        await child.stop(runtime);
+        this.#children.delete(pod.name);
+        const index = this.#controllers.indexOf(pod.name);
+        if (index >= 0) this.#controllers[index] = undefined;
+      },
+    };
+  }
+
+  /** The lowest that is free. */
+  #controllerIndex(name: string): number {
+    const own = this.#controllers.indexOf(name);
+    if (own >= 0) return own;
+    const free = this.#controllers.indexOf(undefined);
+    const index = free >= 0 ? free : this.#controllers.length;
+    this.#controllers[index] = name;
+    return index;
+  }
+
+  #adminPortOf(pod: PodIdentity): number {
+    if (componentOf(pod) === 'proxy') return adminPort;
+    return controllerPlace(this.#options.places, this.#controllerIndex(pod.name)).adminPort;
+  }
+
+  #controller(pod: PodLaunch): Child {
+    return this.#child(pod, 'weft-controller', []);
+  }
+
+  #proxy(pod: PodLaunch): Child {
+    const flags = ['--dns-port', String(dnsPort), ...shortDrain];
+    return this.#child(pod, `weft-proxy-${pod.nodeName}`, flags);
+  }
+
+  #child(pod: PodLaunch, name: string, flags: readonly string[]): Child {
+    const { directory, program, environment, kubeconfig } = this.#options;
+    const file = join(directory, `${pod.name}.kubeconfig`);
+    writeFileSync(file, kubeconfig(pod.token), { mode: 0o600 });
+    const where = ['--bind-address', pod.address, '--admin-port', String(this.#adminPortOf(pod))];
+    return new Child({
+      name,
+      command: [...program, ...pod.args, '--kubeconfig', file, ...where, ...flags],
+      logFile: join(directory, `${name}.log`),
+      environment: { ...environment, ...pod.environment },
+    });
+  }
+}
+
+/** A kubelet's probe: 2xx and 3xx are good. */
+async function isReadyAt(url: string): Promise<boolean> {
+  const answer = await request(url, { signal: AbortSignal.timeout(probeTimeoutMs) });
+  await answer.body.dump();
+  return answer.statusCode >= 200 && answer.statusCode < 400;
 }
 
 /** Resolves after `ms`. */
@@ -226,22 +210,4 @@ export function pause(runtime: Runtime, ms: number): Promise<void> {
   return new Promise((resolve) => {
     runtime.timers.after(ms, resolve);
   });
-}
-
-async function reportReady(
-  options: ProductionOptions,
-  name: string,
-  address: string,
-): Promise<void> {
-  const path = resourcePath({ ...pods, name, subresource: 'status' });
-  const containerStatuses = [{ name: 'weft', ready: true, started: true, restartCount: 0 }];
-  const status = {
-    phase: 'Running',
-    podIP: address,
-    podIPs: [{ ip: address }],
-    hostIP: address,
-    conditions: [{ type: 'Ready', status: 'True' }],
-    containerStatuses,
-  };
-  await options.connection.patch(path, { kind: 'merge', body: { status } });
 }

@@ -16,7 +16,8 @@ export function welcome(places: Places): string {
   if (!places.isAddressShared) return what;
   return (
     `${what}  This machine has one loopback address (macOS): one node, pods differ by port,\n` +
-    '  and nobody is known by address, so what policy denies is shown, what it allows is not.\n'
+    '  and nobody is known by address, so what policy denies is shown, what it allows is not.\n' +
+    '  Tunnels need two nodes, so there are none.\n'
   );
 }
 
@@ -57,6 +58,7 @@ export function invitation(facts: ReadyFacts): string {
     'five things to try in another terminal:',
     `  export KUBECONFIG=${facts.kubeconfig}`,
     '  1  kubectl get ts,tt,htr,svc,pods -A',
+    '     node dist/weft.js check --no-probe               # is every node well?',
     '  2  kubectl edit ts reviews -n shop                  # new weights, new shares below',
     `  3  curl ${from}-H 'Host: reviews.shop.mesh' http://${proxy}:${facts.meshPort}/`,
     '  4  kubectl delete tt cart-from-front -n checkout     # front is denied too',

@@ -29,6 +29,7 @@ const good: DemoFacts = {
     { backend: 'reviews-v2', weight: 10, received: 95 },
   ],
   callers: [allowed, denied],
+  pending: [],
 };
 
 describe('the verdict', () => {
@@ -69,6 +70,11 @@ describe('the verdict', () => {
       'a denied request that reached a pod',
       { ...good, callers: [{ ...denied, received: 1 }] },
       /reached a pod/,
+    ],
+    [
+      'an object that is not programmed',
+      { ...good, pending: ['TrafficSplit shop/reviews: on 1 of 2 nodes'] },
+      /not in force everywhere: TrafficSplit shop\/reviews: on 1 of 2 nodes/,
     ],
     [
       'a sample that proves nothing',

@@ -26,6 +26,8 @@ export type CallerFact = {
 export type DemoFacts = {
   readonly shares: readonly ShareFact[];
   readonly callers: readonly CallerFact[];
+  /** SMI objects that the controller does not call Programmed, and why. */
+  readonly pending: readonly string[];
 };
 
 /** Fewer requests prove nothing. */
@@ -84,5 +86,9 @@ function callerFaults(fact: CallerFact): readonly string[] {
 
 /** What is not as the YAML says; empty when all is. */
 export function judge(facts: DemoFacts): readonly string[] {
-  return [...shareFaults(facts.shares), ...facts.callers.flatMap(callerFaults)];
+  return [
+    ...shareFaults(facts.shares),
+    ...facts.callers.flatMap(callerFaults),
+    ...facts.pending.map((why) => `not in force everywhere: ${why}`),
+  ];
 }

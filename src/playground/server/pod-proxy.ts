@@ -14,7 +14,9 @@ export type PodProxyTarget = {
   readonly path: string;
 };
 
-const shape = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/:]+)(?::(\d{1,5}))?\/proxy(\/.*)?$/;
+/** The colon of `NAME:PORT` may come encoded. */
+const shape =
+  /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/:%]+)(?:(?::|%3[Aa])(\d{1,5}))?\/proxy(\/.*)?$/;
 const answerTimeoutMs = 30_000;
 
 /** `undefined` when the path is none of a pod's proxy; throws for a pod that cannot be asked. */

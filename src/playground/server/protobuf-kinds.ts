@@ -178,6 +178,19 @@ function specified(spec: Message): Message {
   return message({ 1: ['metadata', objectMeta], 2: ['spec', inner(spec)] });
 }
 
+const boundObjectReference = message({
+  1: ['kind', text],
+  2: ['apiVersion', text],
+  3: ['name', text],
+  4: ['uid', text],
+});
+
+const tokenRequestSpec = message({
+  1: ['audiences', texts],
+  3: ['boundObjectRef', inner(boundObjectReference)],
+  4: ['expirationSeconds', number],
+});
+
 /** By kind; no two kinds that are read share a name. */
 export const protobufKinds: ReadonlyMap<string, Message> = new Map([
   ['Namespace', message({ 1: ['metadata', objectMeta] })],
@@ -207,6 +220,7 @@ export const protobufKinds: ReadonlyMap<string, Message> = new Map([
   ['Service', specified(serviceSpec)],
   ['Deployment', specified(deploymentSpec)],
   ['Job', specified(jobSpec)],
+  ['TokenRequest', specified(tokenRequestSpec)],
   ['Scale', specified(message({ 1: ['replicas', number] }))],
   ['SelfSubjectAccessReview', specified(reviewSpec)],
   ['SelfSubjectReview', message({ 1: ['metadata', objectMeta] })],
