@@ -11,4 +11,4 @@ export type { SpiffeId, WorkloadIdentity } from './spiffe.ts';
 export { readTrustBundle } from './trust-bundle.ts';
 export type { TrustBundle, TrustRoot } from './trust-bundle.ts';
 export { verifyPeer } from './verify-peer.ts';
-export type { PeerIdentity, PeerRefusal, PeerRules, PeerVerdict } from './verify-peer.ts';
+export type * from './verify-peer.ts';

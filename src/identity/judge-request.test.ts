@@ -324,6 +324,11 @@ const podRows: readonly Row[] = [
   ],
   ['by a pod on no node', 'RequesterPodMismatch', { pods: [proxy({ nodeName: '' }), pod({})] }],
   [
+    'by a pod on no node, with a token without one',
+    'RequesterPodMismatch',
+    { request: { extra: without(nodeName) }, pods: [proxy({ nodeName: '' }), pod({})] },
+  ],
+  [
     'by a pod that has ended',
     'RequesterPodMismatch',
     { pods: [proxy({ phase: 'Failed' }), pod({})] },

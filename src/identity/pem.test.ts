@@ -1,4 +1,5 @@
-// PEM as we write it, and what we do not take for it.
+// PEM as we write it, and what we do not take for it: whatever another reader could read in
+// another way.
 import { describe, expect, test } from 'vitest';
 import { pemOf, readPem } from './pem.ts';
 

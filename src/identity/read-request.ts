@@ -2,7 +2,16 @@
 // that has signed it with SHA-256, and alternative names as the only thing asked for. Whether the
 // asker may have those names is decided in judge-request.ts.
 import { createPublicKey, verify } from 'node:crypto';
-import { dotted, end, inside, insideSequence, newTrail, tags, take, takeWholeBits } from './der-read.ts';
+import {
+  dotted,
+  end,
+  inside,
+  insideSequence,
+  newTrail,
+  tags,
+  take,
+  takeWholeBits,
+} from './der-read.ts';
 import type { Cursor, DerNode } from './der-read.ts';
 import { oids } from './oids.ts';
 import { p256Point } from './p256-key.ts';

@@ -1,4 +1,5 @@
-// When certificates are renewed: early enough for an issuer that is away, and not all at once.
+// When certificates are renewed: early enough for an issuer that is away for half of a life, and
+// not all at once.
 import { expect, test } from 'vitest';
 import { seededRandom } from '../lib/random.ts';
 import { renewalOf } from './renewal.ts';

@@ -1,4 +1,5 @@
 // Requests as others see them: openssl reads and verifies ours, and we read those of openssl.
+// Bad ones are in the table of judge-request.test.ts.
 import { execFileSync } from 'node:child_process';
 import { sign } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

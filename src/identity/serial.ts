@@ -1,4 +1,5 @@
-// Serial numbers (RFC 5280 §4.1.2.2): positive, at most 20 bytes, and one way to write them.
+// Serial numbers of certificates (RFC 5280 §4.1.2.2): positive, at most 20 bytes, and one way to
+// write them in logs and metrics.
 
 const serialBytesMax = 20;
 
