@@ -6,6 +6,7 @@ import { launchProxy, nodeNetwork } from '../proxy/index.ts';
 import { askPerson } from './ask-person.ts';
 import { machineFacts } from './machine.ts';
 import { openDatagrams } from './node-datagrams.ts';
+import { nodeFiles } from './node-files.ts';
 import { endProcess, launchPlatform } from './platform.ts';
 import { spawnWorker } from './spawn-worker.ts';
 
@@ -22,6 +23,7 @@ const exitCode = await runCli(process.argv.slice(2), {
       launchProxy(values, {
         ...platform,
         machine: machineFacts(),
+        files: nodeFiles,
         network: nodeNetwork(),
         openDatagrams,
         spawnWorker,

@@ -7,6 +7,7 @@ import {
   type AdminRoute,
   type MeterRegistry,
 } from '../telemetry/control.ts';
+import type { RunningIdentities } from './identities.ts';
 import type { Publisher } from './publisher.ts';
 import type { Readiness } from './readiness.ts';
 import type { ProxySettings } from './settings.ts';
@@ -19,6 +20,8 @@ export type AdminFacts = {
   readonly fleet: WorkerFleet;
   readonly watch: ClusterWatch;
   readonly registry: MeterRegistry;
+  /** `undefined`: no certificates are kept. */
+  readonly identities: RunningIdentities | undefined;
   readonly readinessSoon: () => Promise<Readiness>;
   readonly isDraining: () => boolean;
   readonly startDrain: () => void;
@@ -33,6 +36,7 @@ export function adminRoutes(facts: AdminFacts): ReadonlyMap<string, AdminRoute> 
     ['/debug/version', () => jsonAnswer(versionOf(facts))],
     ['/debug/config', () => jsonAnswer(configOf(facts))],
     ['/debug/problems', () => jsonAnswer({ items: facts.publisher.problems })],
+    ['/debug/identities', () => jsonAnswer({ items: facts.identities?.facts() ?? [] })],
     ['/debug/workers', () => workersAnswer(facts)],
     ['/debug/watch', () => jsonAnswer({ items: facts.watch.status() })],
     ['/debug/drain', () => jsonAnswer({ isDraining: facts.isDraining() })],
@@ -62,12 +66,13 @@ function readyAnswer({ isReady, waitsFor }: Readiness) {
   return isReady ? textAnswer(200, 'ok') : textAnswer(503, `waits for ${waitsFor.join(', ')}`);
 }
 
-function versionOf({ version, publisher }: AdminFacts) {
+function versionOf({ version, publisher, identities }: AdminFacts) {
   return {
     build: version,
     version: publisher.snapshot?.version ?? '',
     policyVersion: publisher.policyVersion,
     recent: publisher.recent,
+    ...(identities === undefined ? {} : { trust: identities.trustFacts() }),
   };
 }
 

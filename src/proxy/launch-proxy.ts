@@ -1,8 +1,15 @@
 // `weft proxy` from flags to exit code: settings, log, connection, then the proxy until it is asked
 // to drain. 0 after a drain, 2 when it could not run, with one line that says what to do.
-import { flagsNotBuilt, readFlags, type FlagReader, type FlagValues } from '../api/index.ts';
+import {
+  flagsNotBuilt,
+  isMtlsBuilt,
+  readFlags,
+  type FlagReader,
+  type FlagValues,
+} from '../api/index.ts';
 import { findSource, openConnection, type Connection } from '../kube/index.ts';
 import { Failure } from '../lib/failure.ts';
+import type { LocalFiles } from '../lib/files.ts';
 import type { LaunchPlatform } from '../lib/launch.ts';
 import type { Network } from '../lib/network.ts';
 import { launchLog } from '../telemetry/control.ts';
@@ -14,6 +21,7 @@ import type { SpawnWorker } from './worker-fleet.ts';
 
 export type ProxyPlatform = LaunchPlatform & {
   readonly machine: MachineFacts;
+  readonly files: LocalFiles;
   readonly network: Network;
   readonly openDatagrams: OpenDatagrams;
   readonly spawnWorker: SpawnWorker;
@@ -59,6 +67,10 @@ function connect(flags: FlagReader, platform: ProxyPlatform): Promise<Connection
 }
 
 function warnOfSettings(settings: ProxySettings, machine: MachineFacts, log: Log): void {
+  if (isMtlsBuilt && settings.identity === undefined) {
+    const hint = 'give --pod-uid, or set POD_UID (from metadata.uid)';
+    log.warn('no certificates: without a pod nobody issues any', { hint });
+  }
   if (settings.workersRefused !== undefined) {
     log.warn('fewer workers than asked for', {
       asked: settings.workersRefused,

@@ -8,15 +8,19 @@ import {
   diffSnapshot,
   type NodePart,
   type NodePartDelta,
+  type PeerPart,
   type Snapshot,
   type SnapshotDelta,
 } from '../snapshot/index.ts';
 import type { SlotAllocator, SlotDelta } from '../telemetry/index.ts';
 import {
   bindAddresses,
+  bindPeers,
   buildTopology,
   compileSnapshot,
   type AddressBook,
+  type Neighbours,
+  type PeerBook,
   type Topology,
 } from '../topology/index.ts';
 import { SlotKeys } from './slot-keys.ts';
@@ -26,12 +30,29 @@ export type PublisherOptions = {
   readonly settings: MeshSettings;
   readonly nodeName: string;
   readonly slots: SlotAllocator;
+  /** Workers are told where the other proxies are. */
+  readonly hasTunnels?: boolean;
   /** Compiling failed: what was published before stays. */
   readonly onBug: (error: unknown) => void;
 };
 
 /** Whose addresses are, and the objects that say so. */
 type Bound = Pick<ClusterState, 'pods' | 'nodes'> & { readonly book: AddressBook };
+
+/** Where the other proxies are, and what says so. */
+type Peered = Pick<ClusterState, 'endpointSlices' | 'nodes'> & { readonly book: PeerBook };
+
+/** What there is to know besides the objects. */
+export type Sight = {
+  /** Pods may have come and gone unseen. */
+  readonly isAfterGap: boolean;
+  /** EndpointSlices are watched. */
+  readonly isLive: boolean;
+  /** The kernel's neighbour table; the same object as long as it does not change. */
+  readonly neighbours: Neighbours | undefined;
+};
+
+const plainSight: Sight = { isAfterGap: false, isLive: true, neighbours: undefined };
 
 type NewSnapshot = { readonly delta: SnapshotDelta; readonly slots: SlotDelta };
 
@@ -51,6 +72,8 @@ export class Publisher {
   #topology: Topology | undefined;
   #snapshot: Snapshot | undefined;
   #bound: Bound | undefined;
+  #neighbours: Neighbours | undefined;
+  #peered: Peered | undefined;
   #zone: MeshZone = buildZone([]);
   #compileProblems: readonly Problem[] = [];
   #recent: readonly string[] = [];
@@ -67,13 +90,14 @@ export class Publisher {
    * means nothing to them; what is left of a large change is due at `nextChangeMs`. `nowMs` is
    * monotonic.
    */
-  publish(state: ClusterState, nowMs: number): WorkerUpdate | undefined {
-    const node = this.#bind(state, nowMs);
+  publish(state: ClusterState, nowMs: number, sight = plainSight): WorkerUpdate | undefined {
+    const node = this.#bind(state, nowMs, sight);
+    const peers = this.#bindPeers(state, nowMs, sight);
     this.#boundMs = node !== undefined && isLarge(node) ? nowMs : undefined;
-    if (this.#boundMs !== undefined) return { slots: undefined, snapshot: undefined, node };
+    if (this.#boundMs !== undefined) return { slots: undefined, snapshot: undefined, node, peers };
     const snapshot = this.#compile(state);
-    if (snapshot === undefined && node === undefined) return undefined;
-    return { slots: snapshot?.slots, snapshot: snapshot?.delta, node };
+    if (snapshot === undefined && node === undefined && peers === undefined) return undefined;
+    return { slots: snapshot?.slots, snapshot: snapshot?.delta, node, peers };
   }
 
   /** Everything, for a worker that has just started. */
@@ -82,6 +106,7 @@ export class Publisher {
       slots: this.#options.slots.all(),
       snapshot: this.#snapshot && diffSnapshot(undefined, this.#snapshot),
       node: this.#bound && diffNodePart(undefined, this.#bound.book.part),
+      peers: this.peers,
     };
   }
 
@@ -91,6 +116,15 @@ export class Publisher {
 
   get nodePart(): NodePart | undefined {
     return this.#bound?.book.part;
+  }
+
+  get peers(): PeerPart | undefined {
+    return this.#peered?.book.part;
+  }
+
+  /** How many addresses are nobody's because something contradicts them. */
+  get disputed(): number {
+    return this.#bound?.book.disputed ?? 0;
   }
 
   get zone(): MeshZone {
@@ -112,23 +146,52 @@ export class Publisher {
 
   /** When to publish again although nothing changes: work is left, or a quarantine ends. */
   get nextChangeMs(): number | undefined {
-    return this.#boundMs ?? this.#bound?.book.nextChangeMs;
+    if (this.#boundMs !== undefined) return this.#boundMs;
+    const dueMs = [this.#bound?.book.nextChangeMs, this.#peered?.book.nextChangeMs];
+    const known = dueMs.filter((one) => one !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
   }
 
   /** Whose addresses are; `undefined` when that is what it was. */
-  #bind({ pods, nodes }: ClusterState, nowMs: number): NodePartDelta | undefined {
+  #bind(
+    { pods, nodes }: ClusterState,
+    nowMs: number,
+    { isAfterGap, neighbours }: Sight,
+  ): NodePartDelta | undefined {
     const held = this.#bound;
     const dueMs = held?.book.nextChangeMs ?? Number.POSITIVE_INFINITY;
     // A state hands out the same map while nothing of its kind changes: most changes are about
     // services and policy, and there are 10 000 pods to look at.
-    if (held?.pods === pods && held.nodes === nodes && nowMs < dueMs) return undefined;
+    const isSameWorld = held?.pods === pods && held.nodes === nodes;
+    const isSameSight = !isAfterGap && neighbours === this.#neighbours;
+    if (isSameWorld && isSameSight && nowMs < dueMs) return undefined;
+    this.#neighbours = neighbours;
     const { nodeName } = this.#options;
-    const input = { nodeName, pods: pods.values(), nodes: nodes.values() };
+    const objects = { nodeName, pods: pods.values(), nodes: nodes.values() };
+    const input = { ...objects, isAfterGap, ...(neighbours && { neighbours }) };
     const book = bindAddresses(held?.book, input, nowMs);
     this.#bound = { book, pods, nodes };
     const delta = diffNodePart(held?.book.part, book.part);
     const isSame = delta.set.length === 0 && delta.removed.length === 0 && !delta.isComplete;
     return isSame ? undefined : delta;
+  }
+
+  /** Where the proxies are; `undefined` when that is what it was. */
+  #bindPeers(
+    { endpointSlices, nodes }: ClusterState,
+    nowMs: number,
+    { isLive }: Sight,
+  ): PeerPart | undefined {
+    if (this.#options.hasTunnels !== true) return undefined;
+    const held = this.#peered;
+    const isSameWorld = held?.endpointSlices === endpointSlices && held.nodes === nodes;
+    const isDue = nowMs >= (held?.book.nextChangeMs ?? Number.POSITIVE_INFINITY);
+    if (isSameWorld && held?.book.isLive === isLive && !isDue) return undefined;
+    const { meshNamespace } = this.#options.settings;
+    const input = { meshNamespace, slices: endpointSlices.values(), nodes: nodes.keys(), isLive };
+    const book = bindPeers(held?.book, input, nowMs);
+    this.#peered = { book, endpointSlices, nodes };
+    return book.part === held?.book.part ? undefined : book.part;
   }
 
   /** The new snapshot; `undefined` when its version is the one in force, or it cannot be had. */

@@ -25,6 +25,7 @@ function waitsFor(given: Partial<ReadinessFacts>): readonly string[] {
     workers: [worker()],
     version: 'v1',
     dns: { open: 2, wanted: 2 },
+    hasIdentity: true,
     wasReady: false,
     ...given,
   });

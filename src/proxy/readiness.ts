@@ -1,6 +1,9 @@
 // Whether a proxy may get traffic: caches synced, the snapshot in force in a worker, listeners and
 // DNS open. Pure. It stays ready while draining, because kube-proxy goes on sending to a
 // terminating sole endpoint only while it is ready (architecture §3).
+import type { ClusterState } from '../api/index.ts';
+import { peersServiceName } from '../topology/index.ts';
+import type { ProxySettings } from './settings.ts';
 import type { WorkerState } from './worker-fleet.ts';
 
 export type ReadinessFacts = {
@@ -9,6 +12,8 @@ export type ReadinessFacts = {
   /** Version that was published last. */
   readonly version: string | undefined;
   readonly dns: { readonly open: number; readonly wanted: number };
+  /** False: it keeps certificates and has none of its own yet, though another proxy is ready here. */
+  readonly hasIdentity: boolean;
   /** It has been ready before. */
   readonly wasReady: boolean;
 };
@@ -23,7 +28,24 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   else waitsFor.push(...workersWaitFor(facts));
   const dnsNeeded = facts.wasReady ? Math.min(1, facts.dns.wanted) : facts.dns.wanted;
   if (facts.dns.open < dnsNeeded) waitsFor.push('the DNS port');
+  // Later its absence is no reason to refuse everybody: it ran out, and other nodes will say so.
+  if (!facts.hasIdentity && !facts.wasReady) waitsFor.push("the proxy's own certificate");
   return { isReady: waitsFor.length === 0, waitsFor };
+}
+
+/** Whether slices show another proxy of this node that serves. */
+export function hasOtherProxy(
+  { endpointSlices }: Pick<ClusterState, 'endpointSlices'>,
+  { nodeName, mesh, identity }: Pick<ProxySettings, 'nodeName' | 'mesh' | 'identity'>,
+): boolean {
+  for (const { serviceName, isManaged, meta, endpoints } of endpointSlices.values()) {
+    if (serviceName !== peersServiceName || meta.namespace !== mesh.meshNamespace) continue;
+    const others = endpoints.filter(
+      (one) => one.nodeName === nodeName && !one.addresses.includes(identity?.podAddress ?? ''),
+    );
+    if (isManaged && others.some(({ isServing }) => isServing)) return true;
+  }
+  return false;
 }
 
 /** One worker that serves is enough: a restarting one must not take the node out. */

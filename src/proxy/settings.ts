@@ -1,6 +1,7 @@
 // The flags of `weft proxy` → typed settings, resolved once at the edge. Where a flag is unset, the
 // machine decides (workers, memory budget): its facts come in as an argument.
 import {
+  isMtlsBuilt,
   meshSettingsOf,
   readFlags,
   type FlagComplaint,
@@ -40,6 +41,17 @@ export type ProxySettings = {
   readonly drainTimeoutMs: number;
   readonly accessLog: string;
   readonly limits: DataplaneLimits;
+  /** `undefined`: no certificates are kept, and there are no tunnels. */
+  readonly identity: IdentitySettings | undefined;
+};
+
+export type IdentitySettings = {
+  readonly tunnelPort: number;
+  /** Of this proxy's own pod: its token is bound to it. */
+  readonly podUid: string;
+  readonly podAddress: string | undefined;
+  /** Where keys may be kept, if that is in memory. */
+  readonly stateDirectory: string | undefined;
 };
 
 const mebibyte = 1024 * 1024;
@@ -80,6 +92,20 @@ export function proxySettingsOf(
     drainTimeoutMs: flags.ms('drain-timeout') ?? 25_000,
     accessLog,
     limits: limitsOf(flags, machine, workers),
+    identity: isMtlsBuilt ? identitySettingsOf(flags) : undefined,
+  };
+}
+
+/** Without a pod there is no bound token, and nobody would issue anything. */
+export function identitySettingsOf(flags: FlagReader): IdentitySettings | undefined {
+  const podUid = flags.text('pod-uid');
+  if (podUid === undefined) return undefined;
+  const podAddress = flags.text('pod-ip');
+  return {
+    tunnelPort: flags.count('tunnel-port') ?? 15_008,
+    podUid,
+    podAddress: podAddress === undefined ? undefined : normaliseAddress(podAddress),
+    stateDirectory: flags.text('state-dir'),
   };
 }
 

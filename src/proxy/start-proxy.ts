@@ -4,6 +4,8 @@
 import type { ClusterState } from '../api/index.ts';
 import { watchCluster, type ClusterWatch, type Connection } from '../kube/index.ts';
 import type { Runtime, Timer } from '../lib/clock.ts';
+import type { LocalFiles } from '../lib/files.ts';
+import type { KeyMaker } from '../lib/keys.ts';
 import type { Network } from '../lib/network.ts';
 import {
   createSlotMemory,
@@ -11,20 +13,28 @@ import {
   SlotAllocator,
   type Log,
 } from '../telemetry/index.ts';
+import type { Neighbours } from '../topology/index.ts';
 import { createRegistry, startAdminServer, type AdminServer } from '../telemetry/control.ts';
 import { adminRoutes } from './admin-routes.ts';
 import { AppliedTimes } from './applied-times.ts';
 import { startDnsServer, type DnsServer, type OpenDatagrams } from './dns-server.ts';
+import { startIdentities, type RunningIdentities } from './identities.ts';
+import { ownIdentity } from './identity-plan.ts';
+import type { TunnelSettings } from './messages.ts';
+import { followNeighbours } from './neighbours.ts';
 import { isOfEndpointsOnly, Publisher } from './publisher.ts';
-import { readinessOf, type Readiness } from './readiness.ts';
+import { hasOtherProxy, readinessOf, type Readiness } from './readiness.ts';
 import { readinessSoon } from './readiness-soon.ts';
 import type { ProxySettings } from './settings.ts';
+import { WatchGap } from './watch-gap.ts';
 import { WorkerFleet, type SpawnWorker } from './worker-fleet.ts';
 
 export type ProxyOptions = {
   readonly settings: ProxySettings;
   readonly connection: Connection;
   readonly runtime: Runtime;
+  readonly keys: KeyMaker;
+  readonly files: LocalFiles;
   readonly network: Network;
   readonly openDatagrams: OpenDatagrams;
   readonly spawnWorker: SpawnWorker;
@@ -69,6 +79,11 @@ class Control implements Proxy {
   readonly #publisher: Publisher;
   readonly #fleet: WorkerFleet;
   readonly #watch: ClusterWatch;
+  readonly #identities: RunningIdentities | undefined;
+  readonly #podGap = new WatchGap();
+  readonly #sliceGap = new WatchGap();
+  #neighbours: Neighbours | undefined;
+  #stopNeighbours: (() => void) | undefined;
   #dns: DnsServer | undefined;
   #admin: readonly AdminServer[] = [];
   #second: Timer | undefined;
@@ -91,9 +106,11 @@ class Control implements Proxy {
       settings: settings.mesh,
       nodeName: settings.nodeName,
       slots: this.#slots,
+      hasTunnels: settings.identity !== undefined,
       onBug: (error) => this.#countBug('the objects could not be compiled', error),
     });
     this.#fleet = this.#startFleet();
+    this.#identities = this.#startIdentities();
     this.#watch = watchCluster({
       connection: options.connection,
       runtime,
@@ -103,6 +120,7 @@ class Control implements Proxy {
       podScope: { kind: 'cluster' },
       onChange: (state, seenMs) => this.#publish(state, seenMs),
     });
+    this.#stopNeighbours = this.#followNeighbours();
     this.#sampleMetrics();
   }
 
@@ -127,6 +145,7 @@ class Control implements Proxy {
       workers: this.#fleet.states(),
       version: this.#publisher.snapshot?.version,
       dns: this.#dns?.listening() ?? { open: 0, wanted: 1 },
+      hasIdentity: this.#hasIdentity(),
     });
     this.#wasReady ||= readiness.isReady;
     return readiness;
@@ -144,9 +163,11 @@ class Control implements Proxy {
     const watchStopped = this.#watch.stop();
     this.#second?.cancel();
     this.#next?.cancel();
+    this.#stopNeighbours?.();
+    const identitiesStopped = this.#identities?.stop();
     this.#fleet.close();
     this.#dns?.close();
-    await watchStopped;
+    await Promise.all([watchStopped, identitiesStopped]);
     await Promise.all(this.#admin.map((server) => server.close()));
     await this.#options.connection.close();
   }
@@ -181,6 +202,7 @@ class Control implements Proxy {
       fleet: this.#fleet,
       watch: this.#watch,
       registry: this.#registry,
+      identities: this.#identities,
       readinessSoon: () =>
         readinessSoon({
           runtime,
@@ -210,7 +232,13 @@ class Control implements Proxy {
   #publish(state: ClusterState, seenMs: number): void {
     const nowMs = this.#options.runtime.clock.nowMs();
     const before = this.#publisher.snapshot?.version;
-    const update = this.#publisher.publish(state, nowMs);
+    this.#lookAtWatch(nowMs);
+    this.#identities?.follow(state);
+    const update = this.#publisher.publish(state, nowMs, {
+      isAfterGap: this.#podGap.take(),
+      isLive: this.#sliceGap.isLive(nowMs),
+      neighbours: this.#neighbours,
+    });
     this.#scheduleNext(nowMs);
     if (update === undefined) return;
     const sequence = this.#fleet.publish(update);
@@ -240,6 +268,65 @@ class Control implements Proxy {
     );
   }
 
+  #lookAtWatch(nowMs: number): void {
+    for (const status of this.#watch.status()) {
+      if (status.kind === 'Pod') this.#podGap.note(status, nowMs);
+      if (status.kind === 'EndpointSlice') this.#sliceGap.note(status, nowMs);
+    }
+  }
+
+  /** The same objects once more, when something else is another. */
+  #publishAgain(): void {
+    if (this.#publisher.snapshot === undefined) return;
+    this.#publish(this.#watch.state(), this.#options.runtime.clock.nowMs());
+  }
+
+  #startIdentities(): RunningIdentities | undefined {
+    const { settings, connection, runtime, log, keys, files } = this.#options;
+    const { identity } = settings;
+    if (identity === undefined) return undefined;
+    return startIdentities({
+      ...{ connection, runtime, log, keys, files, settings, identity },
+      onChange: (change) => this.#fleet.tell(change),
+      onOutcome: (result) => {
+        const { meters } = this.#registry;
+        meters.add(meters.counter('weft_certificate_requests_total', { result }), 1);
+      },
+    });
+  }
+
+  #followNeighbours(): (() => void) | undefined {
+    const { settings, files, runtime } = this.#options;
+    if (settings.identity === undefined) return undefined;
+    return followNeighbours({
+      files,
+      timers: runtime.timers,
+      isLocalPod: (address) => {
+        const binding = this.#publisher.nodePart?.bindings.get(address);
+        return binding?.kind === 'workload' && binding.nodeName === settings.nodeName;
+      },
+      onChange: (neighbours) => {
+        this.#neighbours = neighbours;
+        this.#publishAgain();
+      },
+    });
+  }
+
+  /** Its own certificate, or a reason to serve without one (contract §5). */
+  #hasIdentity(): boolean {
+    if (this.#identities === undefined || this.#identities.hasOwn()) return true;
+    const { settings } = this.#options;
+    return settings.mesh.mtls === 'off' || !hasOtherProxy(this.#watch.state(), settings);
+  }
+
+  #tunnelSettings(): TunnelSettings | undefined {
+    const { settings, version: build } = this.#options;
+    const { trustDomain } = settings.mesh;
+    const proxyId = ownIdentity(settings.mesh);
+    if (settings.identity === undefined || proxyId === undefined) return undefined;
+    return { port: settings.identity.tunnelPort, trustDomain, proxyId, build };
+  }
+
   #startFleet(): WorkerFleet {
     const { settings, runtime, spawnWorker, log } = this.#options;
     return new WorkerFleet({
@@ -259,8 +346,10 @@ class Control implements Proxy {
           accessLog: settings.accessLog,
           testHooks: settings.testHooks,
           limits: settings.limits,
+          tunnel: this.#tunnelSettings(),
         },
       }),
+      completeIdentities: () => this.#identities?.complete(),
       completeUpdate: () => this.#publisher.complete(),
       events: {
         onSeries: (worker, definitions) => this.#registry.define(worker, definitions),
@@ -305,6 +394,10 @@ class Control implements Proxy {
   #everySecond(): void {
     this.#second = this.#options.runtime.timers.after(secondMs, () => {
       this.#slots.tick();
+      const nowMs = this.#options.runtime.clock.nowMs();
+      const wasLive = this.#sliceGap.isLive(nowMs - secondMs);
+      this.#lookAtWatch(nowMs);
+      if (wasLive !== this.#sliceGap.isLive(nowMs)) this.#publishAgain();
       this.#everySecond();
     });
   }
@@ -322,6 +415,15 @@ class Control implements Proxy {
       this.#fleet.states().map(({ index, hasDirectSockets }) => ({
         labels: { worker: String(index) },
         value: hasDirectSockets ? 1 : 0,
+      })),
+    );
+    registry.sample('weft_sources_disputed', () => [
+      { labels: {}, value: this.#publisher.disputed },
+    ]);
+    registry.sample('weft_certificate_expiry_timestamp_seconds', () =>
+      (this.#identities?.expiries() ?? []).map(({ id, atSeconds }) => ({
+        labels: { identity: id },
+        value: atSeconds,
       })),
     );
     registry.sample('weft_config_version_info', () => {

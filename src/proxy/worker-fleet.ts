@@ -5,7 +5,7 @@
 // its question.
 import type { Runtime, Timer } from '../lib/clock.ts';
 import type { SeriesDefinition } from '../telemetry/index.ts';
-import type { FromWorker, ListenerPorts, ToWorker, WorkerStart } from './messages.ts';
+import type { FromWorker, Identities, ListenerPorts, ToWorker, WorkerStart } from './messages.ts';
 import { pacedThread } from './paced-thread.ts';
 
 /** A running worker thread, as `main` makes it. */
@@ -59,6 +59,8 @@ export type FleetOptions = {
   readonly startOf: (index: number) => WorkerStart;
   /** The whole configuration now, for a worker that has just started. */
   readonly completeUpdate: () => WorkerUpdate;
+  /** All certificates now, told before the first update; absent where none are kept. */
+  readonly completeIdentities?: () => Identities | undefined;
   readonly events: FleetEvents;
 };
 
@@ -136,6 +138,12 @@ export class WorkerFleet {
       else member.thread?.post({ kind: 'update', sequence, ...update });
     }
     return sequence;
+  }
+
+  /** Sends changed certificates; they are in no order with updates. */
+  tell(change: Identities): void {
+    // One that has not said `started` gets everything when it does.
+    for (const { isStarted, thread } of this.#members) if (isStarted) thread?.post(change);
   }
 
   /**
@@ -252,6 +260,7 @@ export class WorkerFleet {
         member.hasDirectSockets = message.hasDirectSockets;
         events.onStarted(member.index, message.hasDirectSockets);
         this.#sequence += 1;
+        this.#sendIdentities(member);
         this.#sendComplete(member, this.#sequence);
         if (this.#drain !== undefined) this.#askToDrain(member, this.#drain);
         return;
@@ -296,6 +305,11 @@ export class WorkerFleet {
     if (member.isRefusing) return;
     this.#sequence += 1;
     this.#sendComplete(member, this.#sequence);
+  }
+
+  #sendIdentities(member: Member): void {
+    const identities = this.#options.completeIdentities?.();
+    if (identities !== undefined) member.thread?.post(identities);
   }
 
   #sendComplete(member: Member, sequence: number): void {

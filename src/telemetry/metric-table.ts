@@ -120,6 +120,36 @@ export const metricTable = {
     help: 'Certificate requests that this controller has denied, or failed where others had approved',
     labels: ['reason'],
   },
+  weft_certificate_requests_total: {
+    type: 'counter',
+    help: 'Certificates that this proxy has asked for: issued, or why not',
+    labels: ['result'],
+  },
+  weft_certificate_expiry_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the certificate that this proxy holds for an identity expires (Unix time)',
+    labels: ['identity'],
+  },
+  weft_tunnel_handshakes_total: {
+    type: 'counter',
+    help: 'Handshakes of tunnels between nodes, by side (client or server) and outcome',
+    labels: ['side', 'result'],
+  },
+  weft_tunnels_open: {
+    type: 'gauge',
+    help: 'Tunnels between nodes that are open, by side (client or server)',
+    labels: ['side'],
+  },
+  weft_plain_requests_total: {
+    type: 'counter',
+    help: 'Tries at pods of other nodes, or outside, for which no tunnel was due, by why',
+    labels: ['reason'],
+  },
+  weft_sources_disputed: {
+    type: 'gauge',
+    help: 'Addresses of pods that are nobody, because another pod or the neighbour table disputes them',
+    labels: [],
+  },
   weft_trust_expiry_timestamp_seconds: {
     type: 'gauge',
     help: 'When a root of the trust bundle, by the start of its fingerprint, expires (Unix time)',
