@@ -6,7 +6,7 @@ import type { Client } from './client.ts';
 import { chunkHalves, interimHalves } from './departure-probe.ts';
 import type { ProbeHalves } from './departure-probe.ts';
 import type { Counts, Engine } from './engine.ts';
-import { latin1Text } from './http1/bytes.ts';
+import { flatText, latin1Text } from './http1/bytes.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
@@ -22,12 +22,15 @@ import {
 import { joinBytesMax, writable } from './read-buffers.ts';
 import type { Reason } from './refusals.ts';
 import { refusalText } from './refusals.ts';
+import { tunnelRefusalFields } from './tunnel-fields.ts';
 
 export type OwnAnswer = {
   readonly status: number;
   readonly reason: Reason | undefined;
   readonly text: string;
   readonly closes: boolean;
+  /** The pod got nothing of the request. */
+  readonly isUnsent: boolean;
 };
 
 /** Below it, joining two short texts costs less than another call. */
@@ -39,6 +42,7 @@ export class AnswerWriter {
   readonly #client: Client;
   readonly #counts: Counts;
   readonly #httpDate: () => string;
+  readonly #answersTunnels: boolean;
   readonly #request: HttpRequestHead;
   #isChunked = false;
   /** Names that the answer's Connection lists. */
@@ -59,10 +63,14 @@ export class AnswerWriter {
     this.#client = client;
     this.#counts = engine.counts;
     this.#httpDate = engine.httpDate;
+    this.#answersTunnels = engine.answersTunnels;
     this.#request = request;
   }
 
   interim(head: HttpResponseHead): void {
+    // RFC 9110 15.2: never to 1.0 clients; a 100 that nobody waits for says nothing.
+    if (this.#request.version === 10) return;
+    if (head.status === 100 && !this.#request.expectsContinue) return;
     this.hasInterim = true;
     this.#writeHead(head, 'keep-alive');
   }
@@ -133,9 +141,12 @@ export class AnswerWriter {
     this.hasBegun = true;
     this.status = answer.status;
     this.closes = answer.closes;
+    const { reason, isUnsent } = answer;
+    const isRefusal = reason !== undefined && this.#answersTunnels;
     const text = renderSimpleResponse({
       status: answer.status,
-      ...(answer.reason === undefined ? {} : { reason: answer.reason }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(isRefusal ? { extra: tunnelRefusalFields({ reason, isUnsent }) } : {}),
       text: answer.text,
       connection: answer.closes ? 'close' : 'keep-alive',
       isHead: this.#request.method === 'HEAD',
@@ -171,8 +182,12 @@ export class AnswerWriter {
 
   #writeHead(head: HttpResponseHead, connection: 'keep-alive' | 'close'): void {
     const clientVersion = this.#request.version;
-    if (head.rendered.text !== undefined && clientVersion === 11 && connection === 'keep-alive') {
-      this.#text += head.rendered.text;
+    const { rendered: known } = head;
+    if (known.text !== undefined && clientVersion === 11 && connection === 'keep-alive') {
+      // It came again, and may once more.
+      if (!known.isFlat) known.text = flatText(known.text);
+      known.isFlat = true;
+      this.#text += known.text;
       return;
     }
     const framing = downstreamFraming(head, clientVersion);
@@ -188,6 +203,7 @@ export function renderFinalRefusal(engine: Engine, reason: Reason, status: numbe
     status,
     reason,
     text: refusalText(reason, undefined),
+    ...(engine.answersTunnels ? { extra: tunnelRefusalFields({ reason, isUnsent: true }) } : {}),
     connection: 'close',
     isHead: false,
     date: engine.httpDate(),

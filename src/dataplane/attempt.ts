@@ -1,9 +1,16 @@
 // One try of an exchange at one endpoint: its connection, its place in the counters of requests in
 // flight, and the record of how it went. It ends once, whatever ends it.
+import { assert } from '../lib/assert.ts';
 import type { Backend, Destination, Endpoint } from '../route/index.ts';
 import type { Engine } from './engine.ts';
+import type { Hop } from './hop.ts';
+import type { HttpResponseHead } from './http1/response-head.ts';
 import type { AttemptFacts, ExchangeFacts } from './observer.ts';
 import type { Reason } from './refusals.ts';
+import { readTunnelRefusal } from './tunnel-fields.ts';
+import { refusedThere } from './tunnel-refusal.ts';
+import type { RefusedThere } from './tunnel-refusal.ts';
+import type { Carriage, TunnelTaker } from './tunnel-wait.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
 export type AttemptOptions = {
@@ -12,22 +19,27 @@ export type AttemptOptions = {
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly destination: Destination;
+  readonly hop: Hop;
   /** Skip idle connections, because one of them turned out to be stale. */
   readonly wantsFresh: boolean;
   readonly connectTimeoutMs: number;
 };
 
-export class Attempt implements AttemptFacts {
-  readonly connection: UpstreamConnection;
+export class Attempt implements AttemptFacts, TunnelTaker {
+  connection: Carriage;
   /** The connection was idle: it can be written to at once, and it may be stale. */
-  readonly isReused: boolean;
+  isReused: boolean;
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly destination: Destination;
   status = 0;
   reason: Reason | undefined;
   durationMs = 0;
+  /** It was given up before the pod had done its part. */
   isCancelled = false;
+  readonly hop: Hop;
+  /** The other proxy has refused; the rest of its answer is nobody's. */
+  refusal: RefusedThere | undefined;
   readonly #engine: Engine;
   readonly #exchange: ExchangeFacts;
   readonly #loadCell: number;
@@ -35,23 +47,34 @@ export class Attempt implements AttemptFacts {
   #hasEnded = false;
 
   constructor(options: AttemptOptions) {
-    const { engine, endpoint } = options;
-    const idle = options.wantsFresh ? undefined : engine.pools.take(endpoint);
-    this.connection = idle ?? engine.pools.open(endpoint, options.connectTimeoutMs);
+    const { engine, endpoint, hop, connectTimeoutMs } = options;
+    const idle = options.wantsFresh ? undefined : takeIdle(engine, endpoint, hop);
+    this.connection = idle
+      ?? this.#openTunnel(engine, hop, connectTimeoutMs)
+      ?? engine.pools.open(endpoint, connectTimeoutMs);
     this.isReused = idle !== undefined;
+    this.hop = hop;
     this.backend = options.backend;
     this.endpoint = endpoint;
     this.destination = options.destination;
     this.#engine = engine;
     this.#exchange = options.facts;
+    if (hop.plainReason !== undefined) engine.observer.wentPlain(hop.plainReason);
     this.#loadCell = engine.loads.countUp(endpoint);
     this.#startedMs = engine.clock.nowMs();
   }
 
-  /** It was given up before the pod had done its part. */
-  cancel(status: number, reason: Reason | undefined): void {
-    this.isCancelled = true;
-    this.end(status, reason);
+  tunnelOpened(connection: UpstreamConnection, isReused: boolean): void {
+    this.connection = connection;
+    this.isReused = isReused;
+  }
+
+  /** Whether this answer is the other proxy's refusal, and no pod's. */
+  isRefusedBy(head: HttpResponseHead): boolean {
+    if (this.hop.tunnel === undefined) return false;
+    const told = readTunnelRefusal(head.fields);
+    this.refusal = told && refusedThere(told);
+    return told !== undefined;
   }
 
   /** Counts down and tells; the connection is the caller's to release or destroy. */
@@ -64,4 +87,19 @@ export class Attempt implements AttemptFacts {
     this.#engine.loads.countDown(this.#loadCell);
     this.#engine.observer.attemptFinished(this.#exchange, this);
   }
+
+  /** Undefined: none is due. */
+  #openTunnel(engine: Engine, { tunnel }: Hop, waitMs: number): Carriage | undefined {
+    if (tunnel === undefined) return undefined;
+    assert(engine.tunnels !== undefined, 'a tunnel is due where none can be opened');
+    return engine.tunnels.await(tunnel, waitMs, this);
+  }
+}
+
+function takeIdle(
+  engine: Engine,
+  endpoint: Endpoint,
+  { tunnel }: Hop,
+): UpstreamConnection | undefined {
+  return tunnel === undefined ? engine.pools.take(endpoint) : engine.tunnels?.take(tunnel);
 }

@@ -24,6 +24,8 @@ export type Client = {
   readonly isFull: boolean;
   /** The rest of the request's body is short enough to be read and dropped. */
   readonly canSkipBody: boolean;
+  /** The connection is to end with its next answer. */
+  readonly isLeaving: boolean;
   /** The client has sent its FIN; it may still read. */
   readonly hasEnded: boolean;
   /** What the client sends is being read: if nothing comes, it is late. */

@@ -9,6 +9,7 @@ import type { RouteTable } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { renderFinalRefusal } from './answer.ts';
 import { ConnectionList } from './connection-list.ts';
+import type { IdentityUpdate } from './credentials.ts';
 import { Deadlines } from './deadlines.ts';
 import { DownstreamConnection } from './downstream.ts';
 import { drain } from './drain.ts';
@@ -24,6 +25,9 @@ import { BodyBuffers } from './read-buffers.ts';
 import { RetryBudgets } from './retries.ts';
 import { reasonStatus } from './refusals.ts';
 import { TrustedSources } from './trusted-sources.ts';
+import type { ArrivedSocket } from './tunnel-listener.ts';
+import { Tunnels } from './tunnels.ts';
+import type { TunnelOptions, TunnelState } from './tunnels.ts';
 import { TurnClock } from './turn-clock.ts';
 
 export type DataplaneOptions = {
@@ -40,6 +44,8 @@ export type DataplaneOptions = {
   /** `namespace/serviceaccount` or CIDR. */
   readonly trustedSources: readonly string[];
   readonly observer: ExchangeObserver;
+  /** Undefined: tunnels are neither accepted nor dialled. */
+  readonly tunnels?: TunnelOptions | undefined;
   /** For tests: a read buffer that nobody may hold bytes of any more. */
   readonly bufferReturned?: (buffer: Buffer) => void;
   readonly events: DataplaneEvents;
@@ -58,11 +64,14 @@ export type DataplaneState = Readonly<Counts> & {
   /** Long bodies that own a read buffer. */
   readonly bodyBuffers: number;
   readonly isDraining: boolean;
+  readonly tunnels: TunnelState | undefined;
 };
 
 export type Dataplane = {
   /** Puts the table in force for every request that comes from now on; listeners follow it. */
   readonly publish: (table: RouteTable) => void;
+  /** Certificates of this node's workloads and the roots in force. */
+  readonly identify: (update: IdentityUpdate) => void;
   /** Resolves when nothing is in flight after the delay, or at the timeout. */
   readonly drain: (options: DrainOptions) => Promise<void>;
   /** Cuts everything; nothing of it is alive afterwards. Idempotent. */
@@ -75,15 +84,20 @@ export function startDataplane(options: DataplaneOptions): Dataplane {
   const running = new RunningDataplane(options);
   return {
     publish: (table) => running.publish(table),
+    identify: (update) => running.identify(update),
     drain: (drainOptions) => running.drain(drainOptions),
     close: () => running.close(),
     state: () => running.state(),
   };
 }
 
+/** Each request of a tunnel names its own. */
+const noServicePort = 0;
+
 class RunningDataplane {
   readonly #engine: Engine;
   readonly #listeners: Listeners;
+  readonly #tunnels: Tunnels | undefined;
   readonly #connections = new ConnectionList<DownstreamConnection>();
   /** Drained: the next table opens nothing again. */
   #hasLeft = false;
@@ -121,6 +135,8 @@ class RunningDataplane {
         localAddress: options.localAddress,
         bugFound: observer.bugFound,
       }),
+      tunnels: undefined,
+      answersTunnels: false,
       buffers,
       counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
       httpDate: httpDates(clock),
@@ -135,12 +151,18 @@ class RunningDataplane {
       accepted: (socket, servicePort) => this.#accept(socket, servicePort),
       changed: options.events.listenersChanged,
     });
+    this.#tunnels = this.#startTunnels(options);
   }
 
   publish(table: RouteTable): void {
     this.#engine.table = table;
+    this.#tunnels?.tableChanged();
     if (!this.#hasLeft) this.#listeners.follow(listenersOf(table));
     this.#connections.forEach((connection) => connection.recheck(table));
+  }
+
+  identify(update: IdentityUpdate): void {
+    this.#tunnels?.identify(update);
   }
 
   drain(options: DrainOptions): Promise<void> {
@@ -151,12 +173,14 @@ class RunningDataplane {
       stopAccepting: () => {
         this.#hasLeft = true;
         this.#listeners.close();
+        this.#tunnels?.stopAccepting();
       },
     });
   }
 
   close(): void {
     this.#listeners.close();
+    this.#tunnels?.close();
     this.#connections.forEach((connection) => connection.destroy());
     this.#engine.pools.close();
     this.#engine.deadlines.close();
@@ -172,7 +196,43 @@ class RunningDataplane {
       deadlines: deadlines.armed,
       bodyBuffers: buffers.owners,
       isDraining,
+      tunnels: this.#tunnels?.state(),
     };
+  }
+
+  #startTunnels(options: DataplaneOptions): Tunnels | undefined {
+    const { tunnels, bindAddresses, localAddress, reusePort, events } = options;
+    if (tunnels === undefined) return undefined;
+    const started: Tunnels = new Tunnels({
+      ...tunnels,
+      engine: this.#engine,
+      localAddress,
+      bindAddresses,
+      reusePort,
+      connect: (made) => this.#arrive(made),
+      changed: events.listenersChanged,
+    });
+    this.#engine.tunnels = started.pools;
+    return started;
+  }
+
+  /** A connection of another proxy, authenticated. */
+  #arrive({ engine, socket, remoteAddress, arrived, closed }: ArrivedSocket): DownstreamConnection {
+    const connection: DownstreamConnection = new DownstreamConnection({
+      engine,
+      socket,
+      remoteAddress,
+      servicePort: noServicePort,
+      arrived,
+      closed: () => {
+        this.#closed(connection);
+        closed();
+      },
+    });
+    this.#engine.counts.connections += 1;
+    this.#engine.observer.connectionOpened();
+    this.#connections.add(connection);
+    return connection;
   }
 
   #accept(socket: NetworkSocket, servicePort: number): void {

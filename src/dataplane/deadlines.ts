@@ -21,6 +21,10 @@ export class Deadline {
   constructor(expired: () => void) {
     this.expired = expired;
   }
+
+  get isArmed(): boolean {
+    return this.bucket >= 0;
+  }
 }
 
 export class Deadlines {

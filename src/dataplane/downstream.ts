@@ -4,26 +4,29 @@
 // Invariant: at most one exchange at a time; nothing behind a rejected request is ever parsed.
 import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
+import { ArrivedPlan } from './arrived-plan.ts';
+import type { ArrivedFrom } from './arrived-plan.ts';
 import type { Client, ConnectionFate } from './client.ts';
-import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import { DepartureProbe } from './departure-probe.ts';
 import { ExchangeWaits } from './exchange-waits.ts';
 import { Exchange } from './exchange.ts';
+import type { Plan } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import {
   discardBytesMax,
   firstRequestMs,
+  idleTunnelMs,
   lingerMs,
   lingeringMax,
-  pausedLookMs,
   pipelinedRequestBytes,
   tunnelKeepAliveMs,
   unsentBytesMax,
 } from './limits.ts';
 import { Linger } from './linger.ts';
+import { PausedLook } from './paused-look.ts';
 import { PendingBytes, WaitingBytes } from './pending-bytes.ts';
 import { PhaseDeadline } from './phase-deadline.ts';
 import type { Phase } from './phase-deadline.ts';
@@ -44,6 +47,8 @@ export type DownstreamOptions = {
   /** Normalised. */
   readonly remoteAddress: string;
   readonly servicePort: number;
+  /** Of a tunnel. */
+  readonly arrived?: ArrivedFrom;
   readonly closed: (connection: DownstreamConnection) => void;
 };
 
@@ -53,12 +58,13 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   readonly #intake: RequestIntake;
   readonly #remoteAddress: string;
   readonly #servicePort: number;
+  readonly #arrived: ArrivedFrom | undefined;
   readonly #closed: (connection: DownstreamConnection) => void;
   readonly #wait: PhaseDeadline;
   #mode: Mode = 'requests';
   #exchange: Exchange | undefined;
   /** Of the last request. */
-  #plan: RequestPlan | undefined;
+  #plan: Plan | undefined;
   /** Bytes behind the current request, unparsed. */
   readonly #pending: PendingBytes;
   /** Of an answer whose exchange is over. */
@@ -70,14 +76,16 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #isBodyPaused = false;
   #isPaused = false;
   #probe: DepartureProbe | undefined;
-  #watch: Deadline | undefined;
+  #look: PausedLook | undefined;
   #isCorked = false;
   /** No request has come yet. */
   #isNew = true;
+  #answeredMs = 0;
   readonly #acceptedMs: number;
   readonly waits: ExchangeWaits;
   forwarded: Client['forwarded'];
   isReading = false;
+  isLeaving = false;
   place = -1;
   hasEnded = false;
 
@@ -87,6 +95,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#socket = socket;
     this.#remoteAddress = options.remoteAddress;
     this.#servicePort = options.servicePort;
+    this.#arrived = options.arrived;
     this.#closed = options.closed;
     this.#pending = new PendingBytes(engine.counts);
     this.#unsent = new WaitingBytes(engine.counts);
@@ -175,6 +184,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   exchangeEnded(fate: ConnectionFate): void {
     this.#exchange = undefined;
+    this.#answeredMs = this.#engine.clock.nowMs();
     this.#intake.forgetHead();
     this.#stopProbe();
     this.flush();
@@ -194,9 +204,16 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   // ---- what the worker does -------------------------------------------------------------------
 
+  /** The next answer ends the connection. */
+  leave(): void {
+    this.isLeaving = true;
+  }
+
   /** Ends the connection if no request is on it; a new one is given time for its first. */
   closeIfIdle(): void {
-    if (this.#isNew && this.#engine.clock.nowMs() < this.#acceptedMs + firstRequestMs) return;
+    const nowMs = this.#engine.clock.nowMs();
+    if (this.#isNew && nowMs < this.#acceptedMs + firstRequestMs) return;
+    if (this.#arrived !== undefined && nowMs < this.#answeredMs + idleTunnelMs) return;
     const isIdle = this.#mode === 'requests' && this.#exchange === undefined
       && !this.#intake.isInBody && !this.#intake.hasPartialHead && this.#pending.bytes === 0;
     if (isIdle) this.#closeAfterAnswer();
@@ -275,8 +292,10 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     const remoteAddress = this.#remoteAddress;
     let plan = this.#plan;
     if (plan?.isOf(table, head) !== true) {
-      plan = new RequestPlan({ engine, client: this, table, head, remoteAddress });
-      this.#plan = plan.isKept ? plan : undefined;
+      plan = this.#arrived === undefined
+        ? new RequestPlan({ engine, client: this, table, head, remoteAddress })
+        : new ArrivedPlan({ ...this.#arrived, table, head, remoteAddress });
+      this.#plan = this.#intake.remembers(head) ? plan : undefined;
     }
     this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete });
     this.#exchange.start();
@@ -351,21 +370,15 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     const mustPause = this.#isBodyPaused || this.#pending.bytes > pendingMax;
     if (mustPause === this.#isPaused) return;
     this.#isPaused = mustPause;
-    if (mustPause) this.#socket.pause();
-    else this.#socket.resume();
-    this.#watchPaused();
-  }
-
-  /** While it is paused nobody hears that the client is gone; so it is asked now and then. */
-  #watchPaused(): void {
-    this.#watch ??= new Deadline(() => this.#guard(() => this.#lookWhilePaused()));
-    if (this.#isPaused) this.#engine.deadlines.arm(this.#watch, pausedLookMs);
-    else this.#engine.deadlines.disarm(this.#watch);
-  }
-
-  #lookWhilePaused(): void {
-    this.#socket.findFault?.();
-    if (!this.#socket.destroyed) this.#watchPaused();
+    if (!mustPause) {
+      this.#socket.resume();
+      this.#look?.end();
+      return;
+    }
+    this.#socket.pause();
+    const { deadlines } = this.#engine;
+    this.#look ??= new PausedLook(deadlines, this.#socket, (step) => this.#guard(step));
+    this.#look.begin();
   }
 
   #drained(): void {
@@ -430,7 +443,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#mode = 'closed';
     this.#stopProbe();
     this.#wait.end();
-    if (this.#watch !== undefined) this.#engine.deadlines.disarm(this.#watch);
+    this.#look?.end();
     this.#pending.takeAll();
     this.#unsent.set(0);
     this.#intake.forgetBody();

@@ -13,6 +13,7 @@ import type { Pools } from './pool.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { RetryBudgets } from './retries.ts';
 import type { TrustedSources } from './trusted-sources.ts';
+import type { TunnelPools } from './tunnel-pool.ts';
 import type { TurnClock } from './turn-clock.ts';
 
 /** Makers of ids for requests that bring none. */
@@ -45,6 +46,10 @@ export type Engine = {
   readonly observer: ExchangeObserver;
   readonly ids: IdMakers;
   readonly pools: Pools;
+  /** Undefined: this worker opens no tunnels. */
+  tunnels: TunnelPools | undefined;
+  /** Its clients are other proxies: what it refuses it says as a proxy. */
+  readonly answersTunnels: boolean;
   readonly buffers: BodyBuffers;
   readonly counts: Counts;
   /** Now as a Date field says it (RFC 9110 5.6.7). */

@@ -3,22 +3,17 @@
 // teardown (A10). The table is read once, when the request has come (A5); an endpoint is authorised
 // when it is picked. After the first byte of an answer went out nothing is ever retried.
 import { assert } from '../lib/assert.ts';
-import type {
-  Backend,
-  Destination,
-  Endpoint,
-  RouteTable,
-  Source,
-  Split,
-  VirtualHost,
-} from '../route/index.ts';
-import { authorise, pickBackend, sourceOf } from '../route/index.ts';
+import type { Backend, Destination, Endpoint, RouteTable } from '../route/index.ts';
+import type { Source, Split, VirtualHost } from '../route/index.ts';
+import { pickBackend } from '../route/index.ts';
 import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
+import { closesAfterAnswer, closesAfterOwn } from './admission.ts';
 import { AnswerWriter } from './answer.ts';
 import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import type { ProbeHalves } from './departure-probe.ts';
 import type { Engine } from './engine.ts';
+import type { Hop, Plan } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
@@ -27,19 +22,21 @@ import type { ExchangeFacts, ExchangeOutcome } from './observer.ts';
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
-import type { RequestPlan } from './request-plan.ts';
 import { noneTried, Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
-import { failedAnswer } from './retry-policy.ts';
-import { Tunnel } from './tunnel.ts';
+import { attemptKind, failedAnswer } from './retry-policy.ts';
+import { Switched } from './switched.ts';
+import type { Carriage } from './tunnel-wait.ts';
 import type { WaitsUser } from './exchange-waits.ts';
-import type { UpstreamConnection, UpstreamFailure, UpstreamUser } from './upstream.ts';
+import { noTunnel } from './tunnel-refusal.ts';
+import type { RefusedThere } from './tunnel-refusal.ts';
+import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
 
 export type ExchangeOptions = {
   readonly engine: Engine;
   readonly client: Client;
   /** Made of the head and of the table that is in force now. */
-  readonly plan: RequestPlan;
+  readonly plan: Plan;
   /** There is no body, or it is empty. */
   readonly isBodyComplete: boolean;
 };
@@ -59,16 +56,18 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   readonly #engine: Engine;
   readonly #client: Client;
-  readonly #plan: RequestPlan;
+  readonly #plan: Plan;
   readonly #head: HttpRequestHead;
   readonly #body: RequestBody;
   readonly #answer: AnswerWriter;
   /** Undefined until something has failed. */
   #retries: Retries | undefined;
   #attempt: Attempt | undefined;
-  #tunnel: Tunnel | undefined;
+  #tunnel: Switched | undefined;
   #bodyBytesMax = Infinity;
   #wantsFreshConnection = false;
+  /** A pod may have got something of the request. */
+  #wasSent = false;
   #interims = 0;
   #isFinished = false;
 
@@ -157,20 +156,22 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       this.refuse('NoEndpoints');
       return;
     }
-    const verdict = this.#plan.verdictOn(endpoint);
+    const hop = this.#plan.hopTo(backend, endpoint);
+    const { verdict } = hop;
     this.endpoint = endpoint;
     this.destination = verdict.destination;
     // Retries repeat the decision for another pod; only a change of mind is news.
-    if (this.attempts === 0 || verdict.kind === 'deny') {
-      this.#engine.observer.policyDecided(this, verdict);
-    }
+    const isNews = this.attempts === 0 || verdict.kind === 'deny';
+    if (isNews && hop.isJudgedHere) this.#engine.observer.policyDecided(this, verdict);
     if (verdict.kind === 'deny') this.refuse(verdict.reason);
     // Plain text to a pod that expects TLS or HTTP/2 would be wrong twice over.
     else if (backend.scheme !== 'http') this.refuse('UpstreamProtocol');
-    else this.#open(backend, endpoint, verdict.destination);
+    // No way there is as good as an endpoint that cannot be reached.
+    else if (hop.way === 'none') this.#tryElsewhere('TunnelUnavailable', noTunnel);
+    else this.#open(backend, endpoint, hop);
   }
 
-  #open(backend: Backend, endpoint: Endpoint, destination: Destination): void {
+  #open(backend: Backend, endpoint: Endpoint, hop: Hop): void {
     const { limits } = this.#engine;
     const rules = this.host?.rules;
     this.attempts += 1;
@@ -179,20 +180,22 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       facts: this,
       backend,
       endpoint,
-      destination,
+      destination: hop.verdict.destination,
+      hop,
       wantsFresh: this.#wantsFreshConnection,
       connectTimeoutMs: rules?.connectTimeoutMs ?? limits.connectTimeoutMs,
     });
     this.#attempt = attempt;
     attempt.connection.use(this);
     if (rules?.perTryTimeoutMs !== undefined) this.#client.waits.wait(rules.perTryTimeoutMs);
-    if (attempt.isReused) this.#send(attempt.connection);
+    if (attempt.isReused) this.#send(attempt);
   }
 
-  #send(connection: UpstreamConnection): void {
+  #send({ connection, hop }: Attempt): void {
     this.#client.waits.touch();
+    this.#wasSent = true;
     connection.cork();
-    connection.write(this.#plan.upstreamHead(this));
+    connection.write(this.#plan.upstreamHead(this, hop));
     this.#body.sendTo(connection, this.#plan.isRepeatable);
     // A body that is still being read joins the head in one write, when the read ends.
     if (!this.#client.isReading) this.#flushRequest(connection);
@@ -200,7 +203,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   /** Everything written leaves; what the kernel does not take holds up the client. */
-  #flushRequest(connection: UpstreamConnection): void {
+  #flushRequest(connection: Carriage): void {
     connection.flush();
     if (connection.unsentBytes === 0) return;
     this.#client.buffer.lend(connection.buffer);
@@ -232,9 +235,9 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   /** Whether an upgraded connection would still be opened by this table (contract §4). */
   isTunnelAllowed(table: RouteTable): boolean {
-    if (this.#tunnel === undefined || this.endpoint === undefined) return true;
-    const source = sourceOf(table, this.remoteAddress);
-    return authorise(table, source, this.endpoint, this.#head).kind !== 'deny';
+    const hop = this.#attempt?.hop;
+    if (this.#tunnel === undefined || this.endpoint === undefined || !hop) return true;
+    return this.#plan.isAllowedBy(table, this.endpoint, hop);
   }
 
   /** The client left, or cut its own request short: the upstream exchange is cancelled at once. */
@@ -263,7 +266,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   upstreamConnected(): void {
     const attempt = this.#attempt;
-    if (attempt !== undefined) this.#send(attempt.connection);
+    if (attempt !== undefined) this.#send(attempt);
   }
 
   upstreamDrained(): void {
@@ -281,20 +284,18 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       this.#failAttempt('UpstreamProtocol', { kind: 'protocol', isUnsent: false });
       return;
     }
-    // RFC 9110 15.2: never to 1.0 clients; a 100 that nobody waits for says nothing.
-    if (this.#head.version === 10) return;
-    if (head.status === 100 && !this.#head.expectsContinue) return;
     this.#answer.interim(head);
   }
 
   answered(head: HttpResponseHead): void {
     this.#client.waits.touch();
+    if (this.#attempt?.isRefusedBy(head) === true) return;
     const failure = failedAnswer(this.host?.rules, head);
     if (failure === undefined || !this.#mayTryAgain(failure)) {
       this.#client.waits.stopWaiting();
       this.#body.stopHolding();
       this.firstByteMs = this.#engine.clock.nowMs() - this.startedMs;
-      this.#answer.begin(head, this.#closesAfterAnswer());
+      this.#answer.begin(head, this.#closes(closesAfterAnswer));
       return;
     }
     this.#endAttempt(head.status, undefined);
@@ -303,12 +304,16 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   answerData(buffer: Buffer, start: number, end: number): void {
     this.#client.waits.touch();
-    this.#answer.data(buffer, start, end);
+    if (this.#attempt?.refusal === undefined) this.#answer.data(buffer, start, end);
   }
 
   answerEnded(trailers: Fields | undefined): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
+    if (attempt.refusal !== undefined) {
+      this.#refusedThere(attempt, attempt.refusal);
+      return;
+    }
     this.#answer.end(trailers);
     this.#answer.flush();
     if (this.#client.unsentBytes > 0) attempt.connection.buffer.lend(this.#client.buffer);
@@ -331,13 +336,9 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   upstreamFailed(failure: UpstreamFailure): void {
     const reason = failureReason(failure.kind);
-    if (failure.kind === 'bug') {
-      this.#endAttempt(reasonStatus(reason), reason);
-      this.refuse(reason);
-      return;
-    }
-    const kind = failure.kind === 'connect-timeout' ? 'connect' : failure.kind;
-    this.#failAttempt(reason, { kind, isUnsent: failure.isUnsent });
+    const { kind, isUnsent } = failure;
+    if (kind === 'bug') this.#giveUp(reason);
+    else this.#failAttempt(reason, { kind: attemptKind(kind), isUnsent });
   }
 
   switched(head: HttpResponseHead): void {
@@ -347,7 +348,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#answer.begin(head, true);
     this.#answer.flush();
     const { counts } = this.#engine;
-    const tunnel = new Tunnel(this.#client, attempt.connection, counts, () => this.#tunnelEnded());
+    const tunnel = new Switched(this.#client, attempt.connection, counts, () => this.#tunnelEnded());
     this.#tunnel = tunnel;
     for (const waiting of this.#client.startTunnel()) {
       tunnel.fromClient(waiting, 0, waiting.length);
@@ -370,14 +371,26 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     if (attempt === undefined) return;
     const failure: AttemptFailure = { ...how, status: reasonStatus(reason) };
     this.#endAttempt(failure.status, reason);
-    if (this.#answer.hasBegun || !this.#mayTryAgain(failure)) {
-      this.refuse(reason);
-      return;
-    }
     // One stale connection means that its siblings may be stale as well.
     const wasStale = attempt.isReused && failure.kind === 'reset';
     if (wasStale) this.#wantsFreshConnection = true;
-    this.#tryAgain(failure, wasStale);
+    this.#tryElsewhere(reason, failure, wasStale);
+  }
+
+  /** The other proxy refuses; nothing is wrong with the connection to it. */
+  #refusedThere(attempt: Attempt, { reason, failure }: RefusedThere): void {
+    this.#attempt = undefined;
+    this.#client.waits.stopWaiting();
+    this.#body.detach();
+    attempt.end(reasonStatus(reason), reason);
+    attempt.connection.release(this.#body.isComplete);
+    if (failure === undefined) this.refuse(reason);
+    else this.#tryElsewhere(reason, failure);
+  }
+
+  #tryElsewhere(reason: Reason, failure: AttemptFailure, wasStale = false): void {
+    if (this.#answer.hasBegun || !this.#mayTryAgain(failure)) this.refuse(reason);
+    else this.#tryAgain(failure, wasStale);
   }
 
   /** All conditions of a retry; the budget comes last, because asking takes from it. */
@@ -417,20 +430,21 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   idleExpired(): void {
     // A body that does not come is the client's fault, whichever time-out is the shorter one.
     const isClientLate = !this.#body.isComplete && this.#client.isListenedTo;
-    this.#timedOut(isClientLate ? 'BadRequestTimeout' : 'TimeoutIdle');
+    this.#giveUp(isClientLate ? 'BadRequestTimeout' : 'TimeoutIdle');
   }
 
   totalExpired(): void {
-    this.#timedOut('TimeoutRequest');
+    this.#giveUp('TimeoutRequest');
   }
 
-  #timedOut(reason: Reason): void {
+  #giveUp(reason: Reason): void {
     if (this.#attempt !== undefined) this.#endAttempt(reasonStatus(reason), reason);
     this.refuse(reason);
   }
 
   #answerHere(): void {
-    this.#answer.own({ status: 200, reason: undefined, text: '', closes: this.#closesAfterOwn() });
+    const closes = this.#closes(closesAfterOwn);
+    this.#answer.own({ status: 200, reason: undefined, text: '', closes, isUnsent: true });
     this.#finish('refused', this.#answer.closes ? 'close' : 'keep');
   }
 
@@ -442,23 +456,14 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       this.#finish('broken', 'cut');
       return;
     }
-    const closes = endsConnection(reason, this.#head) || this.#closesAfterOwn();
-    this.#answer.own({ status, reason, text: refusalText(reason, this), closes });
+    const closes = endsConnection(reason, this.#head) || this.#closes(closesAfterOwn);
+    const isUnsent = !this.#wasSent;
+    this.#answer.own({ status, reason, text: refusalText(reason, this), closes, isUnsent });
     this.#finish('refused', closes ? 'close' : 'keep');
   }
 
-  #closesAfterOwn(): boolean {
-    const isSkippable = this.#body.isComplete || this.#client.canSkipBody;
-    return !isSkippable || this.#closesForClient() || this.#head.version === 10;
-  }
-
-  /** A request that goes on while its answer begins may never end: the connection is not kept. */
-  #closesAfterAnswer(): boolean {
-    return !this.#body.isComplete || this.#closesForClient();
-  }
-
-  #closesForClient(): boolean {
-    return !this.#head.isKeepAlive || this.#engine.isDraining;
+  #closes(judge: typeof closesAfterOwn): boolean {
+    return judge(this.#engine, this.#client, this.#head, this.#body);
   }
 
   #tunnelEnded(): void {
@@ -476,8 +481,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#client.waits.stopWaiting();
     this.#body.detach();
     attempt.connection.destroy();
-    if (isCancelled) attempt.cancel(status, reason);
-    else attempt.end(status, reason);
+    attempt.isCancelled = isCancelled;
+    attempt.end(status, reason);
   }
 
   /** The one end of every exchange (A10): idempotent, and detaches all that was attached. */

@@ -7,6 +7,7 @@ export type {
   DataplaneOptions,
   DataplaneState,
 } from './dataplane.ts';
+export type { IdentityUpdate } from './credentials.ts';
 export type { DrainOptions } from './drain.ts';
 export { fastestNetwork } from './direct-network.ts';
 export type { IdMakers } from './engine.ts';
@@ -19,6 +20,9 @@ export type {
   ExchangeFacts,
   ExchangeObserver,
   ExchangeOutcome,
+  HandshakeFacts,
   RejectFacts,
 } from './observer.ts';
 export type { Reason } from './refusals.ts';
+export { tlsNetwork } from './tls-network.ts';
+export type { TunnelOptions, TunnelState } from './tunnels.ts';

@@ -46,7 +46,7 @@ export const lingeringMax = 1_024;
  * Idle upstream connections kept for one endpoint. Fewer than are busy at once would mean to open
  * and close one for every second request; newest first, so that what a burst leaves ages out.
  */
-export const idlePerEndpointMax = 1024;
+export const idlePerEndpointMax = 4096;
 /** How long they are kept: most servers wait longer. */
 export const upstreamIdleMs = 30_000;
 
@@ -58,6 +58,17 @@ export const firstRequestMs = 1_000;
 
 /** A tunnel that is silent for so long is asked for by the kernel (upstream connections always). */
 export const tunnelKeepAliveMs = 30_000;
+
+/** What the fields of a tunnel add to a head that was within its limits. */
+export const arrivedHeadBytesMore = 2 * 1024;
+export const arrivedFieldsMore = 16;
+
+/** When a root goes: what is under it leaves within the first time and is cut after the second. */
+export const rootSpreadMs = 20_000;
+export const rootGoneMs = 30_000;
+
+/** A tunnel without a request for so long ends with a drain: its peer has had time to leave. */
+export const idleTunnelMs = 2_000;
 
 /** How often a client that is not read from is asked whether it is still there. */
 export const pausedLookMs = 500;

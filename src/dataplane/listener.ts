@@ -22,7 +22,7 @@ export type ListenerState = {
 };
 
 export type ListenersOptions = {
-  readonly network: Network;
+  readonly network: Pick<Network, 'listen'>;
   readonly deadlines: Deadlines;
   readonly bindAddresses: readonly string[];
   readonly reusePort: boolean;

@@ -5,6 +5,7 @@ import type {
   Backend,
   Destination,
   Endpoint,
+  PlainReason,
   RequestHead,
   Source,
   Verdict,
@@ -66,6 +67,17 @@ export type RejectFacts = {
   readonly detail: string;
 };
 
+export type TunnelSide = 'client' | 'server';
+
+export type HandshakeFacts = {
+  readonly side: TunnelSide;
+  /** The node that was dialled, or the address that dialled; for logs. */
+  readonly peer: string;
+  /** `ok`, or one of few words for what went wrong. */
+  readonly result: string;
+  readonly message: string;
+};
+
 export type ExchangeObserver = {
   readonly connectionOpened: () => void;
   readonly connectionClosed: () => void;
@@ -78,6 +90,12 @@ export type ExchangeObserver = {
   readonly retryBudgetExhausted: (facts: ExchangeFacts) => void;
   readonly exchangeFinished: (facts: ExchangeFacts, outcome: ExchangeOutcome) => void;
   readonly requestRejected: (facts: RejectFacts) => void;
+  /** A tunnel's handshake has ended, on either side. */
+  readonly tunnelHandshake: (facts: HandshakeFacts) => void;
+  readonly tunnelOpened: (side: TunnelSide) => void;
+  readonly tunnelClosed: (side: TunnelSide) => void;
+  /** An attempt at a pod of another node, or outside, for which no tunnel is due. */
+  readonly wentPlain: (reason: PlainReason) => void;
   /** A fault of ours; the connection it happened on is gone, everything else goes on. */
   readonly bugFound: (error: unknown) => void;
 };
@@ -96,5 +114,9 @@ export const silentObserver: ExchangeObserver = {
   retryBudgetExhausted: ignore,
   exchangeFinished: ignore,
   requestRejected: ignore,
+  tunnelHandshake: ignore,
+  tunnelOpened: ignore,
+  tunnelClosed: ignore,
+  wentPlain: ignore,
   bugFound: ignore,
 };

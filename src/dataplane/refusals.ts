@@ -21,6 +21,12 @@ const table = {
   TimeoutConnect: { status: 504, cause: 'connecting to an endpoint took too long' },
   TimeoutRequest: { status: 504, cause: 'the answer took longer than the timeout of the service' },
   TimeoutIdle: { status: 504, cause: 'nothing was sent in either direction for too long' },
+  TunnelUnavailable: {
+    status: 503,
+    cause: 'no tunnel to the node of the endpoint, and none is allowed without',
+  },
+  IdentityPending: { status: 503, cause: 'the caller has no certificate yet' },
+  PodNotHere: { status: 503, cause: 'the pod that the tunnel names is not on this node' },
   Shedding: { status: 503, cause: 'the proxy is at its limit of connections or memory' },
   Loop: { status: 508, cause: 'the request has passed proxies of the mesh 8 times' },
   Bug: { status: 500, cause: 'a fault of the proxy; it is counted and logged' },
@@ -44,6 +50,10 @@ export function failureReason(kind: UpstreamFailure['kind']): Reason {
       return 'UpstreamConnect';
     case 'connect-timeout':
       return 'TimeoutConnect';
+    case 'tunnel':
+      return 'TunnelUnavailable';
+    case 'identity':
+      return 'IdentityPending';
     case 'reset':
       return 'UpstreamReset';
     case 'protocol':
@@ -72,6 +82,10 @@ export type RefusalPlace = {
 };
 
 const shellSafePath = /^\/[\w/.~%-]{0,200}$/;
+
+export function isReason(text: string): text is Reason {
+  return Object.hasOwn(table, text);
+}
 
 export function reasonStatus(reason: Reason): number {
   return table[reason].status;

@@ -8,7 +8,7 @@ import type { HttpRequestHead } from './http1/request-head.ts';
 import { chunkEnd, renderChunk, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
 import { replayBytesMax } from './limits.ts';
 import { joinBytesMax, writable } from './read-buffers.ts';
-import type { UpstreamConnection } from './upstream.ts';
+import type { Carriage } from './tunnel-wait.ts';
 
 const smallestHold = 4 * 1024;
 const nothing = Buffer.alloc(0);
@@ -18,7 +18,7 @@ export class RequestBody {
   /** Names that the request's Connection lists. */
   readonly #nominated: ReadonlySet<string>;
   readonly #counts: Counts;
-  #target: UpstreamConnection | undefined;
+  #target: Carriage | undefined;
   #held = nothing;
   #heldBytes = 0;
   #isHolding = true;
@@ -82,7 +82,7 @@ export class RequestBody {
    * Writes what is held to the connection, which is corked; later pieces follow by themselves.
    * `isRepeatable`: keep the copy for another attempt.
    */
-  sendTo(connection: UpstreamConnection, isRepeatable: boolean): void {
+  sendTo(connection: Carriage, isRepeatable: boolean): void {
     this.#target = connection;
     if (this.#heldBytes > 0) this.#write(connection, this.#held, 0, this.#heldBytes);
     if (!isRepeatable || this.#heldBytes > replayBytesMax) this.stopHolding();
@@ -103,7 +103,7 @@ export class RequestBody {
     this.#heldBytes = 0;
   }
 
-  #write(target: UpstreamConnection, buffer: Buffer, start: number, end: number): boolean {
+  #write(target: Carriage, buffer: Buffer, start: number, end: number): boolean {
     target.cork();
     if (!this.#isChunked) return target.write(writable(buffer, start, end));
     if (end - start <= joinBytesMax) return target.write(renderChunk(buffer, start, end));
@@ -112,7 +112,7 @@ export class RequestBody {
     return target.write(chunkEnd);
   }
 
-  #writeEnd(target: UpstreamConnection): void {
+  #writeEnd(target: Carriage): void {
     if (!this.#isChunked) return;
     target.cork();
     target.write(renderLastChunk(this.#trailers, this.#nominated));

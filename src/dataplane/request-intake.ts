@@ -38,6 +38,11 @@ export class RequestIntake {
     return this.#parser.hasPartialHead;
   }
 
+  /** The client may send this very head again, and it will be the same object. */
+  remembers(head: HttpRequestHead): boolean {
+    return this.#parser.remembers(head);
+  }
+
   /** More of the last request's body is due. */
   get isInBody(): boolean {
     return this.#decoder !== undefined;

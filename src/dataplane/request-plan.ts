@@ -5,27 +5,32 @@
 // answers. Another head or another table is another plan (A5). What changes by itself – load,
 // turns, budgets, the time, ids of our own – is never in here, nor is anything of a body or answer.
 import type {
+  Backend,
   Decision,
   Endpoint,
   RouteTable,
   Source,
-  Verdict,
   VirtualHost,
 } from '../route/index.ts';
 import { authorise, decide, sourceOf } from '../route/index.ts';
 import { refusalOf } from './admission.ts';
 import type { Client } from './client.ts';
 import type { Engine } from './engine.ts';
-import { memoBytesMax } from './http1/head-memo.ts';
+import type { Hop, Plan } from './hop.ts';
+import { flatText } from './http1/bytes.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
 import { withIds } from './http1/serialise.ts';
 import type { Reason } from './refusals.ts';
+import { requestHop } from './request-hop.ts';
 import { renderUpstreamHead, sentRequestId, sentTraceparent } from './request-fields.ts';
 import { isIdempotent } from './retry-policy.ts';
 
-/** Verdicts that a plan remembers; few clients of one connection see more pods than that. */
-const verdictsMax = 16;
+/** Hops that a plan remembers; few clients of one connection see more pods than that. */
+const hopsMax = 16;
+/** Never added to. */
+const noEndpoints: Endpoint[] = [];
+const noHops: Hop[] = [];
 
 export type PlanOptions = {
   readonly engine: Engine;
@@ -35,7 +40,7 @@ export type PlanOptions = {
   readonly remoteAddress: string;
 };
 
-export class RequestPlan {
+export class RequestPlan implements Plan {
   readonly table: RouteTable;
   readonly head: HttpRequestHead;
   readonly remoteAddress: string;
@@ -50,11 +55,14 @@ export class RequestPlan {
   readonly sentTraceparent: string | undefined;
   readonly #engine: Engine;
   readonly #client: Client;
-  readonly #judged: Endpoint[] = [];
-  readonly #verdicts: Verdict[] = [];
+  /** Literals, because the first `push` to an empty array makes room for seventeen. */
+  #judged: Endpoint[] = noEndpoints;
+  #hops: Hop[] = noHops;
   #parts: RequestHeadParts | undefined;
   /** The whole head, where the client sent both ids. */
   #upstreamHead: string | undefined;
+  /** What is kept of the head is one piece: it was asked for twice, and may be again. */
+  #isFlat = false;
 
   constructor({ engine, client, table, head, remoteAddress }: PlanOptions) {
     this.#engine = engine;
@@ -75,33 +83,58 @@ export class RequestPlan {
     return this.head === head && this.table === table;
   }
 
-  /** A head that is too long to be compared will not be met again as the same object. */
-  get isKept(): boolean {
-    return this.head.bytes <= memoBytesMax;
-  }
-
   get host(): VirtualHost | undefined {
     return this.decision.host;
   }
 
-  /** Whether the pod may be asked: asked before each attempt, judged once per pod. */
-  verdictOn(endpoint: Endpoint): Verdict {
+  /** Whether and how the pod may be asked: asked before each attempt, found once per pod. */
+  hopTo(backend: Backend, endpoint: Endpoint): Hop {
     for (let index = 0; index < this.#judged.length; index += 1) {
-      const known = this.#judged[index] === endpoint ? this.#verdicts[index] : undefined;
+      const known = this.#judged[index] === endpoint ? this.#hops[index] : undefined;
       if (known !== undefined) return known;
     }
-    const verdict = authorise(this.table, this.source, endpoint, this.head);
-    if (this.#judged.length < verdictsMax) {
+    const hop = requestHop(this.#engine, this, backend, endpoint);
+    if (this.#judged.length === 0) {
+      this.#judged = [endpoint];
+      this.#hops = [hop];
+    } else if (this.#judged.length < hopsMax) {
       this.#judged.push(endpoint);
-      this.#verdicts.push(verdict);
+      this.#hops.push(hop);
     }
-    return verdict;
+    return hop;
+  }
+
+  get isHostRewritten(): boolean {
+    return this.host?.rules.upstreamHost !== undefined;
+  }
+
+  /** What a tunnel carries is judged again where the pod is. */
+  isAllowedBy(table: RouteTable, endpoint: Endpoint, { isJudgedHere }: Hop): boolean {
+    if (!isJudgedHere) return true;
+    const source = sourceOf(table, this.remoteAddress);
+    return authorise(table, source, endpoint, this.head).kind !== 'deny';
+  }
+
+  /** The head as it is sent: a tunnel's fields come last. */
+  upstreamHead(ids: RequestIds, { tunnel }: Hop): string {
+    const head = this.#podHead(ids);
+    return tunnel === undefined ? head : `${head.slice(0, -2)}${tunnel.lines}\r\n`;
   }
 
   /** The head as a pod gets it. */
-  upstreamHead(ids: RequestIds): string {
-    if (this.#upstreamHead !== undefined) return this.#upstreamHead;
-    this.#parts ??= renderUpstreamHead(this.#engine, this.head, this.#client, this);
+  #podHead(ids: RequestIds): string {
+    if (this.#upstreamHead !== undefined) {
+      if (!this.#isFlat) this.#upstreamHead = flatText(this.#upstreamHead);
+      this.#isFlat = true;
+      return this.#upstreamHead;
+    }
+    if (this.#parts === undefined) {
+      this.#parts = renderUpstreamHead(this.#engine, this.head, this.#client, this);
+    } else if (!this.#isFlat) {
+      const { before, behind } = this.#parts;
+      this.#parts = { before: flatText(before), behind };
+      this.#isFlat = true;
+    }
     const text = withIds(this.#parts, ids);
     const hasOwnIds = this.sentRequestId === undefined || this.sentTraceparent === undefined;
     if (!hasOwnIds) this.#upstreamHead = text;

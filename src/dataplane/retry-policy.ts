@@ -3,6 +3,7 @@
 // whether a byte of the answer went to the client – after that nothing is ever retried.
 import type { RetryCondition, ServiceRules } from '../snapshot/index.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
+import type { UpstreamFailure } from './upstream.ts';
 
 /** How an attempt failed; `status` answers count as failures only for `retry-on`. */
 export type AttemptFailure = {
@@ -12,6 +13,23 @@ export type AttemptFailure = {
   /** No byte of the request reached the kernel of the endpoint's connection. */
   readonly isUnsent: boolean;
 };
+
+/** What of an attempt a failed connection is. */
+export function attemptKind(
+  kind: Exclude<UpstreamFailure['kind'], 'bug'>,
+): AttemptFailure['kind'] {
+  switch (kind) {
+    // No tunnel is as good as no connection.
+    case 'connect-timeout':
+    case 'tunnel':
+      return 'connect';
+    // Another endpoint would need the same certificate.
+    case 'identity':
+      return 'status';
+    default:
+      return kind;
+  }
+}
 
 export type RetriesDone = {
   /** Further attempts that were made so far. */

@@ -17,7 +17,8 @@ import type { BodyBuffers } from './read-buffers.ts';
 import type { TurnClock } from './turn-clock.ts';
 
 export type UpstreamFailure = {
-  readonly kind: 'connect' | 'connect-timeout' | 'reset' | 'protocol' | 'bug';
+  readonly kind:
+    'connect' | 'connect-timeout' | 'tunnel' | 'identity' | 'reset' | 'protocol' | 'bug';
   /** No byte of the request was taken by the kernel. */
   readonly isUnsent: boolean;
   /** For logs: an error code, or what was wrong with the answer. */
@@ -57,6 +58,8 @@ export type UpstreamOwner = {
 
 export type UpstreamOptions = {
   readonly socket: NetworkSocket;
+  /** It is open already: `connect` will not be told. */
+  readonly isConnected?: boolean;
   readonly endpointId: string;
   readonly limits: HeadLimits;
   readonly buffers: BodyBuffers;
@@ -78,7 +81,7 @@ export class UpstreamConnection implements SocketReader {
   #user: UpstreamUser | undefined;
   #decoder: BodyDecoder | undefined;
   #head: HttpResponseHead | undefined;
-  #isConnected = false;
+  #isConnected: boolean;
   #isSent = false;
   #isCorked = false;
   #isTunnel = false;
@@ -87,6 +90,7 @@ export class UpstreamConnection implements SocketReader {
 
   constructor(options: UpstreamOptions) {
     this.endpointId = options.endpointId;
+    this.#isConnected = options.isConnected === true;
     this.#socket = options.socket;
     this.#owner = options.owner;
     this.#limits = options.limits;
@@ -112,6 +116,11 @@ export class UpstreamConnection implements SocketReader {
 
   get isConnected(): boolean {
     return this.#isConnected;
+  }
+
+  /** No attempt works with it. */
+  get isIdle(): boolean {
+    return this.#user === undefined;
   }
 
   get isSent(): boolean {

@@ -84,3 +84,52 @@ export type Network = {
   /** The socket tells the outcome by its `connect` or `error` event. */
   readonly connect: (options: ConnectOptions) => NetworkSocket;
 };
+
+/** What one side of a tunnel shows and whom it trusts; PEM, because `node:tls` takes nothing else. */
+export type TlsTerms = {
+  readonly side: 'client' | 'server';
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  /** Roots that the peer's certificate may chain to. */
+  readonly trustPem: string;
+  readonly alpn: readonly string[];
+};
+
+/** What the peer has shown; its path is validated, and nothing else of it. */
+export type SecurePeer = {
+  readonly certificateDer: Uint8Array;
+  readonly alpn: string | undefined;
+  readonly isResumed: boolean;
+};
+
+/**
+ * A byte stream inside TLS; `connect` is told when the handshake is over on our side, and `peer` is
+ * known from then on. `drain` is told whenever everything that was written has left.
+ */
+export type SecureSocket = Omit<NetworkSocket, 'readInto'> & {
+  readonly peer: SecurePeer | undefined;
+  /** May be called again: from then on the new reader gets what comes. */
+  readInto(reader: SocketReader): void;
+};
+
+export type AcceptEvents = {
+  /** The peer has shown a certificate of ours, and the handshake is over. */
+  readonly secured: (socket: SecureSocket) => void;
+  /** Told instead, once; the raw socket is closed. */
+  readonly failed: (why: string) => void;
+};
+
+/** TLS under one certificate and one bundle. */
+export type TlsContext = {
+  readonly connect: (to: ConnectOptions) => SecureSocket;
+  /** Speaks TLS on a socket that `SecureNetwork.listen` has accepted. */
+  readonly accept: (raw: NetworkSocket, events: AcceptEvents) => void;
+};
+
+/** TLS 1.3 with certificates on both sides, no tickets, no names: what tunnels run on. */
+export type SecureNetwork = {
+  /** Accepted sockets are paused: not a byte of them has been read. */
+  readonly listen: (options: ListenOptions, events: ListenEvents) => NetworkListener;
+  /** Throws where certificate, key or roots cannot be read. */
+  readonly context: (terms: TlsTerms) => TlsContext;
+};

@@ -1,7 +1,13 @@
 // Entry of dist/worker.js: one data-plane worker thread. Wires the worker's half of a proxy to the
 // real clock, network and randomness (A12); loads nothing else (A7).
 import { parentPort, workerData } from 'node:worker_threads';
-import { fastestNetwork, startWorker, type ToWorker, type WorkerStart } from '../proxy/worker.ts';
+import {
+  fastestNetwork,
+  startWorker,
+  tlsNetwork,
+  type ToWorker,
+  type WorkerStart,
+} from '../proxy/worker.ts';
 import { idMakers } from './ids.ts';
 import { realRuntime } from './runtime.ts';
 
@@ -15,6 +21,7 @@ const { network, isDirect } = await fastestNetwork();
 const receive = startWorker(start, {
   runtime: realRuntime,
   network,
+  secureNetwork: tlsNetwork(),
   hasDirectSockets: isDirect,
   ids: idMakers(),
   post: (message) => port.postMessage(message),

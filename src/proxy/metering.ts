@@ -73,6 +73,14 @@ export function meteringObserver(options: MeteringOptions): Metering {
       if (auditReason !== undefined) audited.delete(facts);
       logExchange(options, facts, { outcome, auditReason });
     },
+    tunnelHandshake: ({ side, result }) => {
+      meters.add(meters.counter('weft_tunnel_handshakes_total', { side, result }), 1);
+    },
+    tunnelOpened: (side) => meters.add(meters.gauge('weft_tunnels_open', { side }), 1),
+    tunnelClosed: (side) => meters.add(meters.gauge('weft_tunnels_open', { side }), -1),
+    wentPlain: (reason) => {
+      meters.add(meters.counter('weft_plain_requests_total', { reason }), 1);
+    },
     bugFound: options.onBug,
     announce: (host, destination) => http.of(host).at(destination).workload.announce(),
   };
@@ -84,8 +92,12 @@ function sourceOf(source: Source) {
     : { source_namespace: '', source_workload: unauthenticated };
 }
 
-/** `Deployment/web` → `web`: the queries of canary tools ask for the bare name. */
+/**
+ * `Deployment/web` → `web`: the queries of canary tools ask for the bare name. A caller of which a
+ * certificate tells the account alone keeps both words: it is no name of a workload.
+ */
 function controllerName(workload: string): string {
+  if (workload.startsWith('ServiceAccount/')) return workload;
   return workload.slice(workload.indexOf('/') + 1);
 }
 

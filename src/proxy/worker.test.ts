@@ -25,7 +25,7 @@ import {
 } from '../snapshot/index.ts';
 import { createMeterMemory, createSlotMemory } from '../telemetry/index.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts';
-import { nodeNetwork, startWorker } from './worker.ts';
+import { nodeNetwork, startWorker, tlsNetwork } from './worker.ts';
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -75,6 +75,7 @@ class TestWorker {
       {
         runtime: testRuntime,
         network,
+        secureNetwork: tlsNetwork(),
         hasDirectSockets: true,
         ids: { requestId: () => 'id', traceparent: () => `00-${'a'.repeat(32)}-bbbb-00` },
         post: (message) => this.told.push(message),

@@ -9,17 +9,19 @@ import {
 } from '../dataplane/index.ts';
 import { addressFamily, normaliseAddress } from '../lib/address.ts';
 import type { Runtime } from '../lib/clock.ts';
-import type { Network } from '../lib/network.ts';
+import type { ConnectOptions, Network, SecureNetwork } from '../lib/network.ts';
 import {
   compileTable,
   splitDestinations,
   withNodePart,
+  withPeers,
   type RouteTable,
 } from '../route/index.ts';
 import {
   applyDelta,
   applyNodePart,
   type NodePart,
+  type PeerPart,
   type Snapshot,
   type SnapshotDelta,
 } from '../snapshot/index.ts';
@@ -33,12 +35,14 @@ import {
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { meteringObserver, type Metering } from './metering.ts';
 
-export { fastestNetwork, nodeNetwork, type IdMakers } from '../dataplane/index.ts';
+export { fastestNetwork, nodeNetwork, tlsNetwork, type IdMakers } from '../dataplane/index.ts';
 export type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 
 export type WorkerPlatform = {
   readonly runtime: Runtime;
   readonly network: Network;
+  /** What tunnels run on. */
+  readonly secureNetwork: SecureNetwork;
   /** The network's sockets are direct ones; the control thread tells. */
   readonly hasDirectSockets: boolean;
   readonly ids: IdMakers;
@@ -65,6 +69,7 @@ class Worker {
   #series: SeriesDefinition[] = [];
   #snapshot: Snapshot | undefined;
   #node: NodePart;
+  #peers: PeerPart | undefined;
   #table: RouteTable | undefined;
   #sequence = 0;
   /** The series of the table's splits exist. */
@@ -77,6 +82,7 @@ class Worker {
     this.#node = { nodeName: start.nodeName, bindings: new Map() };
     const meters = new MeterArena(start.meters, (definition) => this.#series.push(definition));
     const { settings } = start;
+    const fromHere = fromBindAddresses(settings.bindAddresses);
     this.#metering = meteringObserver({
       meters,
       ring: this.#ring,
@@ -87,7 +93,11 @@ class Worker {
     });
     this.#dataplane = startDataplane({
       runtime: platform.runtime,
-      network: fromBindAddresses(platform.network, settings.bindAddresses),
+      network: boundNetwork(platform.network, fromHere),
+      tunnels: settings.tunnel && {
+        ...settings.tunnel,
+        network: boundSecureNetwork(platform.secureNetwork, fromHere),
+      },
       ids: platform.ids,
       slots: this.#slots,
       limits: settings.limits,
@@ -114,9 +124,8 @@ class Worker {
           query: message.query,
           state: this.#dataplane.state(),
         });
-      // Taken over by the tunnels, which are not built yet.
       case 'identities':
-        return;
+        return this.#dataplane.identify(message);
       case 'throw':
         if (this.#start.settings.testHooks) throw new Error('test hook: this worker shall die');
     }
@@ -126,6 +135,7 @@ class Worker {
     const { sequence } = update;
     if (update.slots !== undefined) this.#slots.apply(update.slots);
     if (update.node !== undefined) this.#node = applyNodePart(this.#node, update.node);
+    if (update.peers !== undefined) this.#peers = update.peers;
     const refusal = this.#takeOver(update.snapshot);
     if (refusal !== undefined) {
       // Whose an address is has changed all the same: nobody goes on being known by an address
@@ -157,7 +167,10 @@ class Worker {
     return undefined;
   }
 
-  #publish(table: RouteTable): void {
+  #publish(compiled: RouteTable): void {
+    const peers = this.#peers;
+    const isSame = peers === undefined || compiled.peers === peers;
+    const table = isSame ? compiled : withPeers(compiled, peers);
     this.#dataplane.publish(table);
     this.#table = table;
     this.#isAnnounced = false;
@@ -221,21 +234,33 @@ class Worker {
  * Upstream connections come from the bind address of the endpoint's family, where it is a specific
  * one: proxies that share a machine are told apart by it.
  */
-function fromBindAddresses(network: Network, bindAddresses: readonly string[]): Network {
+function fromBindAddresses(bindAddresses: readonly string[]): Bound {
   const normalised = bindAddresses.flatMap((address) => normaliseAddress(address) ?? []);
   const specific = normalised.filter((address) => address !== '0.0.0.0' && address !== '::');
   const localAddresses = new Map(
     // The first of each family counts, so it is set last.
     specific.reverse().map((address) => [addressFamily(address), address]),
   );
-  if (localAddresses.size === 0) return network;
+  if (localAddresses.size === 0) return (to) => to;
+  return (to) => ({ ...to, localAddress: localAddresses.get(addressFamily(to.address)) });
+}
+
+type Bound = (to: ConnectOptions) => ConnectOptions;
+
+function boundNetwork(network: Network, fromHere: Bound): Network {
   return {
     listen: (options, events) => network.listen(options, events),
-    connect: (options) =>
-      network.connect({
-        ...options,
-        localAddress: localAddresses.get(addressFamily(options.address)),
-      }),
+    connect: (to) => network.connect(fromHere(to)),
+  };
+}
+
+function boundSecureNetwork(network: SecureNetwork, fromHere: Bound): SecureNetwork {
+  return {
+    listen: (options, events) => network.listen(options, events),
+    context: (terms) => {
+      const { accept, connect } = network.context(terms);
+      return { accept, connect: (to) => connect(fromHere(to)) };
+    },
   };
 }
 

@@ -2,7 +2,7 @@
 // table made of sections that are still the same is used again, so that a change of endpoints
 // compiles these endpoints and links the services that name them: no pattern, no order. The outcome
 // is always the one that would be compiled from nothing.
-import type { NodePart, SectionId, SectionRecord } from '../snapshot/index.ts';
+import type { NodePart, PeerPart, SectionId, SectionRecord } from '../snapshot/index.ts';
 import { compileEndpoints } from './compile-endpoints.ts';
 import { compilePermissions } from './compile-permissions.ts';
 import { compileService, linkService } from './compile-service.ts';
@@ -39,12 +39,18 @@ export function compileTable(
   const sources = localSources(node, previous);
   const places = previous?.places ?? new WeakMap();
   const objects = { services, endpoints, permissions };
-  return { sections, node, sources, places, mesh, policies, hosts, ...objects };
+  const { peers } = previous ?? { peers: undefined };
+  return { sections, node, sources, places, mesh, policies, peers, hosts, ...objects };
 }
 
 /** The same table for another node part; cheap. */
 export function withNodePart(table: RouteTable, node: NodePart): RouteTable {
   return { ...table, node, sources: localSources(node, table) };
+}
+
+/** The same table with the proxies of other nodes as they are now; cheap. */
+export function withPeers(table: RouteTable, peers: PeerPart): RouteTable {
+  return { ...table, peers };
 }
 
 type Changes = {
@@ -109,13 +115,25 @@ function meshOf(sections: SectionRecords): RouteTable['mesh'] {
   return section?.kind === 'mesh' ? section : undefined;
 }
 
-/** Without the section nobody has said what is open, so nothing is. */
+/** Without the section nobody has said what is open, so nothing is, and nothing goes plain. */
 function policiesOf(sections: SectionRecords): Policies {
   const section = sections.get(namespacesId)?.section;
-  if (section?.kind !== 'namespaces') return { byDefault: 'enforce', byNamespace: new Map() };
-  const byNamespace = new Map(section.namespaces.map(({ name, policy }) => [name, policy]));
-  return { byDefault: section.defaultPolicy, byNamespace };
+  if (section?.kind !== 'namespaces') return closedPolicies;
+  const { namespaces } = section;
+  return {
+    byDefault: section.defaultPolicy,
+    byNamespace: new Map(namespaces.map(({ name, policy }) => [name, policy])),
+    mtlsByDefault: section.defaultMtls,
+    mtlsByNamespace: new Map(namespaces.map(({ name, mtls }) => [name, mtls])),
+  };
 }
+
+const closedPolicies: Policies = {
+  byDefault: 'enforce',
+  byNamespace: new Map(),
+  mtlsByDefault: 'strict',
+  mtlsByNamespace: new Map(),
+};
 
 /** Sections of which there is one; their ids are their kinds. */
 const meshId = 'mesh' as SectionId;

@@ -2,11 +2,13 @@
 // changes between two requests (turns, load, chance) comes in as an argument.
 export type * from './types.ts';
 export type { RouteTable, SectionRecords } from './table.ts';
-export { authorise, authoriseTcp } from './authorise.ts';
-export { compileTable, withNodePart } from './compile-table.ts';
+export { authorise, authoriseTcp, destinationOf } from './authorise.ts';
+export { compileTable, withNodePart, withPeers } from './compile-table.ts';
 export { decide } from './decide.ts';
 export { listenersOf } from './listeners.ts';
 export { pickBackend } from './pick-backend.ts';
 export { pickEndpoint } from './pick-endpoint.ts';
-export { sourceOf } from './source.ts';
+export { sourceOf, sourceOfPeer, unauthenticated } from './source.ts';
 export { splitDestinations } from './split-destinations.ts';
+export { endpointOfTunnel } from './tunnel.ts';
+export { wayTo } from './way.ts';

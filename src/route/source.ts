@@ -1,17 +1,36 @@
-// Who calls, from the address of the connection and nothing else (A8). Only pods of this node have
-// an identity here; every other address is unauthenticated, never a default identity.
+// Who calls, from the address of the connection or the certificate of a tunnel, and nothing else
+// (A8). Only pods of this node have an identity by address; every other address is unauthenticated,
+// never a default identity.
+import type { PeerIdentity, SpiffeId } from '../identity/index.ts';
 import { normaliseAddress } from '../lib/address.ts';
 import type { NodePart, Workload } from '../snapshot/index.ts';
 import type { RouteTable } from './table.ts';
 import type { Source } from './types.ts';
 
-const unauthenticated: Source = { kind: 'unauthenticated' };
+/** Who is nobody that is known. */
+export const unauthenticated: Source = { kind: 'unauthenticated' };
 
 /** The source behind `address` (as a socket shows it, `::ffff:` included). */
 export function sourceOf({ sources }: RouteTable, address: string): Source {
   // Keys are in their one normal spelling; only what is not found as it stands needs to be read.
   const source = sources.get(address) ?? sources.get(normaliseAddress(address) ?? '');
   return source ?? unauthenticated;
+}
+
+/**
+ * The source that a peer's certificate proves. A proxy's own identity is nobody: whoever calls under
+ * it says so himself, and a TrafficTarget that names it opens nothing.
+ */
+export function sourceOfPeer(
+  peer: Pick<PeerIdentity, 'namespace' | 'serviceAccount' | 'spiffeId'>,
+  proxyId: SpiffeId,
+): Source {
+  if (peer.spiffeId === proxyId) return unauthenticated;
+  const { namespace, serviceAccount } = peer;
+  const principal = `${namespace}/${serviceAccount}`;
+  // What runs under the account, its node alone knows: a label must not come from a header.
+  const workload = `ServiceAccount/${serviceAccount}`;
+  return { kind: 'workload', namespace, serviceAccount, principal, workload, podName: '' };
 }
 
 /**

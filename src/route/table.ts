@@ -4,7 +4,9 @@
 import type { Pattern } from '../lib/pattern.ts';
 import type {
   MeshSection,
+  MtlsMode,
   NodePart,
+  PeerPart,
   PolicyMode,
   SectionId,
   SectionRecord,
@@ -23,6 +25,8 @@ export type RouteTable = {
   /** Address → pod of this node. */
   readonly sources: ReadonlyMap<string, Source>;
   readonly policies: Policies;
+  /** Where the other proxies are; undefined: nobody has said, and every way is as if alone. */
+  readonly peers: PeerPart | undefined;
   /** A memo, handed from table to table: what is in it changes no answer. */
   readonly places: WeakMap<Workload, Place>;
   /**
@@ -45,6 +49,8 @@ export type Place = {
 export type Policies = {
   readonly byDefault: PolicyMode;
   readonly byNamespace: ReadonlyMap<string, PolicyMode>;
+  readonly mtlsByDefault: MtlsMode;
+  readonly mtlsByNamespace: ReadonlyMap<string, MtlsMode>;
 };
 
 /** One HTTP match with its patterns compiled; all conditions have to hold. */

@@ -108,3 +108,36 @@ export type Verdict =
   /** Allowed because the namespace only audits; counted and logged as a would-be denial. */
   | { readonly kind: 'audit'; readonly reason: DenyReason; readonly destination: Destination }
   | { readonly kind: 'deny'; readonly reason: DenyReason; readonly destination: Destination };
+
+/**
+ * How a call gets to an endpoint, and on which node it is judged. `here`: the pod is on this node ·
+ * `plain`: no tunnel is due, and this node judges · `tunnel`: the pod's node judges · `none`: the
+ * call may not be made without a tunnel, and there is none, or nobody knows whose the address is.
+ */
+export type Way =
+  | { readonly kind: 'here' }
+  | { readonly kind: 'plain'; readonly reason: PlainReason }
+  | { readonly kind: 'tunnel'; readonly node: string }
+  | { readonly kind: 'none' };
+
+/** Why no tunnel is due: a fact of objects, never of a failure. */
+export type PlainReason = 'mtls_off' | 'bare_node' | 'external';
+
+/** What a tunnel names: a port of a Service, and one of its pods. */
+export type TunnelTarget = {
+  readonly namespace: string;
+  readonly service: string;
+  readonly port: number;
+  /** Of the pod; normalised. */
+  readonly address: string;
+  readonly podPort: number;
+};
+
+/** What a tunnel's request is for, as this node's own table says. */
+export type TunnelEnd = {
+  readonly endpoint: Endpoint;
+  /** The Service that was named, with what of its rules holds here: nothing is tried again. */
+  readonly host: VirtualHost;
+  /** Of that one endpoint. */
+  readonly split: Split;
+};

@@ -5,10 +5,11 @@ import type { FlagValues } from '../../src/api/index.ts';
 import { resolveFlags } from '../../src/api/index.ts';
 import type { Network, NetworkListener } from '../../src/lib/network.ts';
 import { openDatagrams } from '../../src/main/node-datagrams.ts';
+import { nodeFiles } from '../../src/main/node-files.ts';
 import { nodeKeys } from '../../src/main/node-keys.ts';
 import { realRuntime } from '../../src/main/runtime.ts';
 import { launchProxy, nodeNetwork, type SpawnWorker } from '../../src/proxy/index.ts';
-import { startWorker } from '../../src/proxy/worker.ts';
+import { startWorker, tlsNetwork } from '../../src/proxy/worker.ts';
 
 export type LaunchedProxy = {
   readonly exitCode: Promise<number>;
@@ -48,8 +49,8 @@ const spawnWorker: SpawnWorker = (start, events) => {
   let count = 0;
   const receive = startWorker(start, {
     runtime: realRuntime,
-    keys: nodeKeys,
     network,
+    secureNetwork: tlsNetwork(),
     hasDirectSockets: false,
     ids: {
       requestId: () => `request-${(count += 1)}`,
@@ -89,6 +90,8 @@ export function launch(flags: Readonly<Record<string, readonly string[]>>): Laun
   const exitCode = launchProxy(valuesOf(flags), {
     environment: {},
     runtime: realRuntime,
+    keys: nodeKeys,
+    files: nodeFiles,
     version: '9.9.9-test',
     nodeVersion: process.versions.node,
     writeOut: (text) => {

@@ -80,3 +80,11 @@ export function trimWhitespace(text: string): string {
 function isWhitespace(code: number): boolean {
   return code === space || code === tab;
 }
+
+/**
+ * The same text in one piece. V8 keeps what was put together with `+` as a tree, twenty nodes for a
+ * head, and walks it each time it is written: with thousands of connections a cache miss per node.
+ */
+export function flatText(text: string): string {
+  return latin1Text(Buffer.from(text, 'latin1'), 0, text.length);
+}

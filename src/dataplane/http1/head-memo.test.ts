@@ -169,3 +169,26 @@ test('a long head is not kept', () => {
   memo.keep(long, 0, 5_000, 'long');
   expect(memo.find(long, 0, 5_000)).toBeUndefined();
 });
+
+describe('a parser says which head it remembers', () => {
+  const parse = (parser: RequestHeadParser, text: string): HttpRequestHead => {
+    const result = parser.parse(bytesOf(text), 0, text.length);
+    if (result.kind !== 'head') throw new Error(JSON.stringify(result));
+    return result.head;
+  };
+
+  test('not the first one: many connections carry a single request', () => {
+    const parser = new RequestHeadParser({ limits, servicePort: 80 });
+    expect(parser.remembers(parse(parser, requestText))).toBe(false);
+  });
+
+  test('the second one, until another head comes', () => {
+    const parser = new RequestHeadParser({ limits, servicePort: 80 });
+    parse(parser, requestText);
+    const second = parse(parser, requestText);
+    expect(parser.remembers(second)).toBe(true);
+    expect(parse(parser, requestText)).toBe(second);
+    parse(parser, requestText.replace('X-One: 1', 'X-One: 2'));
+    expect(parser.remembers(second)).toBe(false);
+  });
+});

@@ -49,6 +49,11 @@ export class HeadMemo<Head> {
     this.#head = head;
   }
 
+  /** `find` may answer with it again. */
+  holds(head: Head): boolean {
+    return this.#head === head;
+  }
+
   forget(): void {
     this.#length = 0;
     this.#head = undefined;

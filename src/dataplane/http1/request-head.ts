@@ -86,6 +86,11 @@ export class RequestHeadParser {
     return this.#scanner.hasBegun;
   }
 
+  /** This very head may come again, as the same object. */
+  remembers(head: HttpRequestHead): boolean {
+    return this.#memo.holds(head);
+  }
+
   parse(buffer: Buffer, start: number, end: number): RequestHeadResult {
     const carriedBytes = this.#carried.length;
     if (carriedBytes === 0) {

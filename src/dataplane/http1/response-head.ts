@@ -32,7 +32,7 @@ export type HttpResponseHead = {
   readonly upgrade: string | undefined;
   readonly bytes: number;
   /** A memo of serialise.ts, which changes no answer: the text that most clients get. */
-  readonly rendered: { text: string | undefined };
+  readonly rendered: { text: string | undefined; isFlat: boolean };
 };
 
 export type ResponseHeadResult =
@@ -122,7 +122,7 @@ function buildHead(
     nominated: facts.nominated,
     upgrade: status === 101 ? facts.upgrade : undefined,
     bytes,
-    rendered: { text: undefined },
+    rendered: { text: undefined, isFlat: false },
   };
   return { kind: 'built', head };
 }

@@ -21,6 +21,9 @@ export type ForwardedValues = {
   readonly port: number;
 };
 
+/** The same, rendered. */
+export type ForwardedLines = { readonly lines: string };
+
 /** Fields of our own: lower-case names, written last. */
 export type ExtraFields = readonly (readonly [name: string, value: string])[];
 
@@ -31,7 +34,7 @@ export type PartsRendering = {
   readonly head: HttpRequestHead;
   /** Host that the pod sees. */
   readonly authority: string;
-  readonly forwarded: ForwardedValues;
+  readonly forwarded: ForwardedValues | ForwardedLines;
   /** The traceparent is the one that the client sent; else its `tracestate` is dropped too. */
   readonly keepsTrace: boolean;
   /** `close`: tell upstream that the connection is not used again. */
@@ -71,9 +74,36 @@ export function renderRequestParts(rendering: PartsRendering): RequestHeadParts 
   return { before: text, behind: `${via}${extraLines(rendering.extra)}\r\n` };
 }
 
+/** What another proxy of this mesh has rendered already: the two of them are one hop. */
+export function renderArrivedParts(head: HttpRequestHead): RequestHeadParts {
+  const parts: PartsRendering = {
+    head,
+    authority: head.authority,
+    forwarded: { lines: arrivedForwarded(head.fields) },
+    keepsTrace: true,
+    connection: 'keep-alive',
+  };
+  return { before: renderRequestParts(parts).before, behind: '\r\n' };
+}
+
+const forwardedNames = [
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+] as const;
+
+function arrivedForwarded(fields: Fields): string {
+  let text = '';
+  for (const name of forwardedNames) {
+    for (const value of fields.values(name)) text += fieldLine(name, value);
+  }
+  return text;
+}
+
 /** `x-forwarded-*`; who forwards for one client again and again brings the rendered lines. */
-function forwardedLines(forwarded: ForwardedValues): string {
-  return forwarded instanceof RenderedForwarded ? forwarded.lines : renderForwarded(forwarded);
+function forwardedLines(forwarded: ForwardedValues | ForwardedLines): string {
+  return 'lines' in forwarded ? forwarded.lines : renderForwarded(forwarded);
 }
 
 function renderForwarded(values: ForwardedValues): string {
@@ -85,7 +115,7 @@ function renderForwarded(values: ForwardedValues): string {
 }
 
 /** Values of `x-forwarded-*` whose lines are rendered once. */
-export class RenderedForwarded implements ForwardedValues {
+export class RenderedForwarded implements ForwardedValues, ForwardedLines {
   readonly for: string;
   readonly host: string;
   readonly proto: 'http' | 'https';

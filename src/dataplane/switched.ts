@@ -4,11 +4,11 @@ import type { Client } from './client.ts';
 import type { Counts } from './engine.ts';
 import { WaitingBytes } from './pending-bytes.ts';
 import { writable } from './read-buffers.ts';
-import type { UpstreamConnection } from './upstream.ts';
+import type { Carriage } from './tunnel-wait.ts';
 
-export class Tunnel {
+export class Switched {
   readonly #client: Client;
-  readonly #upstream: UpstreamConnection;
+  readonly #upstream: Carriage;
   /** Both sides have sent their FIN. */
   readonly #ended: () => void;
   readonly #toClient: WaitingBytes;
@@ -20,7 +20,7 @@ export class Tunnel {
 
   constructor(
     client: Client,
-    upstream: UpstreamConnection,
+    upstream: Carriage,
     counts: Counts,
     ended: () => void,
   ) {

@@ -1,0 +1,126 @@
+// What follows from the head of a request that came by tunnel: nothing is routed here, no second
+// tunnel is opened. The pod that the caller's proxy chose is looked up in this node's own table,
+// and the caller – who its certificate proves him to be – is judged against that pod. What the
+// caller's proxy has written for the pod passes on as it is: the two proxies of a call are one hop.
+import { authorise, endpointOfTunnel, unauthenticated } from '../route/index.ts';
+import type {
+  Backend,
+  Decision,
+  Endpoint,
+  RouteTable,
+  Source,
+  TunnelEnd,
+  Verdict,
+} from '../route/index.ts';
+import type { Arrivals } from './arrivals.ts';
+import type { Hop, Plan } from './hop.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import { renderArrivedParts, withIds } from './http1/serialise.ts';
+import type { RequestIds } from './http1/serialise.ts';
+import type { Reason } from './refusals.ts';
+import { sentRequestId, sentTraceparent } from './request-fields.ts';
+import { isIdempotent } from './retry-policy.ts';
+import { readTunnelFields } from './tunnel-fields.ts';
+import type { TunnelFields } from './tunnel-fields.ts';
+
+const nowhere: Decision = { kind: 'refuse', reason: 'UnknownService', host: undefined };
+
+/** What the connection says of all its requests. */
+export type ArrivedFrom = {
+  /** Whom the peer's certificate proves to call. */
+  readonly source: Source;
+  readonly arrivals: Arrivals;
+};
+
+export type ArrivedOptions = ArrivedFrom & {
+  readonly table: RouteTable;
+  readonly head: HttpRequestHead;
+  readonly remoteAddress: string;
+};
+
+export class ArrivedPlan implements Plan {
+  readonly table: RouteTable;
+  readonly head: HttpRequestHead;
+  readonly remoteAddress: string;
+  readonly source: Source;
+  readonly decision: Decision;
+  readonly refusal: Reason | undefined;
+  readonly isRepeatable: boolean;
+  readonly sentRequestId: string | undefined;
+  readonly sentTraceparent: string | undefined;
+  /** As it came. */
+  readonly #sent: HttpRequestHead;
+  readonly #fields: TunnelFields | undefined;
+  #hop: Hop | undefined;
+
+  constructor({ table, head, remoteAddress, source, arrivals }: ArrivedOptions) {
+    const fields = readTunnelFields(head.fields);
+    const end = fields && arrivals.find(table, fields.target);
+    this.table = table;
+    this.#sent = head;
+    this.#fields = fields;
+    this.head = fields === undefined ? head : asCalled(head, fields);
+    this.remoteAddress = remoteAddress;
+    this.source = fields?.isLowered === true ? unauthenticated : source;
+    this.decision = decisionOf(end);
+    this.refusal = refusalOf(head, fields, end);
+    this.isRepeatable = isIdempotent(head.method, head.fields.has('idempotency-key'));
+    this.sentRequestId = sentRequestId(head);
+    this.sentTraceparent = sentTraceparent(head);
+  }
+
+  isOf(table: RouteTable, head: HttpRequestHead): boolean {
+    return this.#sent === head && this.table === table;
+  }
+
+  hopTo(_: Backend, endpoint: Endpoint): Hop {
+    this.#hop ??= {
+      verdict: this.#judge(this.table, endpoint),
+      isJudgedHere: true,
+      way: 'here',
+      plainReason: undefined,
+      tunnel: undefined,
+    };
+    return this.#hop;
+  }
+
+  upstreamHead(ids: RequestIds): string {
+    return withIds(renderArrivedParts(this.head), ids);
+  }
+
+  isAllowedBy(table: RouteTable, endpoint: Endpoint): boolean {
+    if (this.#fields === undefined) return false;
+    const isHere = endpointOfTunnel(table, this.#fields.target) !== undefined;
+    return isHere && this.#judge(table, endpoint).kind !== 'deny';
+  }
+
+  /** The very function that one node alone uses. */
+  #judge(table: RouteTable, endpoint: Endpoint): Verdict {
+    return authorise(table, this.source, endpoint, this.head);
+  }
+}
+
+/** The head as the caller's own proxy matched it. */
+function asCalled(head: HttpRequestHead, { target, hostname }: TunnelFields): HttpRequestHead {
+  return {
+    ...head,
+    servicePort: target.port,
+    hostname: hostname ?? head.hostname,
+    // Counted down already.
+    maxForwards: undefined,
+  };
+}
+
+function decisionOf(end: TunnelEnd | undefined): Decision {
+  return end === undefined ? nowhere : { kind: 'split', host: end.host, split: end.split };
+}
+
+function refusalOf(
+  { method }: HttpRequestHead,
+  fields: TunnelFields | undefined,
+  end: TunnelEnd | undefined,
+): Reason | undefined {
+  if (method === 'CONNECT' || method === 'TRACE') return 'BadRequestUnsupported';
+  if (fields === undefined) return 'BadRequestSyntax';
+  return end === undefined ? 'PodNotHere' : undefined;
+}

@@ -1,0 +1,165 @@
+// Tunnels' TLS over `node:tls`, public API only (docs/design/0008). `main` asks for it once and
+// hands it on (A12). TLS 1.3, a certificate from both sides, path validated by OpenSSL; no tickets,
+// because a resumed session would outlive its certificate; no SNI. What a certificate says is
+// judged elsewhere (peer-check.ts). Facts that are built on, tried on Node 20 and 24: a `tls.Server`
+// that a raw socket is given to as `connection` judges its client, which `new TLSSocket` does not.
+import { constants } from 'node:crypto';
+import net from 'node:net';
+import tls from 'node:tls';
+import type {
+  AcceptEvents,
+  ConnectOptions,
+  NetworkSocket,
+  SecureNetwork,
+  SecurePeer,
+  SecureSocket,
+  TlsContext,
+  TlsTerms,
+} from '../lib/network.ts';
+import { errorCode } from './node-error.ts';
+import { listenOn } from './node-network.ts';
+import { SecureStream } from './secure-stream.ts';
+
+/** The tunnel's own deadline is shorter; this one only bounds what it forgets. */
+const handshakeTimeoutMs = 15_000;
+
+export function tlsNetwork(): SecureNetwork {
+  return {
+    listen: (options, events) => {
+      const server = net.createServer(
+        { allowHalfOpen: true, noDelay: true, pauseOnConnect: true },
+        events.accepted,
+      );
+      return listenOn(server, options, events);
+    },
+    context: (terms) => (terms.side === 'client' ? clientContext(terms) : serverContext(terms)),
+  };
+}
+
+function credentialsOf(terms: TlsTerms): tls.SecureContextOptions {
+  return {
+    cert: terms.certificatePem,
+    key: terms.keyPem,
+    ca: terms.trustPem,
+    minVersion: 'TLSv1.3',
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+}
+
+function clientContext(terms: TlsTerms): TlsContext {
+  const secureContext = tls.createSecureContext(credentialsOf(terms));
+  const connect = (to: ConnectOptions): SecureSocket => {
+    // What is for the TCP socket reaches it, though the types of Node do not say so.
+    const options: tls.ConnectionOptions & net.TcpSocketConnectOpts & net.SocketConstructorOpts = {
+      host: to.address,
+      port: to.port,
+      secureContext,
+      ALPNProtocols: [...terms.alpn],
+      rejectUnauthorized: true,
+      // Names are judged by our own rules, on the certificate's own bytes.
+      checkServerIdentity: () => undefined,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+      ...(to.localAddress === undefined ? {} : { localAddress: to.localAddress }),
+    };
+    const socket = tls.connect(options);
+    return new SecureStream(socket, (connected) => {
+      socket.once('secureConnect', () => connected(peerOf(socket)));
+    });
+  };
+  return { connect, accept: (raw) => raw.destroy() };
+}
+
+function serverContext(terms: TlsTerms): TlsContext {
+  // Of sockets whose handshake is under way, by where they come from: Node does not say which raw
+  // socket a secured one was.
+  const awaited = new Map<string, Awaited>();
+  const server = tls.createServer({
+    ...credentialsOf(terms),
+    requestCert: true,
+    rejectUnauthorized: true,
+    ALPNProtocols: [...terms.alpn],
+    handshakeTimeout: handshakeTimeoutMs,
+  });
+  server.on('secureConnection', (socket) => {
+    const one = awaited.get(placeOf(socket));
+    if (one === undefined) socket.destroy();
+    else one.secured(socket);
+  });
+  server.on('tlsClientError', (error, socket) => {
+    awaited.get(placeOf(socket))?.failed(errorCode(error) ?? 'unknown');
+    socket.destroy();
+  });
+  const accept = (raw: NetworkSocket, events: AcceptEvents): void => {
+    // Sockets of this network's `listen` are those of `node:net`.
+    if (!(raw instanceof net.Socket)) throw new Error('BUG: a socket of another network');
+    const one = new Awaited(awaited, raw, events);
+    if (one.isOpen) server.emit('connection', raw);
+    else one.failed('closed');
+  };
+  return { accept, connect: () => assertServer() };
+}
+
+function assertServer(): never {
+  throw new Error('BUG: a server context does not connect');
+}
+
+/** A raw socket until its handshake has ended, one way or the other. */
+class Awaited {
+  readonly #list: Map<string, Awaited>;
+  readonly #place: string;
+  readonly #events: AcceptEvents;
+  #isOver = false;
+
+  constructor(list: Map<string, Awaited>, raw: net.Socket, events: AcceptEvents) {
+    this.#list = list;
+    this.#place = placeOf(raw);
+    this.#events = events;
+    if (this.isOpen) list.set(this.#place, this);
+    raw.on('error', () => undefined);
+    // Who leaves in the middle is told of by nobody else.
+    raw.on('close', () => this.failed('closed'));
+  }
+
+  /** It has not left before it was looked at. */
+  get isOpen(): boolean {
+    return this.#place !== '';
+  }
+
+  secured(socket: tls.TLSSocket): void {
+    if (this.#end()) this.#events.secured(new SecureStream(socket, peerOf(socket)));
+  }
+
+  failed(why: string): void {
+    if (this.#end()) this.#events.failed(why);
+  }
+
+  #end(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#list.delete(this.#place);
+    return true;
+  }
+}
+
+/** Names an open connection to one of our listeners; empty: it is not open any more. */
+function placeOf(socket: net.Socket): string {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  if (remoteAddress === undefined || remotePort === undefined) return '';
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+const nothing = new Uint8Array(0);
+
+function peerOf(socket: tls.TLSSocket): SecurePeer {
+  // An empty object where there is none: an empty certificate is refused like any malformed one.
+  const certificate = socket.getPeerX509Certificate();
+  const alpn = socket.alpnProtocol;
+  return {
+    certificateDer: certificate?.raw ?? nothing,
+    alpn: typeof alpn === 'string' ? alpn : undefined,
+    isResumed: socket.isSessionReused(),
+  };
+}

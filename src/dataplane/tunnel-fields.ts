@@ -1,0 +1,96 @@
+// The fields that the two proxies of a call write for each other (docs/design/0008, "Inside"): what
+// a request is for, and whether a refusal speaks for the proxy. Clients' and pods' fields of these
+// names were deleted before (http1/forwarding.ts). Names that are not known are ignored, so that the
+// next release may add some; one of ours that comes twice or does not parse is no request.
+import { normaliseAddress } from '../lib/address.ts';
+import type { Backend, Endpoint, TunnelTarget } from '../route/index.ts';
+import { endpointId } from '../snapshot/index.ts';
+import { parseAuthority } from './http1/authority.ts';
+import type { Fields } from './http1/fields.ts';
+
+const serviceField = 'weft-tunnel-service';
+const podField = 'weft-tunnel-pod';
+const authorityField = 'weft-tunnel-authority';
+const sourceField = 'weft-tunnel-source';
+const reasonField = 'weft-tunnel-reason';
+const unsentField = 'weft-tunnel-unsent';
+
+const nobody = 'unauthenticated';
+
+export type TunnelCall = {
+  readonly backend: Pick<Backend, 'namespace' | 'service' | 'port'>;
+  readonly endpoint: Pick<Endpoint, 'address' | 'port'>;
+  /** The caller's Host, where the pod's is another one. */
+  readonly authority: string | undefined;
+  readonly isAuthenticated: boolean;
+};
+
+/** Lines that end the head of a request in a tunnel. */
+export function renderTunnelFields(call: TunnelCall): string {
+  const { backend, endpoint, authority, isAuthenticated } = call;
+  let text = `${serviceField}: ${backend.namespace}/${backend.service}:${backend.port}\r\n`;
+  text += `${podField}: ${endpointId(endpoint.address, endpoint.port)}\r\n`;
+  if (authority !== undefined) text += `${authorityField}: ${authority}\r\n`;
+  if (!isAuthenticated) text += `${sourceField}: ${nobody}\r\n`;
+  return text;
+}
+
+/** What a request that came by tunnel says of itself. */
+export type TunnelFields = {
+  readonly target: TunnelTarget;
+  /** Host for matches on it: the caller's own. */
+  readonly hostname: string | undefined;
+  /** The caller is nobody, whatever the certificate says. */
+  readonly isLowered: boolean;
+};
+
+/** Undefined: a field is missing, comes twice or does not parse. */
+export function readTunnelFields(fields: Fields): TunnelFields | undefined {
+  const service = fields.values(serviceField);
+  const pod = fields.values(podField);
+  if (service.length !== 1 || pod.length !== 1) return undefined;
+  const authority = fields.values(authorityField);
+  const source = fields.values(sourceField);
+  if (authority.length > 1 || source.length > 1) return undefined;
+  const target = targetOf(service[0] ?? '', pod[0] ?? '');
+  const host = authority[0] === undefined ? undefined : parseAuthority(authority[0]);
+  const isHostLost = authority.length === 1 && host === undefined;
+  const isSourceLost = source[0] !== undefined && source[0] !== nobody;
+  if (target === undefined || isHostLost || isSourceLost) return undefined;
+  return { target, hostname: host?.hostname, isLowered: source.length === 1 };
+}
+
+const servicePattern = /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,63}):([1-9][0-9]{0,4})$/;
+const podPattern = /^(?:\[([0-9a-f:.]{2,45})\]|([0-9.]{7,15})):([1-9][0-9]{0,4})$/;
+
+function targetOf(service: string, pod: string): TunnelTarget | undefined {
+  const named = servicePattern.exec(service);
+  const placed = podPattern.exec(pod);
+  if (named === null || placed === null) return undefined;
+  const [, namespace = '', name = ''] = named;
+  const sent = placed[1] ?? placed[2] ?? '';
+  const address = normaliseAddress(sent);
+  const port = Number(named[3]);
+  const podPort = Number(placed[3]);
+  // One spelling only: what is looked up is what was sent.
+  if (address !== sent || port > 65_535 || podPort > 65_535) return undefined;
+  return { namespace, service: name, port, address, podPort };
+}
+
+/** What the other proxy says in its answer; undefined: it is the pod's. */
+export type TunnelRefusal = { readonly reason: string; readonly isUnsent: boolean };
+
+export function readTunnelRefusal(fields: Fields): TunnelRefusal | undefined {
+  const reason = fields.get(reasonField);
+  if (reason === undefined) return undefined;
+  return { reason, isUnsent: fields.get(unsentField) === '1' };
+}
+
+/** Fields of a refusal that goes back through a tunnel. */
+export function tunnelRefusalFields({
+  reason,
+  isUnsent,
+}: TunnelRefusal): readonly (readonly [name: string, value: string])[] {
+  const told = [reasonField, reason] as const;
+  return isUnsent ? [told, [unsentField, '1']] : [told];
+}

@@ -1,0 +1,202 @@
+// Where other proxies' tunnels arrive (docs/design/0008, "Accepting on 15008", 4–6): what the gate
+// lets in speaks TLS, shows a certificate of ours for its own node, and is greeted. From then on it
+// is a client connection like any other, but that its requests name their pod and that its source
+// is the certificate's. Before that not a byte of it is looked at by us.
+import type { PeerIdentity, SpiffeId } from '../identity/index.ts';
+import type { NetworkSocket, SecureNetwork, SecureSocket } from '../lib/network.ts';
+import { sourceOfPeer } from '../route/index.ts';
+import type { PeerPart } from '../snapshot/index.ts';
+import { Arrivals } from './arrivals.ts';
+import type { Credentials, CredentialChange, UsableCredential } from './credentials.ts';
+import type { DownstreamConnection } from './downstream.ts';
+import type { Engine } from './engine.ts';
+import type { ArrivedFrom } from './arrived-plan.ts';
+import { Listeners } from './listener.ts';
+import type { ListenerState } from './listener.ts';
+import { rootGoneMs, rootSpreadMs } from './limits.ts';
+import { judgePeer } from './peer-check.ts';
+import { TunnelGate } from './tunnel-gate.ts';
+import type { GatePass } from './tunnel-gate.ts';
+import { renderGreeting } from './tunnel-greeting.ts';
+import { lifeLeftMs, TunnelLife } from './tunnel-life.ts';
+
+export type TunnelListenerOptions = {
+  readonly engine: Engine;
+  readonly network: SecureNetwork;
+  readonly credentials: Credentials;
+  readonly port: number;
+  readonly trustDomain: string;
+  readonly proxyId: SpiffeId;
+  readonly build: string;
+  readonly bindAddresses: readonly string[];
+  readonly reusePort: boolean;
+  readonly peers: () => PeerPart | undefined;
+  /** Makes a connection of an authenticated socket; `closed` is told once. */
+  readonly connect: (made: ArrivedSocket) => DownstreamConnection;
+  readonly changed: () => void;
+};
+
+export type ArrivedSocket = {
+  readonly engine: Engine;
+  readonly socket: SecureSocket;
+  /** Normalised. */
+  readonly remoteAddress: string;
+  readonly arrived: ArrivedFrom;
+  readonly closed: () => void;
+};
+
+export class TunnelListener {
+  readonly #options: TunnelListenerOptions;
+  readonly #gate: TunnelGate;
+  readonly #listeners: Listeners;
+  readonly #arrivals = new Arrivals();
+  readonly #lives = new Set<TunnelLife<DownstreamConnection>>();
+  readonly #byNode = new Map<string, number>();
+
+  constructor(options: TunnelListenerOptions) {
+    const { engine, network, bindAddresses, reusePort, changed, peers } = options;
+    const { deadlines } = engine;
+    this.#options = options;
+    this.#gate = new TunnelGate({
+      deadlines,
+      peers,
+      enter: (socket, pass) => this.#enter(socket, pass),
+      refused: (why, address) => this.#count(why, address, 'closed before its first byte'),
+    });
+    this.#listeners = new Listeners({
+      network,
+      deadlines,
+      bindAddresses,
+      reusePort,
+      accepted: (socket) => this.#gate.admit(socket),
+      changed,
+    });
+  }
+
+  get openCount(): number {
+    return this.#lives.size;
+  }
+
+  /** Connections that are not authenticated. */
+  get pendingCount(): number {
+    return this.#gate.open;
+  }
+
+  states(): readonly ListenerState[] {
+    return this.#listeners.states();
+  }
+
+  /** It opens with its first certificate: before that nobody could be answered. */
+  credentialsChanged(change: CredentialChange): void {
+    if (this.#options.credentials.server !== undefined) {
+      const targetPort = this.#options.port;
+      this.#listeners.follow([{ protocol: 'http', servicePort: targetPort, targetPort }]);
+    }
+    const { random } = this.#options.engine;
+    for (const life of this.#lives) {
+      if (change.isRootGone) life.endWithin(rootSpreadMs * random(), rootGoneMs);
+    }
+  }
+
+  peersChanged(): void {
+    this.#gate.peersChanged();
+  }
+
+  /** Accepts nobody any more; what is authenticated lives on. */
+  close(): void {
+    this.#listeners.close();
+    this.#gate.close();
+  }
+
+  // ---- the way of a connection ------------------------------------------------------------------
+
+  #enter(socket: NetworkSocket, pass: GatePass): void {
+    const credential = this.#options.credentials.server;
+    if (credential === undefined) {
+      pass.cut('Closed');
+      return;
+    }
+    credential.context.accept(socket, {
+      secured: (secured) => {
+        pass.giveBack();
+        this.#secured(secured, pass.address, credential);
+      },
+      failed: (why) => {
+        // The gate has told already whom it has cut.
+        if (pass.giveBack()) this.#count('HandshakeFailed', pass.address, why);
+      },
+    });
+  }
+
+  #secured(socket: SecureSocket, address: string, credential: UsableCredential): void {
+    const { trustDomain, peers, engine } = this.#options;
+    socket.on('error', () => undefined);
+    const nodes = new Set(peers()?.nodes.get(address));
+    const rules = { trustDomain, nodes, identity: 'any', nowMs: engine.clock.wallMs() } as const;
+    const peer = judgePeer(socket.peer, rules);
+    if (peer.kind === 'refused') this.#refuse(socket, address, peer);
+    else if (this.#isFull(peer.node)) {
+      this.#refuse(socket, address, { reason: 'Overloaded', message: 'too many connections' });
+    } else this.#greet(socket, { address, peer, credential });
+  }
+
+  /** One node may have half of all connections: the clients of this node need the others. */
+  #isFull(node: string): boolean {
+    const { counts, limits } = this.#options.engine;
+    if (counts.connections >= limits.connectionsMax) return true;
+    return (this.#byNode.get(node) ?? 0) >= limits.connectionsMax / 2;
+  }
+
+  #refuse(socket: SecureSocket, address: string, fault: Fault): void {
+    const { build } = this.#options;
+    this.#count(fault.reason, address, fault.message);
+    socket.write(renderGreeting({ kind: 'no', reason: fault.reason, build }), 'latin1');
+    socket.destroySoon();
+  }
+
+  #greet(socket: SecureSocket, { address, peer, credential }: Accepted): void {
+    const { engine, proxyId, build, connect } = this.#options;
+    const { clock, deadlines, random, observer } = engine;
+    this.#count('ok', address, '');
+    observer.tunnelOpened('server');
+    this.#byNode.set(peer.node, (this.#byNode.get(peer.node) ?? 0) + 1);
+    socket.write(renderGreeting({ kind: 'ok', build }), 'latin1');
+    const arrived = { source: sourceOfPeer(peer, proxyId), arrivals: this.#arrivals };
+    const closed = (): void => {
+      this.#lives.delete(life);
+      life.end();
+      this.#leave(peer.node);
+    };
+    const connection = connect({ engine, socket, remoteAddress: address, arrived, closed });
+    const life = new TunnelLife({
+      pool: connection,
+      address,
+      deadlines,
+      retired: () => connection.leave(),
+      cut: () => connection.destroy(),
+    });
+    this.#lives.add(life);
+    const notAfterMs = Math.min(peer.notAfterMs, credential.notAfterMs);
+    const wallMs = clock.wallMs();
+    life.endWithin(lifeLeftMs(notAfterMs, wallMs, random()), notAfterMs - wallMs);
+  }
+
+  #leave(node: string): void {
+    this.#options.engine.observer.tunnelClosed('server');
+    const left = (this.#byNode.get(node) ?? 1) - 1;
+    if (left === 0) this.#byNode.delete(node);
+    else this.#byNode.set(node, left);
+  }
+
+  #count(result: string, peer: string, message: string): void {
+    this.#options.engine.observer.tunnelHandshake({ side: 'server', peer, result, message });
+  }
+}
+
+type Fault = { readonly reason: string; readonly message: string };
+
+type Accepted = {
+  readonly address: string;
+  readonly peer: PeerIdentity;
+  readonly credential: UsableCredential;
+};

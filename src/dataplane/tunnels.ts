@@ -1,0 +1,153 @@
+// Both sides of a worker's tunnels, and what they share: certificates and peers. Made once when the
+// worker may have tunnels at all; before the first certificate and the first list of peers it neither
+// listens nor dials.
+import type { SpiffeId } from '../identity/index.ts';
+import type { SecureNetwork } from '../lib/network.ts';
+import type { PeerPart } from '../snapshot/index.ts';
+import { Credentials } from './credentials.ts';
+import type { IdentityUpdate } from './credentials.ts';
+import type { DownstreamConnection } from './downstream.ts';
+import type { Engine } from './engine.ts';
+import type { ListenerState } from './listener.ts';
+import { arrivedFieldsMore, arrivedHeadBytesMore } from './limits.ts';
+import type { ExchangeObserver } from './observer.ts';
+import { TunnelListener } from './tunnel-listener.ts';
+import type { ArrivedSocket } from './tunnel-listener.ts';
+import { TunnelPools } from './tunnel-pool.ts';
+
+/** What a worker is told of tunnels; absent: it has none. */
+export type TunnelOptions = {
+  readonly network: SecureNetwork;
+  /** Where tunnels are accepted, here and at every peer. */
+  readonly port: number;
+  readonly trustDomain: string;
+  readonly proxyId: SpiffeId;
+  readonly build: string;
+};
+
+export type TunnelsOptions = TunnelOptions & {
+  readonly engine: Engine;
+  readonly localAddress: string | undefined;
+  readonly bindAddresses: readonly string[];
+  readonly reusePort: boolean;
+  readonly connect: (made: ArrivedSocket) => DownstreamConnection;
+  readonly changed: () => void;
+};
+
+/** For tests and `inspect`. */
+export type TunnelState = {
+  readonly dialled: number;
+  readonly accepted: number;
+  readonly unauthenticated: number;
+  readonly waiting: number;
+  readonly listeners: readonly ListenerState[];
+};
+
+export class Tunnels {
+  readonly pools: TunnelPools;
+  readonly #credentials: Credentials;
+  readonly #listener: TunnelListener;
+  readonly #engine: Engine;
+  #peers: PeerPart | undefined;
+
+  constructor(options: TunnelsOptions) {
+    const { engine, network, port, trustDomain, proxyId } = options;
+    const { observer } = engine;
+    const peers = (): PeerPart | undefined => engine.table?.peers;
+    this.#engine = engine;
+    this.#credentials = new Credentials(network, observer.bugFound);
+    this.pools = new TunnelPools({
+      ...engine,
+      credentials: this.#credentials,
+      identities: { trustDomain, proxyId, port },
+      peers,
+      limits: longerHeads(engine),
+      localAddress: options.localAddress,
+      bugFound: observer.bugFound,
+      dialled: (peer, result, message) => {
+        observer.tunnelHandshake({ side: 'client', peer, result, message });
+      },
+      opened: () => observer.tunnelOpened('client'),
+      closed: () => observer.tunnelClosed('client'),
+    });
+    this.#listener = new TunnelListener({
+      ...options,
+      engine: arrivingEngine(engine),
+      credentials: this.#credentials,
+      peers,
+    });
+  }
+
+  /** Certificates and roots from the control thread. */
+  identify(update: IdentityUpdate): void {
+    const change = this.#credentials.apply(update);
+    this.#listener.credentialsChanged(change);
+    this.pools.credentialsChanged(change);
+  }
+
+  /** A table is in force; it may bring other peers. */
+  tableChanged(): void {
+    const peers = this.#engine.table?.peers;
+    if (peers === this.#peers) return;
+    this.#peers = peers;
+    this.#listener.peersChanged();
+    this.pools.peersChanged();
+  }
+
+  state(): TunnelState {
+    return {
+      dialled: this.pools.openCount,
+      waiting: this.pools.waitingCount,
+      accepted: this.#listener.openCount,
+      unauthenticated: this.#listener.pendingCount,
+      listeners: this.#listener.states(),
+    };
+  }
+
+  stopAccepting(): void {
+    this.#listener.close();
+  }
+
+  close(): void {
+    this.#listener.close();
+    this.pools.close();
+  }
+}
+
+function longerHeads({ headLimits }: Engine): Engine['headLimits'] {
+  return {
+    ...headLimits,
+    headBytesMax: headLimits.headBytesMax + arrivedHeadBytesMore,
+    fieldsMax: headLimits.fieldsMax + arrivedFieldsMore,
+  };
+}
+
+/** The engine of what arrives by tunnel: the same live state, but a proxy for its client. */
+function arrivingEngine(engine: Engine): Engine {
+  return {
+    ...engine,
+    headLimits: longerHeads(engine),
+    answersTunnels: true,
+    observer: arrivingObserver(engine.observer),
+    get table() {
+      return engine.table;
+    },
+    get isDraining() {
+      return engine.isDraining;
+    },
+  };
+}
+
+const ignore = (): void => undefined;
+
+/** Exchanges and attempts are counted by the caller's proxy alone; policy where it is decided. */
+function arrivingObserver(observer: ExchangeObserver): ExchangeObserver {
+  return {
+    ...observer,
+    exchangeStarted: ignore,
+    attemptFinished: ignore,
+    retryStarted: ignore,
+    retryBudgetExhausted: ignore,
+    exchangeFinished: ignore,
+  };
+}

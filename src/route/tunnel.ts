@@ -1,0 +1,52 @@
+// What a request that came by tunnel is for. The caller's node says Service, pod and port; this node
+// believes none of it but asks its own table: a live pod of this very node, in the Service's own
+// namespace, at an address and port of that Service. So a forged slice, here or there, gains
+// nothing: not another namespace's pod, not the node itself, not an address outside.
+import type { SectionId, ServiceRules } from '../snapshot/index.ts';
+import { compileOrder } from './split-order.ts';
+import type { RouteTable } from './table.ts';
+import type { TunnelEnd, TunnelTarget } from './types.ts';
+
+const onlyOne = compileOrder([1]);
+
+/**
+ * The pod that `target` names and what goes with it; `undefined`: there is no such pod here
+ * (`PodNotHere`).
+ */
+export function endpointOfTunnel(
+  table: RouteTable,
+  target: TunnelTarget,
+): TunnelEnd | undefined {
+  const { namespace, service, port, address, podPort } = target;
+  const binding = table.node.bindings.get(address);
+  if (binding?.kind !== 'workload' || binding.nodeName !== table.node.nodeName) return undefined;
+  if (binding.workload.namespace !== namespace) return undefined;
+  // Section ids as `snapshot` spells them; what the peer sent is only ever looked up.
+  const section = `endpoints/${namespace}/${service}` as SectionId;
+  const backend = table.endpoints.get(section)?.backends.get(port);
+  const endpoint = backend?.endpoints.find(
+    (one) => one.address === address && one.port === podPort,
+  );
+  if (backend === undefined || endpoint === undefined) return undefined;
+  const known = table.services.get(`service/${namespace}/${service}` as SectionId)?.shape.host;
+  const host = { namespace, service, rules: rulesHere(known?.rules) };
+  const only = { backend: { ...backend, endpoints: [endpoint] }, weight: 1 };
+  const key = `tunnel ${namespace}/${service}:${port}`;
+  return { endpoint, host, split: { key, totalWeight: 1, backends: [only], order: onlyOne } };
+}
+
+/** Retries, their budget, time-outs of the whole call and Host are the caller's proxy's business. */
+function rulesHere(rules: ServiceRules | undefined): ServiceRules {
+  return {
+    upstreamHost: undefined,
+    retryAttempts: 0,
+    retryOn: [],
+    retryBudgetPercent: 0,
+    timeoutMs: undefined,
+    perTryTimeoutMs: undefined,
+    connectTimeoutMs: rules?.connectTimeoutMs,
+    idleTimeoutMs: rules?.idleTimeoutMs,
+    maxRequestBodyBytes: rules?.maxRequestBodyBytes,
+    isStopped: false,
+  };
+}

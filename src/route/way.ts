@@ -1,0 +1,61 @@
+// How a call gets to an endpoint (docs/design/0008, "Peers, and the way to an endpoint"). What it is
+// made of are objects alone: no failure is an argument, and that is why a failing tunnel downgrades
+// nobody. Fails closed: what is not known of the endpoint leaves no way.
+import type { AddressBinding, MtlsMode, PeerPart } from '../snapshot/index.ts';
+import type { RouteTable } from './table.ts';
+import type { Endpoint, PlainReason, Way } from './types.ts';
+
+const here: Way = { kind: 'here' };
+const none: Way = { kind: 'none' };
+const plain: Readonly<Record<PlainReason, Way>> = {
+  mtls_off: { kind: 'plain', reason: 'mtls_off' },
+  bare_node: { kind: 'plain', reason: 'bare_node' },
+  external: { kind: 'plain', reason: 'external' },
+};
+
+const strictness: Readonly<Record<MtlsMode, number>> = { off: 0, permissive: 1, strict: 2 };
+
+/** The way to `endpoint`; always `here` as long as nobody has told of peers. */
+export function wayTo(table: RouteTable, endpoint: Endpoint): Way {
+  const { peers, node } = table;
+  if (peers === undefined) return here;
+  const binding = node.bindings.get(endpoint.address);
+  if (binding?.kind === 'workload' && binding.nodeName === node.nodeName) return here;
+  const { nodeName } = endpoint;
+  // Nobody's of ours: neither a pod's address nor a node's.
+  if (nodeName === '') return binding === undefined ? plain.external : none;
+  // A pod of this node in the node's own network; no binding can say which one it is.
+  if (nodeName === node.nodeName) return binding?.kind === 'infrastructure' ? here : none;
+  return wayAcross(modeOf(table, endpoint, binding), { binding, nodeName, peers });
+}
+
+type Across = {
+  readonly binding: AddressBinding | undefined;
+  /** Of the endpoint, as its slice says: not this node. */
+  readonly nodeName: string;
+  readonly peers: PeerPart;
+};
+
+function wayAcross(mode: MtlsMode, { binding, nodeName, peers }: Across): Way {
+  // A slice alone cannot steer a call past a proxy: the pod itself has to be known to be there.
+  const isKnown = binding?.kind === 'workload'
+    ? binding.nodeName === nodeName
+    : binding?.kind === 'infrastructure';
+  if (mode === 'off') return isKnown ? plain.mtls_off : none;
+  if ((peers.dial.get(nodeName)?.length ?? 0) > 0) return { kind: 'tunnel', node: nodeName };
+  const mayBePlain = mode === 'permissive' && peers.bare.has(nodeName) && isKnown;
+  return mayBePlain ? plain.bare_node : none;
+}
+
+/** The stricter of the Service's namespace and, where it is known, the pod's. */
+function modeOf(
+  { policies }: RouteTable,
+  endpoint: Endpoint,
+  binding: AddressBinding | undefined,
+): MtlsMode {
+  const { mtlsByNamespace, mtlsByDefault } = policies;
+  const ofService = mtlsByNamespace.get(endpoint.namespace) ?? mtlsByDefault;
+  if (binding?.kind !== 'workload') return ofService;
+  const ofPod = mtlsByNamespace.get(binding.workload.namespace) ?? mtlsByDefault;
+  return strictness[ofPod] > strictness[ofService] ? ofPod : ofService;
+}

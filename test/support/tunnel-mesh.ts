@@ -1,0 +1,341 @@
+// Two or more nodes on loopback for tests of tunnels: each a real data plane with an address of its
+// own, real certificates of one authority, a client's pod and a called pod with addresses too. Node
+// `node-a` is 127.0.0.2, `node-b` 127.0.0.3; pods of node-a are 127.0.1.x, of node-b 127.0.2.x.
+import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import net from 'node:net';
+import { fastestNetwork, silentObserver, startDataplane } from '../../src/dataplane/index.ts';
+import { tlsNetwork } from '../../src/dataplane/index.ts';
+import type {
+  Dataplane,
+  DataplaneLimits,
+  ExchangeFacts,
+  ExchangeObserver,
+  ExchangeOutcome,
+  HandshakeFacts,
+} from '../../src/dataplane/index.ts';
+import { checkAuthority, issueLeaf, makeRoot } from '../../src/identity/control.ts';
+import type { Authority } from '../../src/identity/control.ts';
+import { formatSpiffeId } from '../../src/identity/index.ts';
+import type { Credential, SpiffeId } from '../../src/identity/index.ts';
+import { compileTable, withPeers } from '../../src/route/index.ts';
+import type { RouteTable, Verdict } from '../../src/route/index.ts';
+import type {
+  AddressBinding,
+  MtlsMode,
+  PeerPart,
+  PolicyMode,
+  ServiceRules,
+} from '../../src/snapshot/index.ts';
+import { createSlotMemory, SlotView } from '../../src/telemetry/index.ts';
+import { defaultLimits, testRuntime } from './dataplane-harness.ts';
+import type { TestEndpoint } from './dataplane-harness.ts';
+import { freePort, Peer } from './dataplane-sockets.ts';
+import {
+  meshSection,
+  permissionsSection,
+  permissionSpec,
+  plainRules,
+  recordsOf,
+  serviceSection,
+  workload,
+} from './sections.ts';
+
+export const trustDomain = 'test.local';
+
+export function spiffe(name: string): SpiffeId {
+  const [namespace = '', serviceAccount = ''] = name.split('/');
+  const id = formatSpiffeId({ trustDomain, namespace, serviceAccount });
+  if (id === undefined) throw new Error(`${name} names nobody`);
+  return id;
+}
+
+export const proxyId = spiffe('weft-system/weft-proxy');
+
+/** An authority that a test has made, and its leaves. */
+export class TestAuthority {
+  readonly rootPem: string;
+  readonly #key: KeyObject;
+  readonly #authority: Authority;
+
+  constructor() {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    this.#key = privateKey;
+    this.rootPem = makeRoot({
+      trustDomain,
+      publicKey: publicKey.export({ type: 'spki', format: 'der' }),
+      serial: randomBytes(16),
+      nowMs: Date.now(),
+      sign: (bytes) => sign('sha256', bytes, privateKey),
+    });
+    const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const options = { chainPem: this.rootPem, keyPem, trustDomain, nowMs: Date.now() };
+    const verdict = checkAuthority(options);
+    if (verdict.kind !== 'authority') throw new Error(JSON.stringify(verdict.problems));
+    this.#authority = verdict;
+  }
+
+  /** A certificate of `name` (`ns/sa`) for a node. */
+  credential(id: SpiffeId, node: string, lifetimeMs = 86_400_000): Credential {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const der = publicKey.export({ type: 'spki', format: 'der' });
+    const issued = issueLeaf({
+      leaf: { spiffeId: id, node, publicKey: der, lifetimeMs },
+      authority: this.#authority,
+      serial: randomBytes(16),
+      nowMs: Date.now(),
+      sign: (bytes) => sign('sha256', bytes, this.#key),
+    });
+    if (issued.kind !== 'issued') throw new Error(issued.message);
+    const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    return { id, certificatePem: issued.pem, keyPem, notAfterMs: issued.notAfterMs };
+  }
+}
+
+export type NodeName = 'node-a' | 'node-b';
+
+export const nodeAddress: Readonly<Record<NodeName, string>> = {
+  'node-a': '127.0.0.2',
+  'node-b': '127.0.0.3',
+};
+
+/** A pod, its address, its `namespace/serviceAccount`, its node. */
+export type TestPod = {
+  readonly address: string;
+  readonly account: string;
+  readonly node: NodeName;
+};
+
+export const clientPod: TestPod = { address: '127.0.1.1', account: 't/client', node: 'node-a' };
+export const otherPod: TestPod = { address: '127.0.1.2', account: 't/other', node: 'node-a' };
+export const serverPod: TestPod = { address: '127.0.2.1', account: 't/server', node: 'node-b' };
+
+export type WorldOptions = {
+  /** Of `t/h1`, with the node that the slice names. */
+  readonly endpoints: readonly (TestEndpoint & { readonly node: string })[];
+  readonly pods?: readonly TestPod[];
+  readonly policy?: PolicyMode;
+  /** What `t/client` may GET at `t/server` where policy is enforced. */
+  readonly allowedPath?: string;
+  readonly mtls?: MtlsMode;
+  readonly rules?: Partial<ServiceRules>;
+  readonly peers?: PeerPart;
+};
+
+const bothPeers: PeerPart = {
+  nodes: new Map([
+    ['127.0.0.2', ['node-a']],
+    ['127.0.0.3', ['node-b']],
+  ]),
+  dial: new Map([
+    ['node-a', ['127.0.0.2']],
+    ['node-b', ['127.0.0.3']],
+  ]),
+  bare: new Set(),
+};
+
+/** The table of one node in this world. */
+export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
+  const pods = world.pods ?? [clientPod, otherPod, serverPod];
+  const sections = recordsOf(
+    meshSection({ listeners: [{ protocol: 'http', servicePort: 80, targetPort: 0 }] }),
+    {
+      kind: 'namespaces',
+      defaultPolicy: world.policy ?? 'off',
+      defaultMtls: world.mtls ?? 'strict',
+      namespaces: [],
+    },
+    serviceSection('t/h1', { rules: { ...plainRules, ...world.rules } }),
+    {
+      kind: 'endpoints',
+      namespace: 't',
+      service: 'h1',
+      backends: [
+        {
+          port: 80,
+          scheme: 'http',
+          endpoints: world.endpoints.map(({ address, port, node: nodeName }) => {
+            return { address, port, nodeName, podName: 'p' };
+          }),
+        },
+      ],
+    },
+    permissionsSection('t/server', [
+      permissionSpec({
+        sources: ['t/client'],
+        http: {
+          ports: undefined,
+          matches: [
+            { name: 'g/m', pathRegex: world.allowedPath ?? '/.*', methods: undefined, headers: [] },
+          ],
+        },
+      }),
+    ]),
+  );
+  const bindings = new Map<string, AddressBinding>(
+    pods.map(({ address, account, node: nodeName }) => [
+      address,
+      { kind: 'workload', isLocal: nodeName === node, nodeName, workload: workload(account) },
+    ]),
+  );
+  const table = compileTable(sections, { nodeName: node, bindings });
+  return withPeers(table, world.peers ?? bothPeers);
+}
+
+export type NodeOptions = {
+  readonly tunnelPort: number;
+  readonly limits?: Partial<DataplaneLimits>;
+  readonly observer?: Partial<ExchangeObserver>;
+};
+
+/** One node's data plane, and what it has told. */
+export class TestNode {
+  readonly name: NodeName;
+  readonly dataplane: Dataplane;
+  readonly bugs: unknown[] = [];
+  readonly handshakes: HandshakeFacts[] = [];
+  readonly verdicts: Verdict[] = [];
+  readonly plain: string[] = [];
+  readonly exchanges: { facts: ExchangeFacts; outcome: ExchangeOutcome }[] = [];
+  readonly slots: SlotView;
+  #changed: () => void = () => undefined;
+
+  private constructor(name: NodeName, options: NodeOptions, network: Networks) {
+    this.name = name;
+    const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
+    this.slots = new SlotView(memory, { index: 0, count: 1 });
+    let count = 0;
+    this.dataplane = startDataplane({
+      runtime: testRuntime,
+      network,
+      ids: {
+        requestId: () => `request-${(count += 1)}`,
+        traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      },
+      slots: this.slots,
+      limits: { ...defaultLimits, ...options.limits },
+      bindAddresses: [nodeAddress[name]],
+      localAddress: nodeAddress[name],
+      reusePort: false,
+      trustedSources: [],
+      tunnels: {
+        network: tlsNetwork(),
+        port: options.tunnelPort,
+        trustDomain,
+        proxyId,
+        build: `test-${name}`,
+      },
+      bufferReturned: (buffer) => buffer.fill('!'),
+      observer: {
+        ...silentObserver,
+        policyDecided: (_, verdict) => this.verdicts.push(verdict),
+        tunnelHandshake: (facts) => this.handshakes.push(facts),
+        wentPlain: (reason) => this.plain.push(reason),
+        exchangeFinished: (facts, outcome) => this.exchanges.push({ facts, outcome }),
+        ...options.observer,
+        bugFound: (error) => this.bugs.push(error),
+      },
+      events: { listenersChanged: () => this.#changed() },
+    });
+  }
+
+  static async start(name: NodeName, options: NodeOptions): Promise<TestNode> {
+    return new TestNode(name, options, (await fastest).network);
+  }
+
+  /** Resolves when it listens. */
+  publish(table: RouteTable): Promise<void> {
+    this.dataplane.publish(table);
+    return this.#until(() => this.dataplane.state().listeners.every(({ isOpen }) => isOpen));
+  }
+
+  async identify(authority: TestAuthority, ...accounts: readonly string[]): Promise<void> {
+    this.dataplane.identify({
+      trustPem: authority.rootPem,
+      own: authority.credential(proxyId, this.name),
+      set: accounts.map((account) => authority.credential(spiffe(account), this.name)),
+      removed: [],
+    });
+    await this.#until(() => {
+      const listeners = this.dataplane.state().tunnels?.listeners ?? [];
+      return listeners.length > 0 && listeners.every(({ isOpen }) => isOpen);
+    });
+  }
+
+  get port(): number {
+    return this.dataplane.state().listeners[0]?.openPort ?? 0;
+  }
+
+  /** Results of handshakes on one side, in order. */
+  results(side: 'client' | 'server'): readonly string[] {
+    return this.handshakes.filter((one) => one.side === side).map(({ result }) => result);
+  }
+
+  #until(isSo: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#changed = () => {
+        if (isSo()) resolve();
+      };
+      this.#changed();
+    });
+  }
+}
+
+type Networks = Awaited<ReturnType<typeof fastestNetwork>>['network'];
+
+const fastest = fastestNetwork();
+
+/** Two nodes with one authority; certificates of the given accounts on node-a. */
+export class TunnelMesh {
+  readonly a: TestNode;
+  readonly b: TestNode;
+  readonly authority: TestAuthority;
+  readonly tunnelPort: number;
+  readonly peers: Peer[] = [];
+
+  private constructor(a: TestNode, b: TestNode, authority: TestAuthority, tunnelPort: number) {
+    this.a = a;
+    this.b = b;
+    this.authority = authority;
+    this.tunnelPort = tunnelPort;
+  }
+
+  static async start(world: WorldOptions, options: Omit<NodeOptions, 'tunnelPort'> = {}) {
+    const tunnelPort = await freePort('127.0.0.3');
+    const a = await TestNode.start('node-a', { tunnelPort, ...options });
+    const b = await TestNode.start('node-b', { tunnelPort, ...options });
+    const mesh = new TunnelMesh(a, b, new TestAuthority(), tunnelPort);
+    await a.identify(mesh.authority, 't/client', 't/other');
+    await b.identify(mesh.authority, 't/server');
+    await mesh.publish(world);
+    return mesh;
+  }
+
+  async publish(world: WorldOptions): Promise<void> {
+    await this.a.publish(worldTable('node-a', world));
+    await this.b.publish(worldTable('node-b', world));
+  }
+
+  /** A connection of a pod of node-a to its proxy. */
+  async client(pod = clientPod): Promise<Peer> {
+    const peer = await connectFrom(pod.address, nodeAddress['node-a'], this.a.port);
+    this.peers.push(peer);
+    return peer;
+  }
+
+  close(): void {
+    for (const peer of this.peers.splice(0)) peer.socket.destroy();
+    this.a.dataplane.close();
+    this.b.dataplane.close();
+  }
+}
+
+export function connectFrom(localAddress: string, host: string, port: number): Promise<Peer> {
+  return new Promise((done, fail) => {
+    const socket = net.connect({ port, host, localAddress, allowHalfOpen: true });
+    socket.once('error', fail);
+    socket.once('connect', () => {
+      socket.off('error', fail);
+      done(new Peer(socket));
+    });
+  });
+}
