@@ -12,7 +12,9 @@ import {
   type FlagValues,
 } from '../api/index.ts';
 import type { Runtime } from '../lib/clock.ts';
+import { caCommand } from './ca/ca-command.ts';
 import { checkCommand } from './check/check-command.ts';
+import { identityCommand } from './identity/identity-command.ts';
 import { installCommand } from './install/install-command.ts';
 import type { Ask } from './lifecycle/ask.ts';
 import { uninstallCommand } from './lifecycle/uninstall-command.ts';
@@ -53,9 +55,23 @@ export async function runCli(args: readonly string[], wiring: CliWiring): Promis
   for (const name of ['proxy', 'controller'] as const) {
     program.addCommand(commandOf(name, wiring, setExitCode));
   }
-  for (const make of [installCommand, checkCommand, upgradeCommand, uninstallCommand]) {
+  const makers = [
+    installCommand,
+    checkCommand,
+    upgradeCommand,
+    uninstallCommand,
+    caCommand,
+    identityCommand,
+  ];
+  for (const make of makers) {
     const command = make(wiring, setExitCode);
-    told(command, wiring, `weft ${command.name()} --help lists the flags`);
+    const { commands } = command;
+    const lists = commands.length > 0 ? 'commands' : 'flags';
+    told(command, wiring, `weft ${command.name()} --help lists the ${lists}`);
+    for (const child of commands) {
+      const name = `${command.name()} ${child.name()}`;
+      told(child, wiring, `weft ${name} --help lists the flags`, `weft ${name}`);
+    }
     program.addCommand(command);
   }
   program.addCommand(versionCommand(wiring));
@@ -69,8 +85,12 @@ export async function runCli(args: readonly string[], wiring: CliWiring): Promis
 }
 
 /** Commander's complaints take two lines and more; contract §1 wants one that says what to do. */
-function told(command: Command, wiring: CliWiring, hint: string): void {
-  const path = command.name() === 'weft' ? 'weft' : `weft ${command.name()}`;
+function told(
+  command: Command,
+  wiring: CliWiring,
+  hint: string,
+  path = command.name() === 'weft' ? 'weft' : `weft ${command.name()}`,
+): void {
   command.exitOverride().configureOutput({
     writeOut: wiring.writeOut,
     writeErr: wiring.writeError,

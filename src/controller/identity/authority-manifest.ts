@@ -95,10 +95,7 @@ export function steppedAuthority({ secret, held, to, proposal, nowMs }: StepFact
   switch (to) {
     case 'adding':
       annotations.delete(caAnnotations.rotate);
-      if (proposal !== undefined) {
-        data.set('next.crt', base64(proposal.certificatePem));
-        data.set('next.key', base64(proposal.keyPem));
-      }
+      if (proposal !== undefined) setNext(data, proposal);
       break;
     case 'switching':
       // The old key is gone from here on: nothing can be signed with it again.
@@ -115,6 +112,24 @@ export function steppedAuthority({ secret, held, to, proposal, nowMs }: StepFact
       break;
   }
   return withParts(secret, data, annotations);
+}
+
+/** The Secret with the wish for another root, and with who it shall be. */
+export function proposedAuthority(
+  secret: unknown,
+  proposal: Proposal | undefined,
+  nowMs: number,
+): unknown {
+  const data = recordAt(secret, 'data');
+  const annotations = recordAt(secret, 'metadata', 'annotations');
+  annotations.set(caAnnotations.rotate, timestampOf(nowMs));
+  if (proposal !== undefined) setNext(data, proposal);
+  return withParts(secret, data, annotations);
+}
+
+function setNext(data: Map<string, unknown>, { certificatePem, keyPem }: Proposal): void {
+  data.set('next.crt', base64(certificatePem));
+  data.set('next.key', base64(keyPem));
 }
 
 function withParts(
