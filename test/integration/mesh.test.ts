@@ -448,7 +448,7 @@ describe('faults', () => {
     expect(await child.ended).toBe(0);
     agent.destroy();
     expect((await mesh.call({ from: front[1], host })).status).toBe(200);
-    mesh.startProxy(1);
+    await mesh.startProxy(1);
     await mesh.ready(1);
     expect((await mesh.call({ from: front[0], host })).status).toBe(200);
   });

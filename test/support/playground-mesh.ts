@@ -13,6 +13,7 @@ import type { ResourcePath } from '../../src/kube/index.ts';
 import { realRuntime } from '../../src/main/runtime.ts';
 import { reservePlaces, type NodePlace } from '../../src/playground/demo/places.ts';
 import { meshObjects } from '../../src/playground/demo/production.ts';
+import { runsElsewhere } from '../../src/playground/cluster/kubelets.ts';
 import type { PodServer } from '../../src/playground/cluster/pod-server.ts';
 import { startApiServer, startSimulator } from '../../src/playground/index.ts';
 import type { ApiServer, Simulator } from '../../src/playground/index.ts';
@@ -23,6 +24,9 @@ export const dnsPort = 15_053;
 const containerPort = 8_080;
 const callTimeoutMs = 10_000;
 const meshNamespace = 'weft-system';
+const meshPods = { group: '', version: 'v1', plural: 'pods', namespace: meshNamespace };
+
+type ProxyPod = { readonly name: string; readonly uid: string; readonly kubeconfig: string };
 
 export type Answer = {
   readonly status: number;
@@ -103,6 +107,9 @@ export class PlaygroundMesh {
   readonly #release: () => void;
   #listenerPort: number | undefined;
   readonly #children = new Map<string, ChildRun>();
+  /** Number of the node → name of its proxy's pod now. */
+  readonly #proxyPods = new Map<number, string>();
+  #podCount = 0;
 
   private constructor(parts: {
     readonly server: ApiServer;
@@ -161,13 +168,24 @@ export class PlaygroundMesh {
       '--admin-port',
       '0',
     ]));
-    for (const node of numbers) this.startProxy(node);
+    await Promise.all(numbers.map((node) => this.startProxy(node)));
     await Promise.all(numbers.map((node) => this.ready(node)));
   }
 
-  startProxy(node: number): ChildRun {
+  /** A new pod of this node, and the program of it: with its name, its address and its token. */
+  async startProxy(node: number): Promise<ChildRun> {
+    const pod = await this.#createProxyPod(node);
     const name = `proxy ${node}`;
-    const child = this.#run(name, 'proxy', [
+    const child = runWeft([
+      'proxy',
+      '--kubeconfig',
+      pod.kubeconfig,
+      '--pod-name',
+      pod.name,
+      '--pod-uid',
+      pod.uid,
+      '--pod-ip',
+      this.addressOf(node),
       '--node-name',
       `node-${node}`,
       '--bind-address',
@@ -182,13 +200,52 @@ export class PlaygroundMesh {
     return child;
   }
 
-  ready(node: number): Promise<void> {
-    return until(`proxy ${node} is ready`, async () => {
+  /** In place of the node's former one; the simulator leaves it alone, the test runs it. */
+  async #createProxyPod(node: number): Promise<ProxyPod> {
+    const former = this.#proxyPods.get(node);
+    if (former !== undefined) {
+      const now = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0 };
+      await this.connection.remove(resourcePath({ ...meshPods, name: former }), now);
+    }
+    this.#podCount += 1;
+    const name = `weft-proxy-${this.#podCount}`;
+    const account = 'weft-proxy';
+    const made = await this.connection.create(resourcePath(meshPods), proxyPod(name, node));
+    this.#proxyPods.set(node, name);
+    await this.#reportProxy(node, 'False');
+    // The API server answers a Pod.
+    const { uid } = (made as { readonly metadata: { readonly uid: string } }).metadata;
+    const path = { ...meshPods, plural: 'serviceaccounts', name: account, subresource: 'token' };
+    const boundObjectRef = { apiVersion: 'v1', kind: 'Pod', name, uid };
+    const answer = await this.connection.create(resourcePath(path), {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: { boundObjectRef, expirationSeconds: 3_600 },
+    });
+    // The API server answers a TokenRequest.
+    const { token } = (answer as { readonly status: { readonly token: string } }).status;
+    const kubeconfig = join(this.#directory, `${name}.kubeconfig`);
+    writeFileSync(kubeconfig, this.server.kubeconfig(token), { mode: 0o600 });
+    return { name, uid, kubeconfig };
+  }
+
+  async #reportProxy(node: number, ready: 'True' | 'False'): Promise<void> {
+    const address = this.addressOf(node);
+    const conditions = [{ type: 'Ready', status: ready }];
+    const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], conditions };
+    const name = this.#proxyPods.get(node) ?? '';
+    const path = resourcePath({ ...meshPods, name, subresource: 'status' });
+    await this.connection.patch(path, { kind: 'merge', body: { status } });
+  }
+
+  async ready(node: number): Promise<void> {
+    await until(`proxy ${node} is ready`, async () => {
       const answer = await this.admin(node, '/readyz').catch(() => undefined);
       return answer?.status === 200;
     }).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.childOf(`proxy ${node}`).stderr()}`);
     });
+    await this.#reportProxy(node, 'True');
   }
 
   childOf(name: string): ChildRun {
@@ -327,6 +384,25 @@ function collectionOf(object: unknown): ResourcePath {
   const plural = `${kind.toLowerCase()}s`;
   const { namespace } = metadata;
   return { group, version, plural, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/** Labels and account as those of DaemonSet weft-proxy. */
+function proxyPod(name: string, node: number) {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      namespace: meshNamespace,
+      name,
+      labels: { 'app.kubernetes.io/name': 'weft', 'app.kubernetes.io/component': 'proxy' },
+      annotations: { [runsElsewhere]: 'elsewhere' },
+    },
+    spec: {
+      nodeName: `node-${node}`,
+      serviceAccountName: 'weft-proxy',
+      containers: [{ name: 'proxy', image: 'none' }],
+    },
+  };
 }
 
 export function serviceObject(namespace: string, name: string, app: string) {

@@ -1,7 +1,8 @@
 // The DaemonSet controller's part, pure: the pod that a node lacks, the pod that is to be replaced
 // next, the status. A node has one pod at a time: an old one goes before the new one comes, because
 // a node's proxy has one address here (maxSurge is not played).
-import { nameOf, namespaceOf, numberAt, objectAt, textAt, type JsonObject } from '../server/json.ts';
+import { nameOf, namespaceOf, numberAt, objectAt, textAt } from '../server/json.ts';
+import type { JsonObject } from '../server/json.ts';
 import { isReady } from './endpoint-slices.ts';
 import { isOwnedBy, ownerReference, templateHash } from './workloads.ts';
 

@@ -65,7 +65,8 @@ export function environmentOf(pod: JsonObject, address: string): Record<string, 
   const placed = { ...pod, status: { podIP: address } };
   const entries = listAt(firstContainer(pod), 'env').map((entry): [string, string] => {
     const field = textAt(entry, 'valueFrom', 'fieldRef', 'fieldPath');
-    const value = field === undefined ? textAt(entry, 'value') : textAt(placed, ...field.split('.'));
+    const value =
+      field === undefined ? textAt(entry, 'value') : textAt(placed, ...field.split('.'));
     return [textAt(entry, 'name') ?? '', value ?? ''];
   });
   return Object.fromEntries(entries);

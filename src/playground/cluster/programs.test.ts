@@ -200,7 +200,7 @@ test('a deleted pod is stopped before its node gets another one', async () => {
   expect([...launched.values()].at(-1)?.nodeName).toBe(nodeName);
 });
 
-test('a new template replaces pods one after the other, each when the others are ready', async () => {
+test('a new template replaces pods one by one, each when all others are ready', async () => {
   await until(() => launched.size === 2);
   allReady();
   await until(async () => (await statusOfSet()).numberReady === 2);

@@ -71,12 +71,13 @@ export async function readMeshPort(connection: Connection): Promise<number> {
 /** SMI objects that are not in force on every node in the generation that they have, and why. */
 export async function readPending(connection: Connection): Promise<readonly string[]> {
   const pending = await Promise.all(
-    smiKinds.map(async ([kind, path]) => {
-      const list = await find(connection, path);
+    smiKinds.map(async ([kind, collection]) => {
+      const list = await find(connection, collection);
       return listAt(list, 'items').flatMap((item) => {
         const object = item as JsonObject; // an item of a list is an object
         const why = whyPending(object);
-        return why === undefined ? [] : [`${kind} ${namespaceOf(object)}/${nameOf(object)}: ${why}`];
+        const path = `${namespaceOf(object)}/${nameOf(object)}`;
+        return why === undefined ? [] : [`${kind} ${path}: ${why}`];
       });
     }),
   );

@@ -1,5 +1,5 @@
-// Conformance: tokens of ServiceAccounts that are bound to a pod, and what the server stamps by them
-// on a CertificateSigningRequest: the identity of nodes' proxies stands on these claims.
+// Conformance: tokens of ServiceAccounts that are bound to a pod, and what the server stamps by
+// them on a CertificateSigningRequest: the identity of nodes' proxies stands on these claims.
 import { expect } from 'vitest';
 import { mergeType, type JsonObject } from './api-client.ts';
 import { signingRequest, signingRequestsPath } from './requests.ts';
