@@ -37,6 +37,7 @@ test('the demo ends 0 when the pods received what the YAML asks for', async () =
   const code = await demo(['--for', '4s'], new AbortController().signal, (text) => said.push(text));
   const text = said.join('');
   expect(text).toContain('the pods received what the YAML asks for');
+  expect(text).toContain('every SMI object is Programmed');
   expect(text).toMatch(/ready in \d+\.\d\d s/);
   expect(code).toBe(0);
   const pids = /processes ([\d, ]+)/.exec(text)?.[1]?.split(', ') ?? [];

@@ -1,5 +1,5 @@
-// What a kubelet writes of a pod that runs, pure: one container state for all, no restarts. Times are
-// those of the pod's creation, but for its readiness, so that equal states give equal texts.
+// What a kubelet writes of a pod that runs, pure: one container state for all, no restarts. Times
+// are those of the pod's creation, but for its readiness, so that equal states give equal texts.
 import { timestamp } from '../server/context.ts';
 import { listAt, textAt, type Json, type JsonObject } from '../server/json.ts';
 
