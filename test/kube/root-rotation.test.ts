@@ -2,12 +2,11 @@
 // takes each certificate that is issued, the old key is gone once the new root signs, and a
 // rotation waits for who does not answer. The keepers' time runs thirty times as fast.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { meshSettingsOf } from '../../src/api/index.ts';
+import { meshSettingsOf, parsers, type Pod } from '../../src/api/index.ts';
 import { IdentityKeeper } from '../../src/controller/identity/keep-identity.ts';
 import { acceptIssued } from '../../src/identity/control.ts';
 import { readTrustBundle, type SpiffeId } from '../../src/identity/index.ts';
-import { parsers, type Pod } from '../../src/api/index.ts';
-import { resourcePath, type Connection } from '../../src/kube/index.ts';
+import { kubeReason, resourcePath, type Connection } from '../../src/kube/index.ts';
 import type { Runtime } from '../../src/lib/clock.ts';
 import { nodeKeys } from '../../src/main/node-keys.ts';
 import { createRegistry } from '../../src/telemetry/control.ts';
@@ -188,4 +187,34 @@ test('an authority beside it that may not sign stops the rotation before it begi
     },
   });
   await until('it is gone', () => keeper.problems().length === 0);
+});
+
+test('what was answered is cleared away, a denial later than a certificate', async () => {
+  const good = await cluster.post(asker, { sans: names('shop/web', 'node-a') });
+  const bad = await cluster.post(asker, { sans: names('shop/nobody', 'node-a') });
+  expect((await cluster.answerTo(bad)).state).toBe('Denied');
+  const isGone = (name: string): Promise<boolean> =>
+    cluster.request(name).then(
+      () => false,
+      (error: unknown) => kubeReason(error) === 'NotFound',
+    );
+  await until('the certificate is cleared away', () => isGone(good));
+  expect(await isGone(bad)).toBe(false);
+  await until('the denial is cleared away', () => isGone(bad), 60_000);
+});
+
+test('a pending request of a pod that is gone is cleared away', async () => {
+  const data = { 'tls.key': Buffer.from('none').toString('base64') };
+  const { data: before } = await secret();
+  // Nothing is judged without an authority.
+  await cluster.admin.patch(secretPath, { kind: 'merge', body: { data } });
+  await until('there is no authority', () => keeper.problems().length > 0);
+  const ended = await cluster.proxy('node-a', 'ended');
+  const name = await cluster.post(ended, { sans: names('shop/web', 'node-a') });
+  await cluster.deletePod(home, 'ended', 0);
+  await until('it is cleared away', async () => {
+    return (await cluster.request(name).catch(kubeReason)) === 'NotFound';
+  });
+  await cluster.admin.patch(secretPath, { kind: 'merge', body: { data: before } });
+  await issueForAll();
 });
