@@ -6,6 +6,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { kubectl } from './support/kubectl.ts';
 import { image } from './support/objects.ts';
 
 const pages = [
@@ -26,7 +27,11 @@ beforeAll(() => {
   script('weft', `exec ${process.execPath} ${resolve('dist/weft.js')} "$@"`);
   script('kubectl', `exec ${kubectlProgram()} "$@"`);
 });
-afterAll(() => rmSync(folder, { recursive: true }));
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  // Where the page on adoption ends; the suite goes on with the namespace as it was.
+  await kubectl(['annotate', 'namespace', 'shop', 'weft.dev/policy-']);
+});
 
 function script(name: string, line: string): void {
   writeFileSync(join(folder, name), `#!/bin/sh\n${line}\n`);
