@@ -1,13 +1,11 @@
 // What is refused before anybody asks where a request goes – what a mesh proxy does not serve at
-// all, loops, work over the memory budget – and which answers end the client's connection.
+// all, loops, work over the memory budget – and which refusals end the client's connection.
 import type { ServiceRules } from '../snapshot/index.ts';
-import type { Client } from './client.ts';
 import type { Engine } from './engine.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import { countOwnVia } from './http1/serialise.ts';
 import { viaEntriesMax } from './limits.ts';
 import type { Reason } from './refusals.ts';
-import type { RequestBody } from './request-body.ts';
 
 /** Why the head alone is a reason to look nothing up; undefined = it may go on. */
 export function refusalOf(head: HttpRequestHead): Reason | undefined {
@@ -33,29 +31,4 @@ export function bodyBytesMaxOf(engine: Engine, rules: ServiceRules): number {
 export function endsConnection(reason: Reason, head: HttpRequestHead): boolean {
   if (reason.startsWith('BadRequest')) return true;
   return reason === 'UnknownService' && head.fields.get('host') !== head.authority;
-}
-
-/** Whether the client's connection ends with an answer of our own. */
-export function closesAfterOwn(
-  engine: Engine,
-  client: Client,
-  head: HttpRequestHead,
-  body: RequestBody,
-): boolean {
-  const isSkippable = body.isComplete || client.canSkipBody;
-  return !isSkippable || closesForClient(engine, client, head) || head.version === 10;
-}
-
-/** A request that goes on while its answer begins may never end: the connection is not kept. */
-export function closesAfterAnswer(
-  engine: Engine,
-  client: Client,
-  head: HttpRequestHead,
-  body: RequestBody,
-): boolean {
-  return !body.isComplete || closesForClient(engine, client, head);
-}
-
-function closesForClient(engine: Engine, client: Client, head: HttpRequestHead): boolean {
-  return !head.isKeepAlive || engine.isDraining || client.isLeaving;
 }

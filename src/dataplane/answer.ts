@@ -5,7 +5,7 @@
 import type { Client } from './client.ts';
 import { chunkHalves, interimHalves } from './departure-probe.ts';
 import type { ProbeHalves } from './departure-probe.ts';
-import type { Counts, Engine } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { flatText, latin1Text } from './http1/bytes.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
@@ -22,6 +22,7 @@ import {
 import { joinBytesMax, writable } from './read-buffers.ts';
 import type { Reason } from './refusals.ts';
 import { refusalText } from './refusals.ts';
+import type { RequestBody } from './request-body.ts';
 import { tunnelRefusalFields } from './tunnel-fields.ts';
 
 export type OwnAnswer = {
@@ -40,9 +41,7 @@ const noNames: ReadonlySet<string> = new Set<string>([]);
 
 export class AnswerWriter {
   readonly #client: Client;
-  readonly #counts: Counts;
-  readonly #httpDate: () => string;
-  readonly #answersTunnels: boolean;
+  readonly #engine: Engine;
   readonly #request: HttpRequestHead;
   #isChunked = false;
   /** Names that the answer's Connection lists. */
@@ -61,9 +60,7 @@ export class AnswerWriter {
 
   constructor(client: Client, engine: Engine, request: HttpRequestHead) {
     this.#client = client;
-    this.#counts = engine.counts;
-    this.#httpDate = engine.httpDate;
-    this.#answersTunnels = engine.answersTunnels;
+    this.#engine = engine;
     this.#request = request;
   }
 
@@ -73,6 +70,17 @@ export class AnswerWriter {
     if (head.status === 100 && !this.#request.expectsContinue) return;
     this.hasInterim = true;
     this.#writeHead(head, 'keep-alive');
+  }
+
+  /** Whether the client's connection ends with an answer of our own. */
+  closesAfterOwn(body: RequestBody): boolean {
+    const isSkippable = body.isComplete || this.#client.canSkipBody;
+    return !isSkippable || this.#closesForClient() || this.#request.version === 10;
+  }
+
+  /** A request that goes on while its answer begins may never end: the connection is not kept. */
+  closesAfterAnswer(body: RequestBody): boolean {
+    return !body.isComplete || this.#closesForClient();
   }
 
   begin(head: HttpResponseHead, closes: boolean): void {
@@ -142,7 +150,7 @@ export class AnswerWriter {
     this.status = answer.status;
     this.closes = answer.closes;
     const { reason, isUnsent } = answer;
-    const isRefusal = reason !== undefined && this.#answersTunnels;
+    const isRefusal = reason !== undefined && this.#engine.answersTunnels;
     const text = renderSimpleResponse({
       status: answer.status,
       ...(reason === undefined ? {} : { reason }),
@@ -150,7 +158,7 @@ export class AnswerWriter {
       text: answer.text,
       connection: answer.closes ? 'close' : 'keep-alive',
       isHead: this.#request.method === 'HEAD',
-      date: this.#httpDate(),
+      date: this.#engine.httpDate(),
     });
     this.bytes += answer.text.length;
     this.#text += text;
@@ -169,6 +177,11 @@ export class AnswerWriter {
     this.#countWaiting(0);
   }
 
+  #closesForClient(): boolean {
+    const { isDraining } = this.#engine;
+    return !this.#request.isKeepAlive || isDraining || this.#client.isLeaving;
+  }
+
   #writeText(): void {
     if (this.#text === '') return;
     this.#client.write(this.#text);
@@ -176,7 +189,7 @@ export class AnswerWriter {
   }
 
   #countWaiting(bytes: number): void {
-    this.#counts.bufferedBytes += bytes - this.#waitingBytes;
+    this.#engine.counts.bufferedBytes += bytes - this.#waitingBytes;
     this.#waitingBytes = bytes;
   }
 
@@ -191,7 +204,7 @@ export class AnswerWriter {
       return;
     }
     const framing = downstreamFraming(head, clientVersion);
-    const date = this.#httpDate();
+    const date = this.#engine.httpDate();
     const rendering = { head, framing, connection, clientVersion, date };
     this.#text += renderResponseHead(rendering);
   }

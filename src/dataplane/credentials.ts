@@ -1,7 +1,8 @@
 // The certificates of this node's workloads and the roots in force, as the control thread sends
 // them, and the TLS contexts made of them. A context is made when it is first asked for and thrown
-// away when its certificate or the bundle changes: then everybody is told, and connections that were
-// opened under the old one are replaced. Keys are in here and in OpenSSL, and nowhere else (A4).
+// away when its certificate or the bundle changes: then everybody is told, and connections that
+// were opened under the old one are replaced. Keys are in here and in OpenSSL, and nowhere else
+// (A4).
 import { readTrustBundle } from '../identity/index.ts';
 import type { Credential, SpiffeId } from '../identity/index.ts';
 import type { SecureNetwork, TlsContext, TlsTerms } from '../lib/network.ts';

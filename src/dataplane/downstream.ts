@@ -15,16 +15,8 @@ import type { Plan } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
-import {
-  discardBytesMax,
-  firstRequestMs,
-  idleTunnelMs,
-  lingerMs,
-  lingeringMax,
-  pipelinedRequestBytes,
-  tunnelKeepAliveMs,
-  unsentBytesMax,
-} from './limits.ts';
+import { discardBytesMax, firstRequestMs, idleTunnelMs, lingerMs, lingeringMax } from './limits.ts';
+import { pipelinedRequestBytes, tunnelKeepAliveMs, unsentBytesMax } from './limits.ts';
 import { Linger } from './linger.ts';
 import { PausedLook } from './paused-look.ts';
 import { PendingBytes, WaitingBytes } from './pending-bytes.ts';
@@ -80,8 +72,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #isCorked = false;
   /** No request has come yet. */
   #isNew = true;
-  #answeredMs = 0;
-  readonly #acceptedMs: number;
+  /** When it was accepted, or has had its last answer. */
+  #quietSinceMs: number;
   readonly waits: ExchangeWaits;
   forwarded: Client['forwarded'];
   isReading = false;
@@ -104,7 +96,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
       this.#guard(() => this.#expired(phase));
     });
     this.waits = new ExchangeWaits(engine.deadlines, (step) => this.#guard(step));
-    this.#acceptedMs = engine.clock.nowMs();
+    this.#quietSinceMs = engine.clock.nowMs();
     this.#intake = new RequestIntake(this, engine.headLimits, options.servicePort);
     socket.on('end', () => this.#guard(() => this.#clientEnded()));
     socket.on('drain', () => this.#guard(() => this.#drained()));
@@ -184,7 +176,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   exchangeEnded(fate: ConnectionFate): void {
     this.#exchange = undefined;
-    this.#answeredMs = this.#engine.clock.nowMs();
+    this.#quietSinceMs = this.#engine.clock.nowMs();
     this.#intake.forgetHead();
     this.#stopProbe();
     this.flush();
@@ -211,9 +203,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   /** Ends the connection if no request is on it; a new one is given time for its first. */
   closeIfIdle(): void {
-    const nowMs = this.#engine.clock.nowMs();
-    if (this.#isNew && nowMs < this.#acceptedMs + firstRequestMs) return;
-    if (this.#arrived !== undefined && nowMs < this.#answeredMs + idleTunnelMs) return;
+    const quietMs = this.#arrived ? idleTunnelMs : this.#isNew ? firstRequestMs : 0;
+    if (this.#engine.clock.nowMs() < this.#quietSinceMs + quietMs) return;
     const isIdle = this.#mode === 'requests' && this.#exchange === undefined
       && !this.#intake.isInBody && !this.#intake.hasPartialHead && this.#pending.bytes === 0;
     if (isIdle) this.#closeAfterAnswer();
@@ -370,15 +361,11 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     const mustPause = this.#isBodyPaused || this.#pending.bytes > pendingMax;
     if (mustPause === this.#isPaused) return;
     this.#isPaused = mustPause;
-    if (!mustPause) {
-      this.#socket.resume();
-      this.#look?.end();
-      return;
-    }
-    this.#socket.pause();
+    if (mustPause) this.#socket.pause();
+    else this.#socket.resume();
     const { deadlines } = this.#engine;
     this.#look ??= new PausedLook(deadlines, this.#socket, (step) => this.#guard(step));
-    this.#look.begin();
+    this.#look.set(mustPause);
   }
 
   #drained(): void {

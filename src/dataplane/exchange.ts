@@ -7,7 +7,6 @@ import type { Backend, Destination, Endpoint, RouteTable } from '../route/index.
 import type { Source, Split, VirtualHost } from '../route/index.ts';
 import { pickBackend } from '../route/index.ts';
 import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
-import { closesAfterAnswer, closesAfterOwn } from './admission.ts';
 import { AnswerWriter } from './answer.ts';
 import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
@@ -295,7 +294,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       this.#client.waits.stopWaiting();
       this.#body.stopHolding();
       this.firstByteMs = this.#engine.clock.nowMs() - this.startedMs;
-      this.#answer.begin(head, this.#closes(closesAfterAnswer));
+      this.#answer.begin(head, this.#answer.closesAfterAnswer(this.#body));
       return;
     }
     this.#endAttempt(head.status, undefined);
@@ -348,7 +347,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#answer.begin(head, true);
     this.#answer.flush();
     const { counts } = this.#engine;
-    const tunnel = new Switched(this.#client, attempt.connection, counts, () => this.#tunnelEnded());
+    const ended = (): void => this.#tunnelEnded();
+    const tunnel = new Switched(this.#client, attempt.connection, counts, ended);
     this.#tunnel = tunnel;
     for (const waiting of this.#client.startTunnel()) {
       tunnel.fromClient(waiting, 0, waiting.length);
@@ -443,7 +443,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   #answerHere(): void {
-    const closes = this.#closes(closesAfterOwn);
+    const closes = this.#answer.closesAfterOwn(this.#body);
     this.#answer.own({ status: 200, reason: undefined, text: '', closes, isUnsent: true });
     this.#finish('refused', this.#answer.closes ? 'close' : 'keep');
   }
@@ -456,14 +456,10 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       this.#finish('broken', 'cut');
       return;
     }
-    const closes = endsConnection(reason, this.#head) || this.#closes(closesAfterOwn);
+    const closes = endsConnection(reason, this.#head) || this.#answer.closesAfterOwn(this.#body);
     const isUnsent = !this.#wasSent;
     this.#answer.own({ status, reason, text: refusalText(reason, this), closes, isUnsent });
     this.#finish('refused', closes ? 'close' : 'keep');
-  }
-
-  #closes(judge: typeof closesAfterOwn): boolean {
-    return judge(this.#engine, this.#client, this.#head, this.#body);
   }
 
   #tunnelEnded(): void {

@@ -15,14 +15,7 @@ export type { DataplaneLimits } from './limits.ts';
 export type { ListenerState } from './listener.ts';
 export { nodeNetwork } from './node-network.ts';
 export { silentObserver } from './observer.ts';
-export type {
-  AttemptFacts,
-  ExchangeFacts,
-  ExchangeObserver,
-  ExchangeOutcome,
-  HandshakeFacts,
-  RejectFacts,
-} from './observer.ts';
+export type * from './observer.ts';
 export type { Reason } from './refusals.ts';
 export { tlsNetwork } from './tls-network.ts';
 export type { TunnelOptions, TunnelState } from './tunnels.ts';

@@ -21,8 +21,10 @@ export class PausedLook {
     this.#next = new Deadline(() => guard(() => this.#look()));
   }
 
-  begin(): void {
-    this.#deadlines.arm(this.#next, pausedLookMs);
+  /** From now on it is paused, or no longer. */
+  set(isPaused: boolean): void {
+    if (isPaused) this.#deadlines.arm(this.#next, pausedLookMs);
+    else this.end();
   }
 
   /** Idempotent. */
@@ -32,6 +34,6 @@ export class PausedLook {
 
   #look(): void {
     this.#socket.findFault?.();
-    if (!this.#socket.destroyed) this.begin();
+    if (!this.#socket.destroyed) this.set(true);
   }
 }

@@ -1,6 +1,6 @@
 // The hop of a client's request to one endpoint: which way, judged by whom, and for a tunnel under
-// whose identity and with which fields. Where the way is not plain and no tunnel can be opened there
-// is none: nothing here falls back to plain text.
+// whose identity and with which fields. Where the way is not plain and no tunnel can be opened
+// there is none: nothing here falls back to plain text.
 import { formatSpiffeId } from '../identity/index.ts';
 import type { SpiffeId } from '../identity/index.ts';
 import { authorise, destinationOf, wayTo } from '../route/index.ts';

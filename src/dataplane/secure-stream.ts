@@ -1,6 +1,7 @@
 // A TLS socket as the data plane wants it: readers that can be changed, writes that are collected
-// and of which one is under way at a time, because that is all that TLS takes and Node tells of each
-// only in a later turn. It knows nothing of certificates. Invariant: `close` is told once, last.
+// and of which one is under way at a time, because that is all that TLS takes and Node tells of
+// each only in a later turn. It knows nothing of certificates. Invariant: `close` is told once,
+// last.
 import type tls from 'node:tls';
 import type { SecurePeer, SecureSocket, SocketReader } from '../lib/network.ts';
 

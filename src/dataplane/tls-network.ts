@@ -1,8 +1,9 @@
 // Tunnels' TLS over `node:tls`, public API only (docs/design/0008). `main` asks for it once and
 // hands it on (A12). TLS 1.3, a certificate from both sides, path validated by OpenSSL; no tickets,
 // because a resumed session would outlive its certificate; no SNI. What a certificate says is
-// judged elsewhere (peer-check.ts). Facts that are built on, tried on Node 20 and 24: a `tls.Server`
-// that a raw socket is given to as `connection` judges its client, which `new TLSSocket` does not.
+// judged elsewhere (peer-check.ts). Facts that are built on, tried on Node 20 and 24: a
+// `tls.Server` that a raw socket is given to as `connection` judges its client, which `new
+// TLSSocket` does not.
 import { constants } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';

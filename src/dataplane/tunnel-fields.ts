@@ -1,7 +1,7 @@
 // The fields that the two proxies of a call write for each other (docs/design/0008, "Inside"): what
 // a request is for, and whether a refusal speaks for the proxy. Clients' and pods' fields of these
-// names were deleted before (http1/forwarding.ts). Names that are not known are ignored, so that the
-// next release may add some; one of ours that comes twice or does not parse is no request.
+// names were deleted before (http1/forwarding.ts). Names that are not known are ignored, so that
+// the next release may add some; one of ours that comes twice or does not parse is no request.
 import { normaliseAddress } from '../lib/address.ts';
 import type { Backend, Endpoint, TunnelTarget } from '../route/index.ts';
 import { endpointId } from '../snapshot/index.ts';

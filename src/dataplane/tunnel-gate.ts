@@ -1,7 +1,8 @@
-// What is asked of a connection to the tunnels' port before its first byte is read (docs/design/0008,
-// "Accepting on 15008", 1–3): a place among those that are not authenticated, an address that is a
-// proxy's, and a turn, because a handshake costs a millisecond of CPU. Nothing here reads, writes or
-// judges anybody. Invariant: every socket that was let in leaves once, and no later than its deadline.
+// What is asked of a connection to the tunnels' port before its first byte is read
+// (docs/design/0008, "Accepting on 15008", 1–3): a place among those that are not authenticated, an
+// address that is a proxy's, and a turn, because a handshake costs a millisecond of CPU. Nothing
+// here reads, writes or judges anybody. Invariant: every socket that was let in leaves once, and no
+// later than its deadline.
 import { normaliseAddress } from '../lib/address.ts';
 import type { NetworkSocket } from '../lib/network.ts';
 import type { PeerPart } from '../snapshot/index.ts';

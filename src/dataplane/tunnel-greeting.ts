@@ -3,7 +3,7 @@
 // 1.3 a client believes itself connected before the server has judged its certificate.
 
 /** The whole line; more is no greeting. */
-export const greetingBytesMax = 128;
+const greetingBytesMax = 128;
 
 export type Greeting =
   | { readonly kind: 'ok'; readonly build: string }

@@ -1,6 +1,6 @@
-// How long one tunnel lives: until its certificates or an hour are used up, or something about it was
-// replaced. It ends in order – no new request, the one that is under way is served – and only what
-// is still there at the very end is cut. One per connection, on either side's terms.
+// How long one tunnel lives: until its certificates or an hour are used up, or something about it
+// was replaced. It ends in order – no new request, the one that is under way is served – and only
+// what is still there at the very end is cut. One per connection, on either side's terms.
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 

@@ -1,6 +1,6 @@
-// What the other proxy's refusal means to an exchange here (docs/design/0008, the table of failures):
-// the caller gets this proxy's own words, and whether the request may be tried elsewhere follows from
-// whether the pod got anything of it.
+// What the other proxy's refusal means to an exchange here (docs/design/0008, the table of
+// failures): the caller gets this proxy's own words, and whether the request may be tried elsewhere
+// follows from whether the pod got anything of it.
 import { isReason, reasonStatus } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import type { AttemptFailure } from './retry-policy.ts';

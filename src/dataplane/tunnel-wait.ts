@@ -1,7 +1,7 @@
 // A request's place in front of a tunnel. To its exchange it looks like a connection that is not
-// open yet: nothing can be sent on it, and to destroy it is to leave the queue. Once a connection is
-// there the attempt goes on with that one. Invariant: after `opened`, `failed` or `destroy` it is
-// over, and nobody hears of it any more.
+// open yet: nothing can be sent on it, and to destroy it is to leave the queue. Once a connection
+// is there the attempt goes on with that one. Invariant: after `opened`, `failed` or `destroy` it
+// is over, and nobody hears of it any more.
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 import { ReadBuffer } from './read-buffers.ts';

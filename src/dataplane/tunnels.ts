@@ -1,6 +1,6 @@
 // Both sides of a worker's tunnels, and what they share: certificates and peers. Made once when the
-// worker may have tunnels at all; before the first certificate and the first list of peers it neither
-// listens nor dials.
+// worker may have tunnels at all; before the first certificate and the first list of peers it
+// neither listens nor dials.
 import type { SpiffeId } from '../identity/index.ts';
 import type { SecureNetwork } from '../lib/network.ts';
 import type { PeerPart } from '../snapshot/index.ts';

@@ -25,7 +25,12 @@ import { compileTable } from './compile-table.ts';
 import { sourceOf } from './source.ts';
 import type { Endpoint, RequestHead, Source } from './types.ts';
 
-const pod: AddressBinding = { kind: 'workload', isLocal: false, nodeName: 'node-b', workload: workload('shop/web') };
+const pod: AddressBinding = {
+  kind: 'workload',
+  isLocal: false,
+  nodeName: 'node-b',
+  workload: workload('shop/web'),
+};
 const endpoint: Endpoint = {
   id: '10.1.0.1:8080',
   namespace: 'shop',
@@ -210,9 +215,18 @@ describe('destinations that are no pod', () => {
 
 describe('R-17 sources', () => {
   const bindings = new Map<string, AddressBinding>([
-    ['10.1.0.1', { kind: 'workload', isLocal: true, nodeName: 'node-a', workload: workload('shop/front') }],
-    ['fd00::1', { kind: 'workload', isLocal: true, nodeName: 'node-a', workload: workload('shop/six') }],
-    ['10.1.0.2', { kind: 'workload', isLocal: false, nodeName: 'node-b', workload: workload('shop/far') }],
+    [
+      '10.1.0.1',
+      { kind: 'workload', isLocal: true, nodeName: 'node-a', workload: workload('shop/front') },
+    ],
+    [
+      'fd00::1',
+      { kind: 'workload', isLocal: true, nodeName: 'node-a', workload: workload('shop/six') },
+    ],
+    [
+      '10.1.0.2',
+      { kind: 'workload', isLocal: false, nodeName: 'node-b', workload: workload('shop/far') },
+    ],
     ['10.1.0.3', { kind: 'disputed' }],
     ['10.1.0.4', { kind: 'infrastructure' }],
   ]);

@@ -120,7 +120,8 @@ test('a service that is gone is gone, whatever the previous table held', () => {
 
 test('a node part is swapped without touching the rest', () => {
   const table = compileTable(recordsOf(...worldOf([])), nodePart());
-  const binding = { kind: 'workload', isLocal: true, nodeName: 'node-a', workload: workload('shop/front') } as const;
+  const place = { isLocal: true, nodeName: 'node-a' };
+  const binding = { kind: 'workload', ...place, workload: workload('shop/front') } as const;
   const next = withNodePart(table, nodePart(new Map([['10.1.0.1', binding]])));
   expect(sourceOf(table, '10.1.0.1').kind).toBe('unauthenticated');
   expect(sourceOf(next, '10.1.0.1').kind).toBe('workload');

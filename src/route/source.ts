@@ -18,8 +18,8 @@ export function sourceOf({ sources }: RouteTable, address: string): Source {
 }
 
 /**
- * The source that a peer's certificate proves. A proxy's own identity is nobody: whoever calls under
- * it says so himself, and a TrafficTarget that names it opens nothing.
+ * The source that a peer's certificate proves. A proxy's own identity is nobody: whoever calls
+ * under it says so himself, and a TrafficTarget that names it opens nothing.
  */
 export function sourceOfPeer(
   peer: Pick<PeerIdentity, 'namespace' | 'serviceAccount' | 'spiffeId'>,

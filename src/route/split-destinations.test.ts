@@ -25,7 +25,8 @@ test('each backend of a split with two of them is told with its workload', () =>
     endpointsSection('shop/v2', ['10.1.0.2:8080']),
     endpointsSection('shop/alone', ['10.1.0.3:8080']),
   ];
-  const binding = { kind: 'workload', isLocal: false, nodeName: 'node-b', workload: workload('shop/v1') } as const;
+  const place = { isLocal: false, nodeName: 'node-b' };
+  const binding = { kind: 'workload', ...place, workload: workload('shop/v1') } as const;
   const node = nodePart(new Map([['10.1.0.1', binding]]));
   const table = compileTable(recordsOf(...sections), node);
   expect(splitDestinations(table).map(({ destination }) => destination.workload)).toEqual([

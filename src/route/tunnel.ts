@@ -1,6 +1,6 @@
-// What a request that came by tunnel is for. The caller's node says Service, pod and port; this node
-// believes none of it but asks its own table: a live pod of this very node, in the Service's own
-// namespace, at an address and port of that Service. So a forged slice, here or there, gains
+// What a request that came by tunnel is for. The caller's node says Service, pod and port; this
+// node believes none of it but asks its own table: a live pod of this very node, in the Service's
+// own namespace, at an address and port of that Service. So a forged slice, here or there, gains
 // nothing: not another namespace's pod, not the node itself, not an address outside.
 import type { SectionId, ServiceRules } from '../snapshot/index.ts';
 import { compileOrder } from './split-order.ts';
@@ -35,7 +35,7 @@ export function endpointOfTunnel(
   return { endpoint, host, split: { key, totalWeight: 1, backends: [only], order: onlyOne } };
 }
 
-/** Retries, their budget, time-outs of the whole call and Host are the caller's proxy's business. */
+/** Retries, their budget, time-outs of the whole call and Host: the caller's proxy sees to them. */
 function rulesHere(rules: ServiceRules | undefined): ServiceRules {
   return {
     upstreamHost: undefined,

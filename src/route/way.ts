@@ -1,6 +1,6 @@
-// How a call gets to an endpoint (docs/design/0008, "Peers, and the way to an endpoint"). What it is
-// made of are objects alone: no failure is an argument, and that is why a failing tunnel downgrades
-// nobody. Fails closed: what is not known of the endpoint leaves no way.
+// How a call gets to an endpoint (docs/design/0008, "Peers, and the way to an endpoint"). What it
+// is made of are objects alone: no failure is an argument, and that is why a failing tunnel
+// downgrades nobody. Fails closed: what is not known of the endpoint leaves no way.
 import type { AddressBinding, MtlsMode, PeerPart } from '../snapshot/index.ts';
 import type { RouteTable } from './table.ts';
 import type { Endpoint, PlainReason, Way } from './types.ts';

@@ -8,7 +8,7 @@
 import { lf } from './bytes.ts';
 
 /** A longer head is parsed each time; bounds what an idle connection holds. */
-export const memoBytesMax = 4 * 1024;
+const memoBytesMax = 4 * 1024;
 /** Room is made in steps, so that heads of slightly different lengths share it. */
 const capacityStep = 512;
 
