@@ -116,6 +116,7 @@ describe('acceptIssued', () => {
     ['an end that is past', 'Expired', leaf(root, expired)],
     ['a leaf of a foreign root', 'ChainUntrusted', leaf(other)],
     ['a foreign root in the chain', 'ChainUntrusted', leaf(other) + authority(other, other)],
+    ['another name of the issuer', 'ChainUntrusted', leaf(root, { issuer: issuer.name })],
     ['no intermediate', 'ChainUntrusted', leaf(issuer)],
     ['the chain upside down', 'ChainUntrusted', leaf(issuer) + rootPem + issuerPem],
     [

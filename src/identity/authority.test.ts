@@ -390,7 +390,7 @@ describe('readTrustBundle', () => {
 
   test('one bad certificate harms no other', () => {
     const expired = craftCa(topKey, { subject: topName, notAfter: utcTime(nowMs - 1_000) });
-    const leaf = ca({ basic: extensions.basic() });
+    const leaf = craftCa(topKey, { subject: topName, basic: extensions.basic() });
     const { roots, problems } = readTrustBundle(leaf + ca({}) + expired + pem(tlv(0x30)) + topPem);
     // An expired root stays: who watches expiry tells, and OpenSSL does not take it.
     expect(roots.map((root) => root.pem)).toEqual([expired, topPem]);

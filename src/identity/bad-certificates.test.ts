@@ -378,6 +378,10 @@ const formRows: readonly Row[] = [
       { parts: { keyUsage: extensions.keyUsage([0, 0x80]) } },
     ],
     ['unused bits that are set', { parts: { keyUsage: extensions.keyUsage([7, 0xff]) } }],
+    [
+      'an extension of another type',
+      { parts: { basic: extension('2.5.29.19', tlv(0x31), true) } },
+    ],
     ['an empty list of extensions', { parts: { extensions: tlv(0xa3, tlv(0x30)) } }],
     ['an empty list of names', names()],
     ['an empty list of usages', { parts: { extendedKeyUsage: extensions.extendedKeyUsage([]) } }],

@@ -65,7 +65,6 @@ function readNode(reading: Reading, start: number, end: number, depth: number): 
   if (reading.nodes > nodesMax) mark(trail, `more than ${nodesMax} values`);
   if (depth > depthMax) mark(trail, `more than ${depthMax} levels`);
   const tag = bytes[start] ?? 0;
-  if (end - start < 2) mark(trail, `truncated at ${start}`);
   if ((tag & 0x1f) === 0x1f || tag === 0) mark(trail, `tag out of range at ${start}`);
   const { from, length } = readLength(reading, start + 1, end);
   if (from + length > end) mark(trail, `truncated at ${start}`);

@@ -14,6 +14,7 @@ import {
   requestPem,
   tlv,
   uri,
+  type CraftedRequest,
 } from '../../test/support/crafted-certificates.ts';
 import { judgeRequest, requestUsages, workloadSigner } from './judge-request.ts';
 import type { DenialReason, IssueRules, PodFacts, RequestFacts } from './judge-request.ts';
@@ -191,6 +192,7 @@ const finalRows: readonly Row[] = [
   ],
   ['with an unbound token', 'RequesterUnbound', { request: { extra: new Map() } }],
   ['with no pod uid', 'RequesterUnbound', { request: { extra: without(podUid) } }],
+  ['with an empty pod uid', 'RequesterUnbound', { request: { extra: stamped(podUid, '') } }],
   ['with no pod name', 'RequesterUnbound', { request: { extra: without(podName) } }],
   [
     'with two pod names',
@@ -228,6 +230,12 @@ const finalRows: readonly Row[] = [
     'signed by another key',
     'RequestSignatureInvalid',
     { request: { requestPem: requestPem(key, [extensions.names([asked, node])], keyPair()) } },
+  ],
+  ['of version 2', 'RequestMalformed', bent({ version: 1 })],
+  [
+    'whose signature claims another hash',
+    'RequestSignatureInvalid',
+    bent({ algorithm: '1.2.840.10045.4.3.3' }),
   ],
   [
     'for a key on P-384',
@@ -450,6 +458,11 @@ test('names that are properties of every object are names like others', () => {
 
 function goodPem(): string {
   return requestPem(key, [extensions.names([asked, node])]);
+}
+
+function bent(changes: Partial<CraftedRequest>): World {
+  const der = craftRequest({ key, extensions: [extensions.names([asked, node])], ...changes });
+  return { request: { requestPem: pem(der, 'CERTIFICATE REQUEST') } };
 }
 
 function twice(): World {

@@ -29,7 +29,6 @@ export function nodeBindingOf(nodeName: string): string | undefined {
 
 /** The node that a DNS SAN names, or `undefined` when it is no node binding of ours. */
 export function boundNodeOf(dnsName: string): string | undefined {
-  if (!dnsName.endsWith(nodeSuffix)) return undefined;
   const nodeName = dnsName.slice(0, -nodeSuffix.length);
   return nodeBindingOf(nodeName) === dnsName ? nodeName : undefined;
 }

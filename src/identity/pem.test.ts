@@ -29,6 +29,7 @@ describe('readPem', () => {
     ['two labels', text.replace('END CERTIFICATE', 'END PRIVATE KEY'), 'Malformed'],
     ['a header in the block', text.replace('-\n', '-\nProc-Type: 4\n\n'), 'Malformed'],
     ['an open block', text.split('\n').slice(0, -2).join('\n'), 'Malformed'],
+    ['an open block after a good one', `${text}${text.slice(0, 80)}`, 'Malformed'],
     ['a block in a block', text.replace('-\n', `-\n${text}`), 'Malformed'],
     ['a block of nothing', pemOf(Buffer.alloc(0), 'CERTIFICATE'), 'Malformed'],
     ['base64 of URLs', pemOf(ones, 'CERTIFICATE').replace('////', '____'), 'Malformed'],

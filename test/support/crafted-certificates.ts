@@ -181,6 +181,10 @@ export type CraftedRequest = {
   readonly extensions: readonly Buffer[];
   readonly signer?: KeyPair;
   readonly subject?: Buffer;
+  /** 0 is version 1. */
+  readonly version?: number;
+  /** What the signature is said to be; it is ECDSA with SHA-256. */
+  readonly algorithm?: string;
   /** A second attribute. */
   readonly more?: Buffer;
 };
@@ -191,14 +195,15 @@ export function craftRequest(parts: CraftedRequest): Buffer {
   const attribute = tlv(0x30, oid('1.2.840.113549.1.9.14'), asked);
   const body = tlv(
     0x30,
-    tlv(0x02, Buffer.of(0)),
+    tlv(0x02, Buffer.of(parts.version ?? 0)),
     parts.subject ?? tlv(0x30),
     parts.key.publicKey,
     tlv(0xa0, attribute, parts.more ?? no),
   );
   const { privateKey } = parts.signer ?? parts.key;
   const signature = sign('sha256', body, privateKey);
-  return tlv(0x30, body, algorithm(ecdsaSha256), tlv(0x03, Buffer.of(0), signature));
+  const said = algorithm(parts.algorithm ?? ecdsaSha256);
+  return tlv(0x30, body, said, tlv(0x03, Buffer.of(0), signature));
 }
 
 export function requestPem(key: KeyPair, list: readonly Buffer[], signer = key): string {
