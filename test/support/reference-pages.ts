@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { annotationReference } from '../../src/api/annotation-reference.ts';
 import { settingsReference } from '../../src/api/settings-reference.ts';
+import { renderDenialReasons } from '../../src/controller/identity/denial-reasons.ts';
 import { problemsHeading, renderProblemReasons } from '../../src/controller/problem-reasons.ts';
 import { renderMetricsReference } from '../../src/telemetry/metrics-reference.ts';
 
@@ -15,8 +16,8 @@ export function referencePages(): ReadonlyMap<string, string> {
   ]);
 }
 
-/** Reasons of answers are written by hand; those of problems follow them, from their table. */
+/** Reasons of answers are written by hand; all others follow them, from their tables. */
 function reasonsPage(): string {
   const [answers = ''] = readFileSync('docs/reference/reasons.md', 'utf8').split(problemsHeading);
-  return answers + renderProblemReasons();
+  return `${answers}${renderProblemReasons()}\n${renderDenialReasons()}`;
 }
