@@ -104,7 +104,7 @@ function textOf(value: Json): string {
   return textAt(value, 'name') ?? String(listAt(value, 'addresses')[0]);
 }
 
-/** Waits until the real controller has said the same as the simulator would; shows the difference. */
+/** Waits until the real controller says the same as the simulator would; shows the difference. */
 async function bothAgree(): Promise<void> {
   const compared = async (): Promise<readonly (readonly [Json, Json])[]> => {
     const slices = await items('discovery.k8s.io', 'endpointslices');

@@ -53,12 +53,14 @@ export class Kubelets {
     this.#options = options;
   }
 
-  /** The node of the next pod that has none. */
-  nextNode(): string {
+  /** The scheduler: a node with the fewest pods of those that should be spread; else in turn. */
+  nextNode(spread: readonly string[] = []): string {
     const { nodes } = this.#options;
-    const node = nodes[this.#nextNode % nodes.length];
+    const first = this.#nextNode % nodes.length;
     this.#nextNode += 1;
-    return node?.name ?? '';
+    const inTurn = [...nodes.slice(first), ...nodes.slice(0, first)].map(({ name }) => name);
+    const held = (node: string): number => spread.filter((one) => one === node).length;
+    return inTurn.toSorted((left, right) => held(left) - held(right))[0] ?? '';
   }
 
   /** Brings one pod a step nearer to what it should be. */

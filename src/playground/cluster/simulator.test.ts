@@ -121,6 +121,19 @@ test('a Deployment and a Service become pods that answer and slices that name th
   expect(pod?.receivedAt('/hello')).toBe(1);
 });
 
+test('pods of each Deployment are spread over the nodes, however many come at once', async () => {
+  const path = resourcePath({ ...apps, plural: 'deployments' });
+  const names = ['a', 'b', 'c', 'd'];
+  await Promise.all(
+    names.map((name) => connection.create(path, { ...deployment(2, 'v1'), metadata: { name } })),
+  );
+  await until(() => Promise.resolve(simulator.pods().size === 8));
+  const places = [...simulator.pods().values()].map(
+    ({ facts }) => `${facts.name.split('-')[0] ?? ''} ${facts.nodeName}`,
+  );
+  expect(places.toSorted()).toEqual(names.flatMap((name) => [`${name} node-1`, `${name} node-2`]));
+});
+
 test('scaling and a new template replace pods', async () => {
   await createAll();
   await until(async () => (await readyEndpoints()) === 3);

@@ -210,9 +210,12 @@ class RunningSimulator {
   async #reconcileReplicaSet(set: JsonObject): Promise<void> {
     const live = livePods(set, this.#all('pods'));
     const wanted = replicasOf(set);
+    const spread = live.map((pod) => textAt(pod, 'spec', 'nodeName') ?? '');
     for (let missing = wanted - live.length; missing > 0; missing -= 1) {
       const suffix = nameSuffix(this.#options.runtime.random);
-      await this.#create('', 'pods', desiredPod(set, suffix, this.kubelets.nextNode()));
+      const node = this.kubelets.nextNode(spread);
+      spread.push(node);
+      await this.#create('', 'pods', desiredPod(set, suffix, node));
     }
     for (const pod of live.slice(wanted)) await this.#remove(pod);
   }
