@@ -382,6 +382,7 @@ const formRows: readonly Row[] = [
       'an extension of another type',
       { parts: { basic: extension('2.5.29.19', tlv(0x31), true) } },
     ],
+    ['an extension without a value', more(tlv(0x30, oid('1.2.3.4')))],
     ['an empty list of extensions', { parts: { extensions: tlv(0xa3, tlv(0x30)) } }],
     ['an empty list of names', names()],
     ['an empty list of usages', { parts: { extendedKeyUsage: extensions.extendedKeyUsage([]) } }],
