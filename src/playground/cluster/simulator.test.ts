@@ -121,17 +121,22 @@ test('a Deployment and a Service become pods that answer and slices that name th
   expect(pod?.receivedAt('/hello')).toBe(1);
 });
 
-test('pods of each Deployment are spread over the nodes, however many come at once', async () => {
-  const path = resourcePath({ ...apps, plural: 'deployments' });
-  const names = ['a', 'b', 'c', 'd'];
-  await Promise.all(
-    names.map((name) => connection.create(path, { ...deployment(2, 'v1'), metadata: { name } })),
-  );
-  await until(() => Promise.resolve(simulator.pods().size === 8));
-  const places = [...simulator.pods().values()].map(
-    ({ facts }) => `${facts.name.split('-')[0] ?? ''} ${facts.nodeName}`,
-  );
-  expect(places.toSorted()).toEqual(names.flatMap((name) => [`${name} node-1`, `${name} node-2`]));
+test('a Deployment that grows gets the node that has fewer of its pods', async () => {
+  const path = { ...apps, plural: 'deployments' };
+  const nodesOf = (): readonly string[] =>
+    [...simulator.pods().values()].map(
+      ({ facts }) => `${facts.name.split('-')[0] ?? ''} ${facts.nodeName}`,
+    );
+  for (const [index, name] of ['a', 'b'].entries()) {
+    const one = { ...deployment(1, 'v1'), metadata: { name } };
+    await connection.create(resourcePath(path), one);
+    await until(() => Promise.resolve(simulator.pods().size === index + 1));
+  }
+  // In turn it would be the first node again, where the other pod is.
+  const more = { kind: 'merge', body: { spec: { replicas: 2 } } } as const;
+  await connection.patch(resourcePath({ ...path, name: 'a' }), more);
+  await until(() => Promise.resolve(simulator.pods().size === 3));
+  expect(nodesOf().toSorted()).toEqual(['a node-1', 'a node-2', 'b node-2']);
 });
 
 test('scaling and a new template replace pods', async () => {
