@@ -146,8 +146,8 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
   AuthorityMissing: {
     standing: 'refused',
     meaning:
-      'Secret `weft-ca` is gone while ConfigMap `weft-trust` still trusts it. Nothing is signed and ' +
-      'no new root is made: put the Secret back, or delete `weft-trust` too for a new root. ' +
+      'Secret `weft-ca` is gone while ConfigMap `weft-trust` still trusts it. Nothing is signed ' +
+      'and no new root is made: put the Secret back, or delete `weft-trust` too for a new root. ' +
       'Told on ConfigMap `weft-trust`.',
   },
   AuthorityRefused: {

@@ -85,31 +85,11 @@ class RunningController implements Controller {
     // A leader that was stopped in the midst of a write sends nothing when it wakes up.
     const writer = connection.onlyWhile(isLeading);
     const identity = identityOf(options);
-    this.#keeper = keepMeshServices({
-      connection: writer,
-      runtime,
-      log,
-      settings: settings.mesh,
-      dnsPort: settings.dnsPort,
-      isLeading,
-      onProblems: () => this.#tellProblems(),
-    });
-    this.#objectStatus = new ObjectStatusKeeper({
-      connection: writer,
-      runtime,
-      log,
-      settings: settings.mesh,
-      isLeading,
-      instance: identity,
-    });
-    this.#dns = keepDns({
-      connection: writer,
-      settings: settings.mesh,
-      runtime,
-      log,
-      isLeading,
-      onProblems: () => this.#tellProblems(),
-    });
+    const onProblems = (): void => this.#tellProblems();
+    const shared = { connection: writer, runtime, log, settings: settings.mesh, isLeading };
+    this.#keeper = keepMeshServices({ ...shared, dnsPort: settings.dnsPort, onProblems });
+    this.#objectStatus = new ObjectStatusKeeper({ ...shared, instance: identity });
+    this.#dns = keepDns({ ...shared, onProblems });
     this.#watch = watchCluster({
       connection,
       runtime,
@@ -119,15 +99,11 @@ class RunningController implements Controller {
       onChange: (state) => this.#build(state),
     });
     this.#identity = new IdentityKeeper({
-      connection: writer,
-      settings: settings.mesh,
-      runtime,
+      ...shared,
       keys: options.keys,
       registry: this.#registry,
-      log,
-      isLeading,
       pods: () => this.#watch.state().pods,
-      onProblems: () => this.#tellProblems(),
+      onProblems,
     });
     this.#campaign = campaign({
       connection,

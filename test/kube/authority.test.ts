@@ -38,11 +38,13 @@ async function forget(path: string): Promise<void> {
   });
 }
 
-/** What the admin port of the leader says. */
-async function problems(): Promise<readonly { readonly reason: string }[]> {
+type Told = { readonly reason: string };
+
+/** What the admin port of the first one says. */
+async function problems(): Promise<readonly Told[]> {
   const [{ controller } = { controller: undefined }] = running;
   const answer = await fetch(`http://127.0.0.1:${controller?.adminPort}/debug/problems`);
-  return ((await answer.json()) as { readonly items: readonly { readonly reason: string }[] }).items;
+  return ((await answer.json()) as { readonly items: readonly Told[] }).items;
 }
 
 beforeAll(async () => {

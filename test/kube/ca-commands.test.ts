@@ -1,5 +1,5 @@
-// `weft ca` and `weft identity` on a real API server: an operator's authority before the first start
-// and after it, what is refused and why, and what people and machines read.
+// `weft ca` and `weft identity` on a real API server: an operator's authority before the first
+// start and after it, what is refused and why, and what people and machines read.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -120,7 +120,8 @@ describe('before the first start', () => {
 
   test('an authority of the operator is the first one', async () => {
     const { exitCode, out } = await use('first');
-    expect([exitCode, out]).toEqual([0, 'made: the controller signs with it from its first start\n']);
+    const made = 'made: the controller signs with it from its first start\n';
+    expect([exitCode, out]).toEqual([0, made]);
     expect((await use('first')).exitCode).toBe(0);
   });
 });
@@ -138,7 +139,8 @@ describe('with an authority of the operator', () => {
     expect(answer.state).toBe('issued');
     writeFileSync(file('leaf.pem'), answer.state === 'issued' ? answer.pem : '');
     const trusted = ['-x509_strict', '-CAfile', file('first-root.pem')];
-    const verified = openssl('verify', ...trusted, '-untrusted', file('leaf.pem'), file('leaf.pem'));
+    const leaf = file('leaf.pem');
+    const verified = openssl('verify', ...trusted, '-untrusted', leaf, leaf);
     expect(verified).toContain('OK');
   });
 

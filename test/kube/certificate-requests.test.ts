@@ -1,6 +1,6 @@
-// Who gets a certificate, on a real API server with tokens that it has bound to pods itself: a proxy
-// gets the identities of its node, bound to it, and nobody gets anything else. Each row of the
-// tables is an attempt of somebody who wants more; the reason stands among the conditions.
+// Who gets a certificate, on a real API server with tokens that it has bound to pods itself: a
+// proxy gets the identities of its node, bound to it, and nobody gets anything else. Each row of
+// the tables is an attempt of somebody who wants more; the reason stands among the conditions.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

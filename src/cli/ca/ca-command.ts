@@ -4,7 +4,8 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { askRotation, type AskRotationOptions, type RotationOutcome } from '../../controller/index.ts';
+import { askRotation } from '../../controller/index.ts';
+import type { AskRotationOptions, RotationOutcome } from '../../controller/index.ts';
 import { isTrustDomain } from '../../identity/index.ts';
 import type { Connection } from '../../kube/index.ts';
 import {
@@ -72,7 +73,8 @@ function readProposal(
 ): ({ readonly kind: 'proposal' } & Proposal) | { readonly kind: 'complaint'; complaint: string } {
   const { cert, key, trustDomain } = options;
   if (!isTrustDomain(trustDomain)) {
-    const complaint = `--trust-domain ${trustDomain} is none: write lower case, such as example.org`;
+    const how = 'write lower case, such as example.org';
+    const complaint = `--trust-domain ${trustDomain} is none: ${how}`;
     return { kind: 'complaint', complaint };
   }
   const certificatePem = readText(cert);

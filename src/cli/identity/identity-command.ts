@@ -1,5 +1,5 @@
-// `weft identity`: the roots, the phase of a rotation, and the certificates of each node. Exit 0 all
-// well, 1 something has expired or does not answer, 2 could not ask.
+// `weft identity`: the roots, the phase of a rotation, and the certificates of each node. Exit 0
+// all well, 1 something has expired or does not answer, 2 could not ask.
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { Connection } from '../../kube/index.ts';

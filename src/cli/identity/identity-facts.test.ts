@@ -1,4 +1,5 @@
 // What `weft identity` makes of roots, proxies and their pages.
+// Nothing is read here: facts are made by hand.
 import { describe, expect, test } from 'vitest';
 import {
   identityRecord,

@@ -1,6 +1,6 @@
 // Reads what `weft identity` shows: ConfigMap `weft-trust`, and from each proxy – through the API
-// server, so that it works from anywhere – `/version` and `/metrics`. Both are open pages; no key and
-// no Secret is read.
+// server, so that it works from anywhere – `/version` and `/metrics`. Both are open pages; no key
+// and no Secret is read.
 import { readTrustBundle } from '../../identity/index.ts';
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import { listAt, textAt } from '../../lib/raw-object.ts';

@@ -61,8 +61,8 @@ const proxyEverywhere: readonly Rule[] = [
   ...compiledFrom,
   {
     reason:
-      'a certificate for each identity that has a pod on its node; the API server stamps who asks, ' +
-      'and the controller believes that stamp alone',
+      'a certificate for each identity that has a pod on its node; the API server stamps who ' +
+      'asks, and the controller believes that stamp alone',
     apiGroups: ['certificates.k8s.io'],
     resources: ['certificatesigningrequests'],
     verbs: ['create', 'get', 'list', 'watch'],
@@ -123,8 +123,8 @@ const controllerEverywhere: readonly Rule[] = [
   },
   {
     reason:
-      'proxies ask for certificates so; answered ones are cleared away. The verb knows no signer: ' +
-      'that it deletes its own alone is in the code',
+      'proxies ask for certificates so; answered ones are cleared away. The verb knows no ' +
+      'signer: that it deletes its own alone is in the code',
     apiGroups: ['certificates.k8s.io'],
     resources: ['certificatesigningrequests'],
     verbs: ['get', 'list', 'watch', 'delete'],

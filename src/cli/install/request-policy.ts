@@ -18,7 +18,9 @@ const variables = [
   { name: 'isOurs', expression: isOurs },
   {
     name: 'isProxy',
-    expression: `request.userInfo.username == "system:serviceaccount:" + variables.home + ":${account}"`,
+    expression:
+      'request.userInfo.username == ' +
+      `"system:serviceaccount:" + variables.home + ":${account}"`,
   },
 ];
 

@@ -1,7 +1,7 @@
-// What an operator does to the authority: asks for a rotation of the root, or brings an authority of
-// their own. It only lays down the wish in Secret `weft-ca` – the leading controller judges it again
-// and takes the steps – and refuses what could not end well. Whoever runs it needs the right to
-// write that Secret, and nothing else of the cluster.
+// What an operator does to the authority: asks for a rotation of the root, or brings an authority
+// of their own. It only lays down the wish in Secret `weft-ca` – the leading controller judges it
+// again and takes the steps – and refuses what could not end well. Whoever runs it needs the right
+// to write that Secret, and nothing else of the cluster.
 import { checkAuthority } from '../../identity/control.ts';
 import { kubeReason, resourcePath } from '../../kube/index.ts';
 import type { Connection } from '../../kube/index.ts';
@@ -81,7 +81,8 @@ function hasNext(secret: unknown): boolean {
 async function first(options: AskRotationOptions, nowMs: number): Promise<RotationOutcome> {
   const { connection, meshNamespace: namespace, proposal } = options;
   if (proposal === undefined) {
-    const reason = `there is no Secret ${authorityName} in namespace ${namespace}; is the mesh there?`;
+    const where = `in namespace ${namespace}; is the mesh there?`;
+    const reason = `there is no Secret ${authorityName} ${where}`;
     return { kind: 'refused', reasons: [reason] };
   }
   if ((await read(options, 'configmaps', trustName)) !== undefined) {

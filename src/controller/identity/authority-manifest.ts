@@ -1,6 +1,6 @@
-// Secret `weft-ca` and ConfigMap `weft-trust` as they are written: the first authority, the bundle,
-// and the steps of a rotation, each a change of the whole Secret, so that a step is made or not made.
-// Pure.
+// Secret `weft-ca` and ConfigMap `weft-trust` as they are written: the first authority, the
+// bundle, and the steps of a rotation, each a change of the whole Secret, so that a step is made
+// or not made. Pure.
 import type { TrustRoot } from '../../identity/index.ts';
 import { valueAt } from '../raw-object.ts';
 import { authorityName, caAnnotations, trustName } from './authority-secret.ts';

@@ -1,7 +1,8 @@
 // Keeps Secret `weft-ca`: watches it, makes a root when the mesh has none, and holds what signs.
 // The Secret is made by POST, so that of two controllers that start together one makes it and both
-// use it. It is never made anew while `weft-trust` stands: proxies trust the old root, and a new one
-// would cut every connection of the mesh. The key is in the Secret and in memory, nowhere else.
+// use it. It is never made anew while `weft-trust` stands: proxies trust the old root, and a new
+// one would cut every connection of the mesh. The key is in the Secret and in memory, nowhere
+// else.
 import { createPrivateKey, sign } from 'node:crypto';
 import type { MeshSettings, Problem } from '../../api/index.ts';
 import { makeRoot } from '../../identity/control.ts';
@@ -103,9 +104,9 @@ export class AuthorityKeeper {
     }
     if (!this.#isMissing) return [];
     const message =
-      `Secret ${authorityName} is gone and ${trustName} still trusts it; put it back from a backup ` +
-      `(nothing is signed meanwhile), or delete ${trustName} too for a new root, which proxies ` +
-      'take within a minute and which ends all connections of the old one';
+      `Secret ${authorityName} is gone and ${trustName} still trusts it; put it back from a ` +
+      `backup (nothing is signed meanwhile), or delete ${trustName} too for a new root, which ` +
+      'proxies take within a minute and which ends all connections of the old one';
     // What is told on an object that is not there, nobody reads.
     const reason = 'AuthorityMissing';
     return [{ kind: 'ConfigMap', name: trustName, namespace, reason, message }];

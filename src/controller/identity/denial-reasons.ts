@@ -1,5 +1,6 @@
-// What each reason of a denied certificate request means: one typed table, so that none can be given
-// without being explained. The last part of docs/reference/reasons.md is rendered from it. Pure.
+// What each reason of a denied certificate request means: one typed table, so that none can be
+// given without being explained. The last part of docs/reference/reasons.md is rendered from it.
+// Pure.
 import type { DenialReason } from '../../identity/control.ts';
 
 /** In the order of the checks, which is that of the page. */
@@ -41,7 +42,8 @@ export function renderDenialReasons(): string {
 
 Reason of condition \`Denied\` of a CertificateSigningRequest of signer \`weft.dev/workload\` – of
 \`Failed\` where somebody else had approved it – and label of \`weft_certificate_denials_total\`.
-A good request has \`Approved\` with reason \`PodOnNode\`. This table is generated (\`npm run docs\`).
+A good request has \`Approved\` with reason \`PodOnNode\`. This table is generated
+(\`npm run docs\`).
 
 | reason | meaning |
 |---|---|

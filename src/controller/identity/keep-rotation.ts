@@ -1,7 +1,7 @@
-// Takes a rotation of the root from phase to phase: while there is one it asks every proxy, ready or
-// not, whom it trusts, and writes the next phase into Secret `weft-ca` when all are where they have
-// to be. What that means is rotation.ts; where it stands is in the Secret, so that a new leader goes
-// on. Between rotations it does nothing.
+// Takes a rotation of the root from phase to phase: while there is one it asks every proxy, ready
+// or not, whom it trusts, and writes the next phase into Secret `weft-ca` when all are where they
+// have to be. What that means is rotation.ts; where it stands is in the Secret, so that a new
+// leader goes on. Between rotations it does nothing.
 import type { MeshSettings, Problem } from '../../api/index.ts';
 import { makeRoot } from '../../identity/control.ts';
 import { kubeReason, resourcePath } from '../../kube/index.ts';
@@ -94,9 +94,9 @@ export class RotationKeeper {
     if (!isLeading() || held === undefined) return undefined;
     if (held.phase === 'steady' && !held.isRotationAsked) return undefined;
     const signing = held.signer.root.fingerprint;
-    const others = held.roots.map(({ fingerprint }) => fingerprint).filter((one) => one !== signing);
+    const other = held.roots.find(({ fingerprint }) => fingerprint !== signing)?.fingerprint;
     const { phase, phaseSinceMs, isRotationAsked } = held;
-    return { phase, phaseSinceMs, isRotationAsked, signing, other: others[0] };
+    return { phase, phaseSinceMs, isRotationAsked, signing, other };
   }
 
   /** Never throws. */

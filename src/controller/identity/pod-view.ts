@@ -49,7 +49,7 @@ export class WatchedPods {
   }
 }
 
-/** The requester's pod, and the pods that could bear out its claim, read now; throws KubeFailure. */
+/** The requester's pod and those that could bear out its claim, read now; throws KubeFailure. */
 export async function livePods(
   connection: Connection,
   look: LookLive,

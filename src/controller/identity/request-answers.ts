@@ -1,7 +1,7 @@
-// The answer to one certificate request: reads it, judges it, writes. A good one gets `Approved` and
-// then its chain; a bad one `Denied`, or `Failed` where somebody else has approved it already, for
-// the two exclude each other. A 409 means that somebody was faster: read and judge again.
-// The judgement is `identity`'s; here is only what it needs and what follows from it.
+// The answer to one certificate request: reads it, judges it, writes. A good one gets `Approved`
+// and then its chain; a bad one `Denied`, or `Failed` where somebody else has approved it already,
+// for the two exclude each other. A 409 means that somebody was faster: read and judge again. The
+// judgement is `identity`'s; here is only what it needs and what follows from it.
 import type { ClusterState } from '../../api/index.ts';
 import { issueLeaf, judgeRequest } from '../../identity/control.ts';
 import type { IssueRules, RequestJudgement } from '../../identity/control.ts';

@@ -1,4 +1,5 @@
 // What is read from a CertificateSigningRequest, and what is written into one.
+// Objects are as an API server gives them, or as nobody should.
 import { describe, expect, test } from 'vitest';
 import { judgeRequest } from '../../identity/control.ts';
 import {

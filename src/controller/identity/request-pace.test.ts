@@ -1,4 +1,5 @@
 // Turns, paces and bounds of the queue of certificate requests; time is a number here.
+// No clock, no requests: only ids.
 import { describe, expect, test } from 'vitest';
 import { RequestPace, waitingMax } from './request-pace.ts';
 import type { Requester } from './request-pace.ts';

@@ -1,7 +1,7 @@
-// Clears away certificate requests of our signer: issued ones after a minute, denied and failed ones
-// after ten, so that people can read why; those that are too many, unread; and pending ones whose
-// proxy is gone. Kubernetes clears them too, but after an hour, or a day. Only the leader deletes,
-// always the very object that was seen.
+// Clears away certificate requests of our signer: issued ones after a minute, denied and failed
+// ones after ten, so that people can read why; those that are too many, unread; and pending ones
+// whose proxy is gone. Kubernetes clears them too, but after an hour, or a day. Only the leader
+// deletes, always the very object that was seen.
 import { kubeReason, resourcePath } from '../../kube/index.ts';
 import type { Connection } from '../../kube/index.ts';
 import type { ClusterState } from '../../api/index.ts';

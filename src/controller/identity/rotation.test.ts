@@ -1,4 +1,5 @@
 // The order of a rotation: a root signs after all trust it, and goes after nobody uses it.
+// Proxies are what they say, and time is a number.
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../lib/random.ts';
 import { Agreement, nextStep, readStatement } from './rotation.ts';
@@ -71,7 +72,8 @@ describe('a new root signs', () => {
   test('a minute after the last proxy that came', () => {
     const first = every([proxy('a', [r1, r2])], 50_000);
     const both = [proxy('a', [r1, r2]), proxy('b', [r1, r2])];
-    const later = (atMs: number) => [...first, { atMs: 55_000, proxies: both }, { atMs, proxies: both }];
+    const at = (atMs: number) => ({ atMs, proxies: both });
+    const later = (atMs: number) => [...first, at(55_000), at(atMs)];
     expect(after(adding, later(110_000)).kind).toBe('stay');
     expect(after(adding, later(115_000)).kind).toBe('advance');
   });
@@ -149,7 +151,8 @@ describe('a rotation is over', () => {
       kind: 'stay',
       waitsFor: ['a'],
     });
-    expect(after(removing, every([proxy('a', [r2])], 0))).toEqual({ kind: 'advance', to: 'steady' });
+    const done = every([proxy('a', [r2])], 0);
+    expect(after(removing, done)).toEqual({ kind: 'advance', to: 'steady' });
   });
 });
 

@@ -1,7 +1,8 @@
 // When a rotation of the root may go on: adding (everybody has to trust the new root before it
 // signs), switching (it signs; nobody may use a leaf of the old one any more when that goes),
 // removing (everybody has forgotten the old one). A pure decision from what the proxies say of
-// themselves in `/version`; who asks them is keep-rotation.ts, what is written authority-manifest.ts.
+// themselves in `/version`; who asks them is keep-rotation.ts, what is written authority-
+// manifest.ts.
 //
 // The order is the whole point: a root that signs before all trust it, or goes while one uses it,
 // costs connections. Waiting costs nothing, so a proxy that does not answer is waited for.

@@ -1,6 +1,7 @@
 // A real API server with an installation's accounts and rights, nodes and pods that are only
-// objects, and tokens that the API server itself binds to such pods: whoever asks for a certificate
-// here is stamped as on any cluster. Controllers run in this process with their own account's token.
+// objects, and tokens that the API server itself binds to such pods: whoever asks for a
+// certificate here is stamped as on any cluster. Controllers run in this process with their own
+// account's token.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
