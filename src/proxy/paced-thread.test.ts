@@ -86,6 +86,14 @@ describe('a paced thread', () => {
     expect(part?.bindings.size).toBe(4_500);
   });
 
+  test('peers come with the last piece', () => {
+    const { paced, posted, turn } = recorded();
+    const peers = { nodes: new Map(), dial: new Map(), bare: new Set<string>() };
+    paced.post({ ...update(3, 4_500), peers });
+    while (turn());
+    expect(updatesOf(posted).map((one) => one.peers)).toEqual([undefined, undefined, peers]);
+  });
+
   test('a complete part replaces all that was known before', () => {
     const { paced, posted, turn } = recorded();
     paced.post(update(3, 4_500));

@@ -57,6 +57,7 @@ function piecesOf(message: ToWorker): readonly ToWorker[] {
       sequence: isLast ? message.sequence : message.sequence - 1,
       slots: isLast ? message.slots : undefined,
       snapshot: isLast ? message.snapshot : undefined,
+      peers: isLast ? message.peers : undefined,
       node: {
         nodeName: node.nodeName,
         isComplete: isFirst && node.isComplete,

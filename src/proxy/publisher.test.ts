@@ -20,7 +20,7 @@ import { createSlotMemory, SlotAllocator, SlotView } from '../telemetry/index.ts
 import { isOfEndpointsOnly, Publisher } from './publisher.ts';
 import type { WorkerUpdate } from './worker-fleet.ts';
 
-function publisherOf() {
+function publisherOf(options: { readonly hasTunnels?: boolean } = {}) {
   const bugs: unknown[] = [];
   const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
   const publisher = new Publisher({
@@ -28,6 +28,7 @@ function publisherOf() {
     nodeName: 'node-1',
     slots: new SlotAllocator(memory, seededRandom(1)),
     onBug: (error) => bugs.push(error),
+    ...options,
   });
   return { publisher, memory, bugs };
 }
@@ -232,6 +233,78 @@ describe('whose addresses are', () => {
     const { publisher } = publisherOf();
     publisher.publish(stateOf(...base, twin), 0);
     expect(publisher.problems.map(({ reason }) => reason)).toContain('AddressDisputed');
+  });
+});
+
+describe('peers', () => {
+  const sight = { isAfterGap: false, isLive: true, neighbours: undefined };
+  const peers = (...nodes: readonly string[]): AnyObject =>
+    sliceOf('weft-system/weft-peers', {
+      endpoints: nodes.map((nodeName, index) => entryOf(`10.0.0.${index}`, { nodeName })),
+    });
+  const two = nodeOf('node-2', ['10.0.0.2']);
+
+  test('travel when they change, beside what nobody else must know', () => {
+    const { publisher } = publisherOf({ hasTunnels: true });
+    const state = stateOf(...base, two, peers('node-1'));
+    const first = publisher.publish(state, 0, sight);
+    expect([...(first?.peers?.dial ?? [])]).toEqual([['node-1', ['10.0.0.0']]]);
+    expect(publisher.publish(state, 10, sight)).toBeUndefined();
+    expect(publisher.complete().peers).toBe(first?.peers);
+    const version = publisher.snapshot?.version;
+    const grown = { ...state, ...pick(stateOf(...base, two, peers('node-1', 'node-2'))) };
+    const update = publisher.publish(grown, 20, sight);
+    expect([update?.node, update?.snapshot]).toEqual([undefined, undefined]);
+    expect(update?.peers?.dial.get('node-2')).toEqual(['10.0.0.1']);
+    expect(publisher.snapshot?.version).toBe(version);
+  });
+
+  test('become bare by time alone, and only while slices are watched', () => {
+    const { publisher } = publisherOf({ hasTunnels: true });
+    const state = stateOf(...base, two, peers('node-1'));
+    publisher.publish(state, 0, sight);
+    expect(publisher.nextChangeMs).toBe(30_000);
+    publisher.publish(state, 20_000, { ...sight, isLive: false });
+    expect(publisher.nextChangeMs).toBeUndefined();
+    publisher.publish(state, 40_000, sight);
+    expect([...(publisher.publish(state, 70_000, sight)?.peers?.bare ?? [])]).toEqual(['node-2']);
+  });
+
+  test('are nobody’s concern where there are no tunnels', () => {
+    const { publisher } = publisherOf();
+    const update = publisher.publish(stateOf(...base, peers('node-1')), 0, sight);
+    expect([update?.peers, publisher.complete().peers]).toEqual([undefined, undefined]);
+  });
+});
+
+/** The slices, as the store hands out a map of its own for each kind. */
+function pick({ endpointSlices }: ClusterState): Pick<ClusterState, 'endpointSlices'> {
+  return { endpointSlices };
+}
+
+describe('what is seen besides the objects', () => {
+  const sight = { isAfterGap: false, isLive: true, neighbours: undefined };
+  const fresh = podOf('shop/fresh', { addresses: ['10.1.0.8'] });
+
+  test('a pod that is new after a gap of the watch is no source yet', () => {
+    const { publisher } = publisherOf();
+    const state = stateOf(...base);
+    publisher.publish(state, 0, sight);
+    publisher.publish(state, 1_000, { ...sight, isAfterGap: true });
+    const late = publisher.publish(stateOf(...base, fresh), 2_000, sight);
+    expect(late?.node?.set[0]?.[1]).toMatchObject({ isLocal: false });
+    expect(publisher.nextChangeMs).toBe(4_000);
+  });
+
+  test('a neighbour table that contradicts takes a source away, without any new object', () => {
+    const { publisher } = publisherOf();
+    const state = stateOf(...base);
+    const table = new Map([['10.1.0.1', '0e:00:00:00:00:01']]);
+    publisher.publish(state, 0, { ...sight, neighbours: table });
+    const forged = new Map([['10.1.0.1', '0e:00:00:00:00:66']]);
+    const update = publisher.publish(state, 250, { ...sight, neighbours: forged });
+    expect(update?.node?.set).toMatchObject([['10.1.0.1', { isLocal: false }]]);
+    expect([publisher.disputed, publisher.problems[0]?.reason]).toEqual([1, 'AddressDisputed']);
   });
 });
 

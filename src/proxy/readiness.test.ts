@@ -1,7 +1,9 @@
 // When a proxy may get traffic. Each thing that it can wait for is named; what happens to a ready
 // one takes it out only when it serves nothing any more.
 import { describe, expect, test } from 'vitest';
-import { readinessOf, type ReadinessFacts } from './readiness.ts';
+import { hasOtherProxy, readinessOf, type ReadinessFacts } from './readiness.ts';
+import { entryOf, settingsOf, sliceOf, stateOf } from '../../test/support/builders.ts';
+import type { EndpointSlice, SliceEndpoint } from '../api/index.ts';
 import type { WorkerState } from './worker-fleet.ts';
 
 function worker(given: Partial<WorkerState> = {}): WorkerState {
@@ -35,6 +37,36 @@ function waitsFor(given: Partial<ReadinessFacts>): readonly string[] {
 
 const failed = (port: number) => ({ port, message: 'in use' });
 const aWorker = 'a worker with a snapshot and its listeners';
+
+describe('the proxy’s own certificate', () => {
+  const settings = {
+    nodeName: 'node-1',
+    mesh: settingsOf(),
+    identity: {
+      tunnelPort: 15_008,
+      podUid: 'uid',
+      podAddress: '10.1.0.1',
+      stateDirectory: undefined,
+    },
+  };
+  const sees = (endpoint: SliceEndpoint, given: Partial<EndpointSlice> = {}): boolean => {
+    const slice = sliceOf('weft-system/weft-peers', { endpoints: [endpoint], ...given });
+    return hasOtherProxy(stateOf(slice), settings);
+  };
+
+  test('is waited for before the first time, and not missed later', () => {
+    expect(waitsFor({ hasIdentity: false })).toEqual(["the proxy's own certificate"]);
+    expect(waitsFor({ hasIdentity: false, wasReady: true })).toEqual([]);
+  });
+
+  test('is waited for only while another proxy of the node serves', () => {
+    expect(sees(entryOf('10.1.0.2'))).toBe(true);
+    expect(sees(entryOf('10.1.0.1'))).toBe(false);
+    expect(sees(entryOf('10.1.0.2', { isServing: false }))).toBe(false);
+    expect(sees(entryOf('10.1.0.2', { nodeName: 'node-2' }))).toBe(false);
+    expect(sees(entryOf('10.1.0.2'), { isManaged: false })).toBe(false);
+  });
+});
 
 describe('a proxy that was never ready', () => {
   test('is ready when it knows the cluster, serves and answers names', () => {

@@ -1,9 +1,9 @@
 // The settings of a proxy from flags and from what the machine grants. Syntax of flags is tested
 // beside the flag table; here is what needs more than one fact to judge.
 import { describe, expect, test } from 'vitest';
-import { resolveFlags } from '../api/index.ts';
+import { readFlags, resolveFlags } from '../api/index.ts';
 import { slotWorkersMax } from '../telemetry/index.ts';
-import { proxySettingsOf, type MachineFacts, type ProxySettings } from './settings.ts';
+import { identitySettingsOf, proxySettingsOf, type MachineFacts, type ProxySettings } from './settings.ts';
 
 const mebibyte = 1024 * 1024;
 const machine: MachineFacts = { cpus: 4, memoryLimitBytes: undefined, hasReusePort: true };
@@ -121,5 +121,27 @@ describe('the memory budget', () => {
 
   test('is what the flag says', () => {
     expect(perWorker({ 'memory-budget': ['64Mi'] }, 200 * mebibyte)).toBe(32 * mebibyte);
+  });
+});
+
+describe('identities', () => {
+  const flagsOf = (given: Readonly<Record<string, string>>) =>
+    readFlags(new Map(Object.entries(given).map(([name, value]) => [name, [value]])));
+
+  test('are not kept while mutual TLS is not built', () => {
+    expect(settings({ 'pod-uid': ['uid'] })).toMatchObject({
+      identity: undefined,
+      mesh: { mtls: 'off' },
+    });
+  });
+
+  test('are those of a pod: without one nobody would issue any', () => {
+    expect(identitySettingsOf(flagsOf({}))).toBeUndefined();
+    expect(identitySettingsOf(flagsOf({ 'pod-uid': 'uid', 'pod-ip': '::ffff:10.1.0.1' }))).toEqual({
+      tunnelPort: 15_008,
+      podUid: 'uid',
+      podAddress: '10.1.0.1',
+      stateDirectory: undefined,
+    });
   });
 });

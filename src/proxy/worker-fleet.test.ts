@@ -2,7 +2,7 @@
 // What a real worker does with the same messages is worker.test.ts.
 import { describe, expect, test } from 'vitest';
 import { FakeRuntime, settle } from '../../test/kube/support/fake-runtime.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import type { FromWorker, Identities, ToWorker, WorkerStart } from './messages.ts';
 import {
   WorkerFleet,
   type WorkerEvents,
@@ -70,7 +70,20 @@ class FakeThread implements WorkerThread {
 
 const delta: WorkerUpdate = { slots: undefined, snapshot: undefined, node: undefined };
 
-function fleetOf(count: number, options: { readonly spawnFails?: () => boolean } = {}) {
+const identities: Identities = {
+  kind: 'identities',
+  trustPem: 'root',
+  own: undefined,
+  set: [],
+  removed: [],
+};
+
+type FleetTestOptions = {
+  readonly spawnFails?: () => boolean;
+  readonly hasIdentities?: boolean;
+};
+
+function fleetOf(count: number, options: FleetTestOptions = {}) {
   const fake = new FakeRuntime();
   const threads: FakeThread[] = [];
   const told: string[] = [];
@@ -91,6 +104,7 @@ function fleetOf(count: number, options: { readonly spawnFails?: () => boolean }
       ...delta,
       node: { nodeName: 'node-1', isComplete: true, set: [], removed: [] },
     }),
+    completeIdentities: () => (options.hasIdentities === true ? identities : undefined),
     events: {
       onSeries: (worker) => told.push(`series of ${worker}`),
       onAccessLog: (lines) => told.push(...lines),
@@ -107,6 +121,25 @@ function fleetOf(count: number, options: { readonly spawnFails?: () => boolean }
   };
   return { fake, fleet, threads, thread, told, started, applied };
 }
+
+describe('identities', () => {
+  test('come before the first update, and later as they change', () => {
+    const { fleet, thread } = fleetOf(2, { hasIdentities: true });
+    fleet.tell(identities);
+    expect(thread(0).received).toEqual([]);
+    thread(0).started();
+    expect(thread(0).received.map(({ kind }) => kind)).toEqual(['identities', 'update']);
+    fleet.tell({ ...identities, trustPem: 'another' });
+    expect(thread(0).received.at(-1)).toMatchObject({ trustPem: 'another' });
+    expect(thread(1).received).toEqual([]);
+  });
+
+  test('are not told where none are kept', () => {
+    const { thread } = fleetOf(1);
+    thread(0).started();
+    expect(thread(0).received.map(({ kind }) => kind)).toEqual(['update']);
+  });
+});
 
 describe('updates', () => {
   test('a worker gets everything when it has started, then what is published', () => {

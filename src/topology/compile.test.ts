@@ -84,3 +84,31 @@ test('what travels is decoded to the same snapshot, and a change travels alone',
   const applied = applyDelta(before, delta);
   expect(applied.kind === 'snapshot' && applied.snapshot.version).toBe(after.version);
 });
+
+test('namespaces stand with both modes when either is not the default; bad ones are strict', () => {
+  const modes = (name: string, mtls: string, policy = 'off') =>
+    namespaceOf(name, { 'weft.dev/mtls': mtls, 'weft.dev/policy': policy });
+  const permissive = { ...settings, mtls: 'permissive' as const };
+  const state = stateOf(
+    namespaceOf('plain'),
+    modes('same', 'permissive'),
+    modes('strict', 'strict'),
+    modes('bare', 'off', 'enforce'),
+    modes('wrong', 'Strict!'),
+  );
+  const built = buildTopology(state, permissive);
+  const { value } = compileSnapshot(built.value, permissive);
+  const section = [...value.sections.values()].find(({ id }) => id === 'namespaces')?.section;
+  expect(section).toEqual({
+    kind: 'namespaces',
+    defaultPolicy: 'off',
+    defaultMtls: 'permissive',
+    namespaces: [
+      { name: 'bare', policy: 'enforce', mtls: 'off' },
+      { name: 'strict', policy: 'off', mtls: 'strict' },
+      { name: 'wrong', policy: 'off', mtls: 'strict' },
+    ],
+  });
+  const told = built.problems.filter(({ name }) => name === 'wrong');
+  expect(told.map(({ reason }) => reason)).toEqual(['InvalidSetting']);
+});
