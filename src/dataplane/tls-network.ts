@@ -28,7 +28,7 @@ export function tlsNetwork(): SecureNetwork {
   return {
     listen: (options, events) => {
       const server = net.createServer(
-        { allowHalfOpen: true, noDelay: true, pauseOnConnect: true },
+        { noDelay: true, pauseOnConnect: true },
         events.accepted,
       );
       return listenOn(server, options, events);
@@ -51,7 +51,7 @@ function clientContext(terms: TlsTerms): TlsContext {
   const secureContext = tls.createSecureContext(credentialsOf(terms));
   const connect = (to: ConnectOptions): SecureSocket => {
     // What is for the TCP socket reaches it, though the types of Node do not say so.
-    const options: tls.ConnectionOptions & net.TcpSocketConnectOpts & net.SocketConstructorOpts = {
+    const options: tls.ConnectionOptions & net.TcpSocketConnectOpts = {
       host: to.address,
       port: to.port,
       secureContext,
@@ -59,7 +59,6 @@ function clientContext(terms: TlsTerms): TlsContext {
       rejectUnauthorized: true,
       // Names are judged by our own rules, on the certificate's own bytes.
       checkServerIdentity: () => undefined,
-      allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
@@ -67,7 +66,10 @@ function clientContext(terms: TlsTerms): TlsContext {
     };
     const socket = tls.connect(options);
     return new SecureStream(socket, (connected) => {
-      socket.once('secureConnect', () => connected(peerOf(socket)));
+      socket.once('secureConnect', () => {
+        allowHalves(socket);
+        connected(peerOf(socket));
+      });
     });
   };
   return { connect, accept: (raw) => raw.destroy() };
@@ -130,7 +132,9 @@ class Awaited {
   }
 
   secured(socket: tls.TLSSocket): void {
-    if (this.#end()) this.#events.secured(new SecureStream(socket, peerOf(socket)));
+    if (!this.#end()) return;
+    allowHalves(socket);
+    this.#events.secured(new SecureStream(socket, peerOf(socket)));
   }
 
   failed(why: string): void {
@@ -143,6 +147,14 @@ class Awaited {
     this.#list.delete(this.#place);
     return true;
   }
+}
+
+/**
+ * Who ends in the middle of a handshake has left: Node says nothing of it where halves are allowed.
+ * Afterwards an upgraded connection may end one way at a time.
+ */
+function allowHalves(socket: tls.TLSSocket): void {
+  socket.allowHalfOpen = true;
 }
 
 /** Names an open connection to one of our listeners; empty: it is not open any more. */

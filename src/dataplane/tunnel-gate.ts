@@ -149,6 +149,7 @@ export class TunnelGate {
       // Those that have left in the meantime take no turn.
       if (pass === undefined || !this.#passes.has(pass)) continue;
       this.#turns -= 1;
+      pass.enter();
       this.#options.enter(pass.socket, pass);
     }
     if (this.#waiting.length > 0 && !this.#isClosed) {
@@ -167,6 +168,7 @@ export class GatePass {
   /** How long it may be a stranger. */
   readonly patience: Deadline;
   readonly #gate: TunnelGate;
+  #isEntered = false;
 
   constructor(gate: TunnelGate, socket: NetworkSocket, address: string) {
     this.#gate = gate;
@@ -175,7 +177,15 @@ export class GatePass {
     this.deadline = new Deadline(() => this.cut('Timeout'));
     this.patience = new Deadline(() => this.cut('PeerUnknown'));
     socket.on('error', () => undefined);
-    socket.on('close', () => this.giveBack());
+    // While a handshake is under way its end is told by who began it.
+    socket.on('close', () => {
+      if (!this.#isEntered) this.giveBack();
+    });
+  }
+
+  /** The handshake begins; whoever begins it gives the pass back. */
+  enter(): void {
+    this.#isEntered = true;
   }
 
   /** The handshake has ended, either way. False: it was over before. */
