@@ -71,7 +71,6 @@ function isLive(pod: Pod): boolean {
 
 /** The pods that claimed the address and do so no longer. */
 export function losersOf(before: Claim, now: Claim | undefined): readonly Pod[] {
-  if (before === now) return [];
   if (now === undefined) return claimants(before);
   const uids = new Set(claimants(now).map(({ meta }) => meta.uid));
   return claimants(before).filter(({ meta }) => !uids.has(meta.uid));

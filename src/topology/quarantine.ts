@@ -49,7 +49,10 @@ export function quarantineOf(held: Held | undefined, seen: AllClaims, look: Look
   const untilMs = still(previous.untilMs, nowMs);
   const vanished = still(previous.vanished, nowMs);
   for (const [address, claim] of before) {
-    for (const { meta, nodeName } of losersOf(claim, seen.claims.get(address))) {
+    const now = seen.claims.get(address);
+    // Nearly all: there are 10 000 addresses, and one of them has changed.
+    if (claim === now) continue;
+    for (const { meta, nodeName } of losersOf(claim, now)) {
       untilMs.set(address, endMs);
       if (nodeName !== look.nodeName || ended.has(meta.uid)) continue;
       vanished.set(address, nowMs + vanishedMs);
@@ -60,9 +63,11 @@ export function quarantineOf(held: Held | undefined, seen: AllClaims, look: Look
     if (previous.ended.has(meta.uid)) continue;
     for (const address of addresses) untilMs.set(address, endMs);
   }
-  for (const address of seen.claims.keys()) {
-    if (before.has(address)) continue;
-    if (vanished.delete(address) || nowMs < gapUntilMs) untilMs.set(address, endMs);
+  if (vanished.size > 0 || nowMs < gapUntilMs) {
+    for (const address of seen.claims.keys()) {
+      if (before.has(address)) continue;
+      if (vanished.delete(address) || nowMs < gapUntilMs) untilMs.set(address, endMs);
+    }
   }
   return { untilMs, ended, vanished, gapUntilMs };
 }
