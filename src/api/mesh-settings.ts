@@ -52,7 +52,8 @@ export function meshSettingsOf(values: FlagValues): MeshSettings {
     adopt: flags.text('adopt') === 'labelled' ? 'labelled' : 'all',
     policy: policyOf(policy),
     mtls: isMtlsBuilt ? mtlsOf(flags.text('mtls')) : 'off',
-    trustDomain: flags.text('trust-domain') ?? clusterDomain,
+    // In SPIFFE ids it is lower case.
+    trustDomain: hostnameOf(flags.text('trust-domain') ?? clusterDomain),
   };
 }
 

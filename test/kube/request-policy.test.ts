@@ -15,7 +15,7 @@ let request = '';
 const askers = new Map<string, Connection>();
 
 /** `taken`, or what the API server says. */
-async function ask(who: string, signerName: string): Promise<string> {
+async function ask(who: string, signerName: string, metadata: object = {}): Promise<string> {
   const from = askers.get(who) ?? cluster.admin;
   try {
     await from.create(
@@ -23,7 +23,7 @@ async function ask(who: string, signerName: string): Promise<string> {
       {
         apiVersion: 'certificates.k8s.io/v1',
         kind: 'CertificateSigningRequest',
-        metadata: { generateName: 'try-' },
+        metadata: { generateName: 'try-', ...metadata },
         spec: { signerName, usages: ['digital signature', 'client auth'], request },
       },
       { dryRun: 'All' },
@@ -77,3 +77,28 @@ test('a proxy may ask our signer and no other', async () => {
 test.each(['web', 'namesake', 'admin'])('%s asks other signers as before', async (who) => {
   expect(await ask(who, 'example.org/any')).toBe('taken');
 });
+
+test.each([
+  ['a finalizer', { finalizers: ['example.org/stay'] }],
+  ['a long annotation', { annotations: { long: 'x'.repeat(2_000) } }],
+  ['many annotations', { annotations: fields(17) }],
+  ['many labels', { labels: fields(17) }],
+])('a proxy may not ask with %s', async (_what, metadata) => {
+  expect(await ask('proxy', ours, metadata)).toContain('16 short annotations, and no finalizer');
+});
+
+test('a proxy may not ask with a request as long as a book', async () => {
+  const short = request;
+  const key = await nodeKeys.makeKey();
+  const sans = Array.from({ length: 200 }, () => names('shop/web', 'node-a')).flat();
+  const pem = createCertificateRequest({ publicKey: key.publicKeySpki, sans, sign: key.sign });
+  request = Buffer.from(pem).toString('base64');
+  expect(await ask('proxy', ours)).toContain('a request of weft.dev/workload has 8 KiB');
+  request = short;
+  const annotations = { 'weft.dev/identity': 'spiffe://x', 'weft.dev/node': 'node-a' };
+  expect(await ask('proxy', ours, { annotations, labels: fields(3) })).toBe('taken');
+});
+
+function fields(count: number): Readonly<Record<string, string>> {
+  return Object.fromEntries(Array.from({ length: count }, (_, at) => [`name-${at}`, 'x']));
+}

@@ -155,7 +155,9 @@ export class RequestsKeeper {
     // A leader no more: that is no failure, and whoever leads now has the queue.
     if (kubeReason(error) !== 'Cancelled' || isLeading()) {
       const { name } = held.entry;
-      log.warn('certificate request waits', { request: name, why: String(error), restMs });
+      // An API server that is away would be told for each request, again and again.
+      const level = held.failures === 1 ? 'warn' : 'debug';
+      log[level]('certificate request waits', { request: name, why: String(error), restMs });
     }
     held.retry = runtime.timers.after(restMs, () => {
       held.retry = undefined;
@@ -214,9 +216,9 @@ export class RequestsKeeper {
 
   #sink(): Sink<RequestEntry> {
     return {
-      put: (_key, { value }) => {
-        if (value === undefined) return;
-        this.#see(value);
+      put: (name, { value }) => {
+        if (value === undefined) this.#remove(name, '');
+        else this.#see(value);
         this.look();
       },
       remove: (key, uid) => this.#remove(key, uid),

@@ -65,6 +65,12 @@ describe('the queue', () => {
     expect(readEntry(request({}, status), proxy)?.state).toBe(state);
   });
 
+  test('forgets what is on its way out', () => {
+    const { metadata, ...rest } = request();
+    const leaving = { ...metadata, deletionTimestamp: '2024-05-06T07:08:09Z' };
+    expect(readEntry({ ...rest, metadata: leaving }, proxy)).toBeUndefined();
+  });
+
   test.each([undefined, null, 7, 'x', [], {}, { metadata: {} }])('%j is no request', (value) => {
     expect(readEntry(value, proxy)).toBeUndefined();
   });

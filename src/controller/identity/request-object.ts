@@ -29,11 +29,12 @@ export type Verdict = {
 
 const extraPrefix = 'authentication.kubernetes.io/';
 
-/** `username`: of our proxies. `undefined` for what is no request. */
+/** `username`: of our proxies. `undefined` for what is no request, or is on its way out. */
 export function readEntry(object: unknown, username: string): RequestEntry | undefined {
   const name = textAt(object, 'metadata', 'name');
   const uid = textAt(object, 'metadata', 'uid');
   if (name === undefined || uid === undefined) return undefined;
+  if (textAt(object, 'metadata', 'deletionTimestamp') !== undefined) return undefined;
   const user = textAt(object, 'spec', 'username') ?? '';
   const node = stampOf(object, 'node-name');
   const podName = stampOf(object, 'pod-name');
