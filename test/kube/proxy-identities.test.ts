@@ -4,12 +4,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseSpiffeId, type SpiffeId } from '../../src/identity/index.ts';
 import { resourcePath, watchCluster, type Connection } from '../../src/kube/index.ts';
+import { openDatagrams } from '../../src/main/node-datagrams.ts';
 import { nodeFiles } from '../../src/main/node-files.ts';
 import { nodeKeys } from '../../src/main/node-keys.ts';
+import { nodeNetwork } from '../../src/proxy/index.ts';
 import { startCertificateRequests } from '../../src/proxy/certificate-requests.ts';
 import { startIdentities, type RunningIdentities } from '../../src/proxy/identities.ts';
-import type { Identities } from '../../src/proxy/messages.ts';
+import type { Identities, ToWorker, WorkerStart } from '../../src/proxy/messages.ts';
 import { proxySettingsOf } from '../../src/proxy/settings.ts';
+import { startProxy, type Proxy } from '../../src/proxy/start-proxy.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import { home, IdentityCluster, requests, type RunningController } from './support/identity-cluster.ts';
 import { realRuntime } from './support/runtime.ts';
@@ -192,5 +195,101 @@ describe('a proxy', () => {
       expect(metadata.name.slice(0, prefix.length)).toBe(prefix);
       expect(metadata.name.slice(prefix.length)).toMatch(/^[0-9a-f]{16}$/);
     }
+  });
+});
+
+describe('the whole control thread, with identities on', () => {
+  const posted: ToWorker[] = [];
+  const started: WorkerStart[] = [];
+  let whole: Proxy;
+
+  beforeAll(async () => {
+    const name = 'weft-proxy-whole';
+    const pod = { namespace: home, name, node: 'node-b', account: 'weft-proxy' };
+    const podUid = await cluster.pod({ ...pod, address: '10.9.0.2' });
+    await slice('weft-peers-test', 'node-b', '10.9.0.2');
+    const connection = await cluster.as(home, 'weft-proxy', { name, uid: podUid });
+    const tunnel = { tunnelPort: 15_008, podAddress: '10.9.0.2', stateDirectory: undefined };
+    whole = await startProxy({
+      ...{ connection, runtime: realRuntime, keys: nodeKeys, files: nodeFiles, log: silentLog },
+      settings: {
+        ...settingsOf('node-b'),
+        ...{ bindAddresses: ['127.0.0.1'], adminPort: 0, dnsPort: 0, workers: 1 },
+        identity: { ...tunnel, podUid },
+      },
+      network: nodeNetwork(),
+      openDatagrams,
+      // A worker that only listens.
+      spawnWorker: (start, events) => {
+        started.push(start);
+        setImmediate(() => events.onMessage({ kind: 'started', hasDirectSockets: false }));
+        return { post: (message) => void posted.push(message), terminate: () => undefined };
+      },
+      version: 'test',
+      nodeVersion: process.versions.node,
+      writeAccessLog: () => undefined,
+      onDrainAsked: () => undefined,
+    });
+  });
+
+  afterAll(async () => {
+    await whole.close();
+  });
+
+  /** As the EndpointSlice controller writes them; there is none here. */
+  async function slice(name: string, nodeName: string, address: string): Promise<void> {
+    const path = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' };
+    const labels = {
+      'kubernetes.io/service-name': 'weft-peers',
+      'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+    };
+    await cluster.admin.create(resourcePath({ ...path, namespace: home }), {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name, namespace: home, labels },
+      addressType: 'IPv4',
+      ports: [],
+      endpoints: [{ addresses: [address], nodeName, conditions: { ready: true, serving: true } }],
+    });
+  }
+
+  const page = async (path: string): Promise<string> => {
+    const answer = await fetch(`http://127.0.0.1:${whole.adminPort}${path}`);
+    return answer.text();
+  };
+
+  test('tells workers certificates before the first update, peers in it, and keys nowhere else', async () => {
+    const own = (): Identities | undefined =>
+      posted.find((one) => one.kind === 'identities' && one.own !== undefined) as
+        | Identities
+        | undefined;
+    await until('its own certificate', () => own() !== undefined);
+    expect(posted[0]?.kind).toBe('identities');
+    expect(own()?.own?.id).toBe(ownId);
+    const tunnel = { port: 15_008, trustDomain: 'cluster.local', proxyId: ownId, build: 'test' };
+    expect(started[0]?.settings.tunnel).toEqual(tunnel);
+    const far = (one: ToWorker): boolean =>
+      one.kind === 'identities' && one.set.some(({ id }) => id === idOf('shop/far'));
+    await until('the certificate of its pod', () => posted.some(far));
+    const peered = posted.find((one) => one.kind === 'update' && one.peers !== undefined);
+    const peers = peered?.kind === 'update' ? peered.peers : undefined;
+    expect(peers?.dial.get('node-b')).toEqual(['10.9.0.2']);
+    for (const message of posted) {
+      if (message.kind === 'update') expect(JSON.stringify(message)).not.toContain('PRIVATE');
+    }
+  });
+
+  test('says on its admin port what it trusts, holds and waits for', async () => {
+    const version = JSON.parse(await page('/version')) as { readonly trust: unknown };
+    const [root] = proxy.identities.trustFacts().roots;
+    expect(version.trust).toEqual({ roots: [root], inUse: [root] });
+    const text = await page('/debug/identities');
+    const { items } = JSON.parse(text) as { readonly items: readonly { readonly id: string }[] };
+    expect(items.map(({ id }) => id)).toEqual([ownId, idOf('shop/far')]);
+    expect(text + (await page('/debug/config'))).not.toContain('PRIVATE');
+    const metrics = await page('/metrics');
+    expect(metrics).toContain(`weft_certificate_expiry_timestamp_seconds{identity="${ownId}"}`);
+    expect(metrics).toMatch(/weft_certificate_requests_total\{result="issued"\} [1-9]/);
+    expect(whole.readiness().waitsFor).not.toContain("the proxy's own certificate");
   });
 });
