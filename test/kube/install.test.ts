@@ -247,7 +247,7 @@ describe('helm install', () => {
     expect(said).toContain('http://SERVICE.NAMESPACE.mesh');
     expect(said).toMatch(/Not on:\n {2}- policy: every caller/);
     const kinds = ['daemonset', 'deployment', 'clusterrole', 'validatingadmissionpolicy'];
-    expect(kinds.map(count)).toEqual([1, 1, 2, 1]);
+    expect(kinds.map(count)).toEqual([1, 1, 2, 3]);
     expect(count('crd')).toBe(5);
     helm('upgrade', 'weft', chart, '--set', 'mesh.policy=audit', '--set', 'controller.replicas=3');
     expect(helm('uninstall', 'weft')).toContain('[CustomResourceDefinition]');
