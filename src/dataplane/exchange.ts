@@ -191,11 +191,12 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   #send({ connection, hop }: Attempt): void {
-    this.#client.waits.touch();
     this.#wasSent = true;
+    this.#client.waits.touch();
     connection.cork();
     connection.write(this.#plan.upstreamHead(this, hop));
-    this.#body.sendTo(connection, this.#plan.isRepeatable);
+    // Who answers in a tunnel may say that the pod got nothing.
+    this.#body.sendTo(connection, this.#plan.isRepeatable || hop.way === 'tunnel');
     // A body that is still being read joins the head in one write, when the read ends.
     if (!this.#client.isReading) this.#flushRequest(connection);
     if (!connection.isFull) this.#client.resumeReading();
@@ -309,10 +310,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   answerEnded(trailers: Fields | undefined): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
-    if (attempt.refusal !== undefined) {
-      this.#refusedThere(attempt, attempt.refusal);
-      return;
-    }
+    const { refusal } = attempt;
+    if (refusal !== undefined) return this.#refusedThere(attempt, refusal);
     this.#answer.end(trailers);
     this.#answer.flush();
     if (this.#client.unsentBytes > 0) attempt.connection.buffer.lend(this.#client.buffer);

@@ -134,11 +134,12 @@ export class TunnelPools implements UpstreamOwner {
 
   /** Certificates or roots are others now. */
   credentialsChanged(change: CredentialChange): void {
-    for (const life of this.#lives.values()) {
+    for (const life of [...this.#lives.values()]) {
       const { id } = life.pool;
       const isReplaced = id === undefined ? change.isOwnReplaced : change.replaced.has(id);
       const random = this.#options.random();
       if (change.isRootGone) life.endWithin(rootSpreadMs * random, rootGoneMs);
+      else if (this.#credential(life.pool) === undefined) life.retireIn(0);
       else if (isReplaced) life.retireIn(replaceSpreadMs * random);
     }
     for (const pool of [...this.#pools.values()]) {

@@ -29,7 +29,12 @@ const table = compileTable(
     meshSection(),
     namespacesSection('enforce'),
     serviceSection('shop/web'),
-    endpointsSection('shop/web', ['10.1.0.1:8080', '10.1.0.5:8080', '10.1.0.6:8080', '[fd00::1]:80']),
+    endpointsSection('shop/web', [
+      '10.1.0.1:8080',
+      '10.1.0.5:8080',
+      '10.1.0.6:8080',
+      '[fd00::1]:80',
+    ]),
     // A slice that its owner has filled with the addresses of others.
     serviceSection('evil/web'),
     endpointsSection('evil/web', ['10.1.0.1:8080', '10.1.0.2:22', '10.0.0.1:10250', '1.2.3.4:80']),

@@ -93,7 +93,11 @@ describe('the way to an endpoint', () => {
     ['a peer is there', { binding: on('node-b'), peers: farPeer }, 'tunnel node-b'],
     ['a peer is there, the pod unknown here', { peers: farPeer }, 'tunnel node-b'],
     ['a peer is there, strict', { peers: farPeer, mtls: 'strict' }, 'tunnel node-b'],
-    ['off, though a peer is there', { binding: on('node-b'), peers: farPeer, mtls: 'off' }, 'mtls_off'],
+    [
+      'off, though a peer is there',
+      { binding: on('node-b'), peers: farPeer, mtls: 'off' },
+      'mtls_off',
+    ],
     ['off, and the pod is not known to be there', { peers: farPeer, mtls: 'off' }, 'none'],
     ['off, and the pod is on a third node', { binding: on('node-c'), mtls: 'off' }, 'none'],
     [

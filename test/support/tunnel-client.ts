@@ -1,5 +1,5 @@
-// The client side of a tunnel by hand, for tests of who is let in: every option of TLS is the test's,
-// and what the other side does is written down.
+// The client side of a tunnel by hand, for tests of who is let in: every option of TLS is the
+// test's, and what the other side does is written down.
 import { constants } from 'node:crypto';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { Credential } from '../../src/identity/index.ts';

@@ -21,6 +21,7 @@ import { compileTable, withPeers } from '../../src/route/index.ts';
 import type { RouteTable, Verdict } from '../../src/route/index.ts';
 import type {
   AddressBinding,
+  MatchSpec,
   MtlsMode,
   PeerPart,
   PolicyMode,
@@ -31,6 +32,7 @@ import { defaultLimits, testRuntime } from './dataplane-harness.ts';
 import type { TestEndpoint } from './dataplane-harness.ts';
 import { freePort, Peer } from './dataplane-sockets.ts';
 import {
+  matchSpec,
   meshSection,
   permissionsSection,
   permissionSpec,
@@ -116,6 +118,8 @@ export type WorldOptions = {
   readonly policy?: PolicyMode;
   /** What `t/client` may GET at `t/server` where policy is enforced. */
   readonly allowedPath?: string;
+  /** … and under which Host. */
+  readonly allowedHost?: string;
   readonly mtls?: MtlsMode;
   readonly rules?: Partial<ServiceRules>;
   readonly peers?: PeerPart;
@@ -164,9 +168,7 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
         sources: ['t/client'],
         http: {
           ports: undefined,
-          matches: [
-            { name: 'g/m', pathRegex: world.allowedPath ?? '/.*', methods: undefined, headers: [] },
-          ],
+          matches: [matchOf(world)],
         },
       }),
     ]),
@@ -179,6 +181,11 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
   );
   const table = compileTable(sections, { nodeName: node, bindings });
   return withPeers(table, world.peers ?? bothPeers);
+}
+
+function matchOf({ allowedPath, allowedHost }: WorldOptions): MatchSpec {
+  const headers = allowedHost === undefined ? [] : [{ name: 'host', pattern: allowedHost }];
+  return matchSpec({ pathRegex: allowedPath ?? '/.*', headers });
 }
 
 export type NodeOptions = {
@@ -199,7 +206,8 @@ export class TestNode {
   readonly slots: SlotView;
   #changed: () => void = () => undefined;
 
-  private constructor(name: NodeName, options: NodeOptions, network: Networks) {
+  private constructor(at: Place, options: NodeOptions, network: Networks) {
+    const { name, address } = at;
     this.name = name;
     const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
     this.slots = new SlotView(memory, { index: 0, count: 1 });
@@ -213,8 +221,8 @@ export class TestNode {
       },
       slots: this.slots,
       limits: { ...defaultLimits, ...options.limits },
-      bindAddresses: [nodeAddress[name]],
-      localAddress: nodeAddress[name],
+      bindAddresses: [address],
+      localAddress: address,
       reusePort: false,
       trustedSources: [],
       tunnels: {
@@ -238,8 +246,17 @@ export class TestNode {
     });
   }
 
-  static async start(name: NodeName, options: NodeOptions): Promise<TestNode> {
-    return new TestNode(name, options, (await fastest).network);
+  static start(name: NodeName, options: NodeOptions): Promise<TestNode> {
+    return TestNode.startAt(nodeAddress[name], name, options);
+  }
+
+  /** Another proxy of a node. */
+  static async startAt(
+    address: string,
+    name: NodeName,
+    options: NodeOptions,
+  ): Promise<TestNode> {
+    return new TestNode({ name, address }, options, (await fastest).network);
   }
 
   /** Resolves when it listens. */
@@ -279,6 +296,8 @@ export class TestNode {
     });
   }
 }
+
+type Place = { readonly name: NodeName; readonly address: string };
 
 type Networks = Awaited<ReturnType<typeof fastestNetwork>>['network'];
 
