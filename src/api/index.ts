@@ -11,11 +11,6 @@ export { meshSettingsOf, readFlags } from './mesh-settings.ts';
 export { isMtlsBuilt } from './mtls-switch.ts';
 export { proxyObstacleOf } from './node-platform.ts';
 export { parsers } from './parsers.ts';
-export {
-  namespaceProblems,
-  resolveMtls,
-  resolvePolicy,
-  resolveServiceSettings,
-} from './resolve-settings.ts';
+export { resolveNamespace, resolveServiceSettings } from './resolve-settings.ts';
 export { structuralSchemas } from './structural.ts';
 export { trafficTypeOf } from './traffic-type.ts';

@@ -86,6 +86,20 @@ function checkTogether(service: Service, value: ServiceSettings, report: Report)
   }
 }
 
+/** What holds for the calls to a namespace, and all that is wrong with its annotations. */
+export function resolveNamespace(
+  namespace: Namespace | undefined,
+  settings: MeshSettings,
+): Resolved<{ readonly policy: PolicyMode; readonly mtls: MtlsMode }> {
+  const policy = resolvePolicy(namespace, settings);
+  const mtls = resolveMtls(namespace, settings);
+  const others = namespace === undefined ? [] : namespaceProblems(namespace);
+  return {
+    value: { policy: policy.value, mtls: mtls.value },
+    problems: [...policy.problems, ...mtls.problems, ...others],
+  };
+}
+
 /** Policy of a namespace; a value that cannot be read counts as `enforce`. */
 export function resolvePolicy(
   namespace: Namespace | undefined,

@@ -1,4 +1,5 @@
-// Local files of node:fs: the only implementation outside tests (A12).
+// Local files of node:fs: the only implementation outside tests (A12). It reads what is there and
+// replaces a file in one step, so that nobody ever reads half of one.
 import { open, rename, statfs } from 'node:fs/promises';
 import type { LocalFiles } from '../lib/files.ts';
 

@@ -119,7 +119,7 @@ describe('a request', () => {
     expect(asked.outcome).toMatchObject({ kind: 'failed', reason: 'AlreadyExists' });
   });
 
-  test('that may not be made fails at once; one without any answer after its deadlines', async () => {
+  test('that may not be made fails at once; one without an answer at its deadlines', async () => {
     const asker = new Asker();
     asker.server.fates.push('forbidden', 'hangs', 'hangs');
     const forbidden = asker.ask();

@@ -280,7 +280,7 @@ function answerOf(object: unknown): Answer {
     const reason = textAt(condition, 'reason') ?? type;
     refusal = { reason, message: (textAt(condition, 'message') ?? '').slice(0, 300) };
   }
-  const pem = certificate === undefined ? '' : Buffer.from(certificate, 'base64').toString('latin1');
+  const pem = Buffer.from(certificate ?? '', 'base64').toString('latin1');
   return { uid: uidOf(object), pem: pem === '' ? undefined : pem, refusal };
 }
 

@@ -1,4 +1,5 @@
-// Which certificates a node wants, in which order, and when each is due.
+// Which certificates a node wants, in which order, and when each is due: a pod that the controller
+// would refuse is not asked for.
 import { describe, expect, test } from 'vitest';
 import { metaOf, podOf } from '../../test/support/builders.ts';
 import { bundleOf, TestAuthority } from '../../test/support/test-authority.ts';

@@ -5,7 +5,7 @@ import type { Pod } from '../api/index.ts';
 import { formatSpiffeId, renewalOf, type SpiffeId, type TrustRoot } from '../identity/index.ts';
 
 /** Service account of the proxies; theirs is the identity that a peer is asked for. */
-export const proxyAccount = 'weft-proxy';
+const proxyAccount = 'weft-proxy';
 
 export type PlanInput = {
   readonly nodeName: string;

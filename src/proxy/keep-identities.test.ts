@@ -303,7 +303,7 @@ describe('what a predecessor has kept', () => {
     expect(foreign.held.size).toBe(0);
   });
 
-  test('is nothing after a reboot, and nothing of it is kept for an identity that is gone', async () => {
+  test('is nothing after a reboot, and nothing is kept for an identity that is gone', async () => {
     const files = memoryFiles();
     const before = new Kept(files);
     await before.start(wish('web', 'web-1'));

@@ -1,8 +1,8 @@
 // Keeps the certificates of this node: one per service account that has a pod here, and the proxy's
-// own. It asks, accepts only what `acceptIssued` takes, renews in time and forgets; workers are told
-// every change. A certificate that fails to renew is used until it expires: traffic needs neither
-// the controller nor the API server. Keys leave this file towards workers and a memory-backed state
-// file, and never towards a log or an answer (A4).
+// own. It asks, accepts only what `acceptIssued` takes, renews in time and forgets; workers are
+// told every change. A certificate that fails to renew is used until it expires: traffic needs
+// neither the controller nor the API server. Keys leave this file towards workers and a memory-
+// backed state file, and never towards a log or an answer (A4).
 import { acceptIssued, type AcceptedCertificate } from '../identity/control.ts';
 import {
   type Credential,
@@ -256,7 +256,8 @@ export class IdentityKeeper {
   #judge(spiffeId: SpiffeId, pem: string, publicKey: Uint8Array) {
     const { trustDomain, nodeName: node } = this.#options;
     const { roots } = this.#trust;
-    return acceptIssued(pem, { trustDomain, spiffeId, node, publicKey, roots, nowMs: this.#wallMs() });
+    const nowMs = this.#wallMs();
+    return acceptIssued(pem, { trustDomain, spiffeId, node, publicKey, roots, nowMs });
   }
 
   #hold(entry: Entry, accepted: AcceptedCertificate, keyPem: string): Credential {

@@ -1,4 +1,5 @@
 // The neighbour table is read often while pods stand in it, rarely otherwise, and told on change.
+// What it means is tested in topology.
 import { expect, test } from 'vitest';
 import { FakeRuntime } from '../../test/kube/support/fake-runtime.ts';
 import type { Neighbours } from '../topology/index.ts';

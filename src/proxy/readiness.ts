@@ -12,7 +12,7 @@ export type ReadinessFacts = {
   /** Version that was published last. */
   readonly version: string | undefined;
   readonly dns: { readonly open: number; readonly wanted: number };
-  /** False: it keeps certificates and has none of its own yet, though another proxy is ready here. */
+  /** False: it keeps certificates and has none of its own, though another proxy serves here. */
   readonly hasIdentity: boolean;
   /** It has been ready before. */
   readonly wasReady: boolean;

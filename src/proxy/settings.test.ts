@@ -3,7 +3,12 @@
 import { describe, expect, test } from 'vitest';
 import { readFlags, resolveFlags } from '../api/index.ts';
 import { slotWorkersMax } from '../telemetry/index.ts';
-import { identitySettingsOf, proxySettingsOf, type MachineFacts, type ProxySettings } from './settings.ts';
+import {
+  identitySettingsOf,
+  proxySettingsOf,
+  type MachineFacts,
+  type ProxySettings,
+} from './settings.ts';
 
 const mebibyte = 1024 * 1024;
 const machine: MachineFacts = { cpus: 4, memoryLimitBytes: undefined, hasReusePort: true };

@@ -257,7 +257,7 @@ class Control implements Proxy {
     else log.info('configuration changed', facts);
   }
 
-  /** What is left of a large change, or the end of an address's quarantine: due without an event. */
+  /** What is left of a large change, or the end of an address's quarantine: due by itself. */
   #scheduleNext(nowMs: number): void {
     const dueMs = this.#publisher.nextChangeMs;
     this.#next?.cancel();

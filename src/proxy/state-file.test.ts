@@ -1,4 +1,5 @@
 // Keys are kept in memory or not at all, for this user only, and what cannot be read is nothing.
+// Real files; only the type of their file system is made up.
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// The bundle that is in force: the last good one, whatever somebody does to the ConfigMap.
+// The bundle that is in force: the last good one, whatever somebody does to the ConfigMap. The API
+// server is a stream in memory.
 import { expect, test } from 'vitest';
 import { ByteStream } from '../../test/kube/support/byte-stream.ts';
 import { FakeRuntime, settle } from '../../test/kube/support/fake-runtime.ts';

@@ -1,4 +1,5 @@
-// Whether a watch may have missed something, by what was seen of it.
+// Whether a watch may have missed something, by what was seen of it. Times are arguments, so each
+// limit is tested to the millisecond.
 import { describe, expect, test } from 'vitest';
 import { WatchGap } from './watch-gap.ts';
 

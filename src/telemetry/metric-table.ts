@@ -117,7 +117,7 @@ export const metricTable = {
   },
   weft_certificate_denials_total: {
     type: 'counter',
-    help: 'Certificate requests that this controller has denied, or failed where others had approved',
+    help: 'Certificate requests that this controller has denied, or failed where others approved',
     labels: ['reason'],
   },
   weft_certificate_requests_total: {
@@ -147,7 +147,7 @@ export const metricTable = {
   },
   weft_sources_disputed: {
     type: 'gauge',
-    help: 'Addresses of pods that are nobody, because another pod or the neighbour table disputes them',
+    help: 'Addresses of pods that are nobody: another pod or the neighbour table disputes them',
     labels: [],
   },
   weft_trust_expiry_timestamp_seconds: {

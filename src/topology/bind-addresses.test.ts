@@ -166,7 +166,11 @@ describe('the neighbour table', () => {
       binding.kind === 'workload' && binding.isLocal ? [of] : [],
     );
 
-  const quiet = tableOf(gateway, row(address, '0e:00:00:00:00:01'), row('10.1.0.2', '0e:00:00:00:00:02'));
+  const quiet = tableOf(
+    gateway,
+    row(address, '0e:00:00:00:00:01'),
+    row('10.1.0.2', '0e:00:00:00:00:02'),
+  );
 
   test('is read without its incomplete and foreign rows', () => {
     const neighbours = tableOf(

@@ -9,8 +9,20 @@ import {
   type NodePart,
   type Workload,
 } from '../snapshot/index.ts';
-import { claimants, claimsOf, isAlone, type Claim, type ClaimInput, type Claims } from './claims.ts';
-import { disputedUntilMs, lookAtNeighbours, type Neighbours, type Sightings } from './neighbours.ts';
+import {
+  claimants,
+  claimsOf,
+  isAlone,
+  type Claim,
+  type ClaimInput,
+  type Claims,
+} from './claims.ts';
+import {
+  disputedUntilMs,
+  lookAtNeighbours,
+  type Neighbours,
+  type Sightings,
+} from './neighbours.ts';
 import { problemOf, sortedProblems } from './problems.ts';
 import { quarantineOf, type Quarantine } from './quarantine.ts';
 
@@ -108,7 +120,8 @@ function suspendedOf(
   const suspended = new Map(quarantine);
   for (const [address, sighting] of sightings) {
     const untilMs = disputedUntilMs(sighting, nowMs);
-    if (untilMs !== undefined) suspended.set(address, Math.max(untilMs, quarantine.get(address) ?? 0));
+    if (untilMs === undefined) continue;
+    suspended.set(address, Math.max(untilMs, quarantine.get(address) ?? 0));
   }
   return suspended;
 }

@@ -1,8 +1,8 @@
-// Where the other proxies are: the slices of `weft-peers` → the peer part. An address may be claimed
-// by several nodes, and then its certificate may name any of them: a second claim adds and never
-// displaces, so that a forged or late entry takes no proxy away. A node counts as without a proxy
-// only after it has shown none for a while that we have really watched; whether a tunnel failed is
-// no input, because that would let whoever drops packets turn mutual TLS off.
+// Where the other proxies are: the slices of `weft-peers` → the peer part. An address may be
+// claimed by several nodes, and then its certificate may name any of them: a second claim adds and
+// never displaces, so that a forged or late entry takes no proxy away. A node counts as without a
+// proxy only after it has shown none for a while that we have really watched; whether a tunnel
+// failed is no input, because that would let whoever drops packets turn mutual TLS off.
 import type { EndpointSlice, SliceEndpoint } from '../api/index.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 import { byText } from './problems.ts';

@@ -2,9 +2,7 @@
 // objects become problems and leave the rest as it is (A6).
 import {
   isWatchedNamespace,
-  namespaceProblems,
-  resolveMtls,
-  resolvePolicy,
+  resolveNamespace,
   type ClusterState,
   type MeshSettings,
   type Problem,
@@ -133,15 +131,10 @@ function resolveModes(
   for (const name of [...state.namespaces.keys()].sort(byText)) {
     if (!isWatchedNamespace(name, settings)) continue;
     const namespace = state.namespaces.get(name);
-    const policy = resolvePolicy(namespace, settings);
-    const mtls = resolveMtls(namespace, settings);
-    problems.push(
-      ...policy.problems,
-      ...mtls.problems,
-      ...(namespace === undefined ? [] : namespaceProblems(namespace)),
-    );
-    if (policy.value === settings.policy && mtls.value === settings.mtls) continue;
-    modes.push({ name, policy: policy.value, mtls: mtls.value });
+    const { value, problems: found } = resolveNamespace(namespace, settings);
+    problems.push(...found);
+    if (value.policy === settings.policy && value.mtls === settings.mtls) continue;
+    modes.push({ name, ...value });
   }
   return modes;
 }

@@ -1,5 +1,5 @@
-// Nodes on which no proxy can run: pods there can call no mesh name (mesh Services are `Local`), and
-// nobody would find out from the DaemonSet, which counts such a node as none of its own. One
+// Nodes on which no proxy can run: pods there can call no mesh name (mesh Services are `Local`),
+// and nobody would find out from the DaemonSet, which counts such a node as none of its own. One
 // problem of DaemonSet weft-proxy names them all.
 import type { ClusterState, MeshSettings, Problem } from '../api/index.ts';
 import { byText } from './problems.ts';

@@ -3,9 +3,8 @@
 import { expect, test } from 'vitest';
 import {
   isMeshed,
-  namespaceProblems,
   parsers,
-  resolvePolicy,
+  resolveNamespace,
   resolveServiceSettings,
   structuralSchemas,
   trafficTypeOf,
@@ -129,8 +128,7 @@ test('no text of an annotation makes a resolver throw (seed 9)', () => {
     const [port] = service?.ports ?? [];
     if (service === undefined || namespace === undefined || port === undefined) throw new Error();
     checkProblems(resolveServiceSettings(service, namespace).problems);
-    checkProblems(namespaceProblems(namespace));
-    checkProblems(resolvePolicy(namespace, mesh).problems);
+    checkProblems(resolveNamespace(namespace, mesh).problems);
     checkProblems(trafficTypeOf(service, port, namespace).problems);
     isMeshed(service, namespace, mesh);
   }

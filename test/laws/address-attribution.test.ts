@@ -1,11 +1,11 @@
 // Law: whatever pods do, a connection is never attributed to another identity than that of the pod
 // that made it; unknown is fine. A model of one node: pods start and end on few addresses, their
 // objects lag behind them, the watch lags behind the objects and is cut at times, and a connection
-// that a pod made is looked up later than it was made (accept queues, a busy worker).
-// What the model grants, as kubelet and CNI do: that a pod's containers have ended is written before
-// its address is free, and a successor takes longer to start than an uncut watch lags. While the
-// watch is cut, pods that are bound keep their addresses (their deletion needs the API server);
-// all others come and go; a pod whose object is deleted by force had been seen before.
+// that a pod made is looked up later than it was made (accept queues, a busy worker). What the
+// model grants, as kubelet and CNI do: that a pod's containers have ended is written before its
+// address is free, and a successor takes longer to start than an uncut watch lags. While the watch
+// is cut, pods that are bound keep their addresses (their deletion needs the API server); all
+// others come and go; a pod whose object is deleted by force had been seen before.
 import { describe, expect, test } from 'vitest';
 import type { Pod } from '../../src/api/index.ts';
 import type { Random } from '../../src/lib/clock.ts';
@@ -99,7 +99,7 @@ class World {
     const pod = podOf(`shop/${uid}`, { meta, serviceAccount: account, addresses: [address] });
     const endWrittenMs = endMs - between(random, 0, 150);
     const seenMs = startMs + between(random, 0, 1_500);
-    const isSeen = this.#cutAt(seenMs) === undefined && this.#cutAt(seenMs + lagMaxMs) === undefined;
+    const isSeen = [seenMs, seenMs + lagMaxMs].every((atMs) => this.#cutAt(atMs) === undefined);
     const isForced = isSeen && random() < 0.1;
     if (seenMs < endWrittenMs) this.#writes.push({ atMs: seenMs, uid, pod });
     if (isForced && seenMs < endWrittenMs) {
