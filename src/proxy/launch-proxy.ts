@@ -54,6 +54,10 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
     throw error;
   }
   log.info('proxy started', { version: platform.version, adminPort: proxy.adminPort });
+  if (isMtlsBuilt && settings.identity === undefined) {
+    const hint = 'give --pod-uid, or set POD_UID (from metadata.uid)';
+    log.warn('no certificates: without a pod nobody issues any', { hint });
+  }
   await signal.raised;
   await proxy.drain();
   await proxy.close();
@@ -67,10 +71,6 @@ function connect(flags: FlagReader, platform: ProxyPlatform): Promise<Connection
 }
 
 function warnOfSettings(settings: ProxySettings, machine: MachineFacts, log: Log): void {
-  if (isMtlsBuilt && settings.identity === undefined) {
-    const hint = 'give --pod-uid, or set POD_UID (from metadata.uid)';
-    log.warn('no certificates: without a pod nobody issues any', { hint });
-  }
   if (settings.workersRefused !== undefined) {
     log.warn('fewer workers than asked for', {
       asked: settings.workersRefused,
