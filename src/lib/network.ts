@@ -85,7 +85,7 @@ export type Network = {
   readonly connect: (options: ConnectOptions) => NetworkSocket;
 };
 
-/** What one side of a tunnel shows and whom it trusts; PEM, because `node:tls` takes nothing else. */
+/** What one side of a tunnel shows, and whom it trusts; PEM, as `node:tls` takes it. */
 export type TlsTerms = {
   readonly side: 'client' | 'server';
   readonly certificatePem: string;

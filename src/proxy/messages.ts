@@ -4,6 +4,7 @@ import type { DataplaneLimits } from '../dataplane/index.ts';
 import type { Credential, SpiffeId } from '../identity/index.ts';
 import type { NodePartDelta, PeerPart, SnapshotDelta } from '../snapshot/index.ts';
 import type { SeriesDefinition, SlotDelta, SlotMemory } from '../telemetry/index.ts';
+import type { HandshakeNotice } from './handshake-notices.ts';
 
 /** Everything a worker has to be told once; arrives as workerData. */
 export type WorkerStart = {
@@ -90,6 +91,8 @@ export type FromWorker =
   | { readonly kind: 'refused'; readonly sequence: number; readonly message: string }
   | { readonly kind: 'series'; readonly definitions: readonly SeriesDefinition[] }
   | { readonly kind: 'access-log'; readonly lines: readonly string[]; readonly dropped: number }
+  /** Tunnels of one peer fail; the control thread logs it. */
+  | { readonly kind: 'handshake-failed'; readonly notice: HandshakeNotice }
   /** A fault that cost one connection; the control thread counts and logs it. */
   | { readonly kind: 'bug'; readonly message: string }
   | { readonly kind: 'inspected'; readonly query: number; readonly state: unknown }

@@ -110,6 +110,37 @@ describe('counting', () => {
     ]);
   });
 
+  test('tunnels are counted by side and outcome, plain ways by their reason', async () => {
+    const { observer, samples } = metered();
+    const facts = { side: 'client', peer: 'node-b', message: '' } as const;
+    observer.tunnelHandshake({ ...facts, result: 'ok' });
+    observer.tunnelHandshake({ ...facts, result: 'Unreachable' });
+    observer.tunnelOpened('client');
+    observer.tunnelOpened('client');
+    observer.tunnelClosed('client');
+    observer.wentPlain('mtls_off');
+    // No label says which peer: those are logged.
+    expect(await samples('weft_tunnel_handshakes_total')).toEqual([
+      'weft_tunnel_handshakes_total{side="client",result="ok"} 1',
+      'weft_tunnel_handshakes_total{side="client",result="Unreachable"} 1',
+    ]);
+    expect(await samples('weft_tunnels_open')).toEqual(['weft_tunnels_open{side="client"} 1']);
+    expect(await samples('weft_plain_requests_total')).toEqual([
+      'weft_plain_requests_total{reason="mtls_off"} 1',
+    ]);
+  });
+
+  test('a caller that a certificate proves is named by its account, as that', async () => {
+    const { observer, samples } = metered();
+    const { source } = exchange();
+    if (source.kind !== 'workload') throw new Error('no workload');
+    const proven = { ...source, workload: 'ServiceAccount/front', podName: '' };
+    const reason = 'SourceNotAllowed';
+    observer.policyDecided(exchange({ source: proven }), { kind: 'deny', reason, destination });
+    const [line] = await samples('weft_policy_decisions_total');
+    expect(line).toContain('source_workload="ServiceAccount/front"');
+  });
+
   test('an exchange with a retry counts once, each try once more', async () => {
     const { observer, samples } = metered();
     const facts = exchange({ attempts: 2 });

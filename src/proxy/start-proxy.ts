@@ -355,6 +355,7 @@ class Control implements Proxy {
         onSeries: (worker, definitions) => this.#registry.define(worker, definitions),
         onAccessLog: (lines, dropped) => this.#writeAccessLog(lines, dropped),
         onBug: (message, error) => this.#countBug(message, error),
+        onHandshakeFailed: (notice) => this.#options.log.warn('tunnel failed', { ...notice }),
         onStarted: (worker, hasDirectSockets) =>
           log.info('worker started', { worker, directSockets: hasDirectSockets }),
         onRestart: (worker) => {

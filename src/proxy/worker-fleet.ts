@@ -5,6 +5,7 @@
 // its question.
 import type { Runtime, Timer } from '../lib/clock.ts';
 import type { SeriesDefinition } from '../telemetry/index.ts';
+import type { HandshakeNotice } from './handshake-notices.ts';
 import type { FromWorker, Identities, ListenerPorts, ToWorker, WorkerStart } from './messages.ts';
 import { pacedThread } from './paced-thread.ts';
 
@@ -43,6 +44,8 @@ export type FleetEvents = {
   readonly onSeries: (worker: number, definitions: readonly SeriesDefinition[]) => void;
   readonly onAccessLog: (lines: readonly string[], dropped: number) => void;
   readonly onBug: (message: string, error: Error | undefined) => void;
+  /** Tunnels with a peer fail; not told of each. */
+  readonly onHandshakeFailed?: (notice: HandshakeNotice) => void;
   /** The worker runs and waits for its first update. */
   readonly onStarted: (worker: number, hasDirectSockets: boolean) => void;
   /** The worker is gone, and another will take its place. */
@@ -272,6 +275,8 @@ export class WorkerFleet {
         return events.onSeries(member.index, message.definitions);
       case 'access-log':
         return events.onAccessLog(message.lines, message.dropped);
+      case 'handshake-failed':
+        return events.onHandshakeFailed?.(message.notice);
       case 'bug':
         return events.onBug(message.message, undefined);
       case 'inspected':

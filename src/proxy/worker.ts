@@ -32,6 +32,7 @@ import {
   SlotView,
   type SeriesDefinition,
 } from '../telemetry/index.ts';
+import { HandshakeNotices } from './handshake-notices.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { meteringObserver, type Metering } from './metering.ts';
 
@@ -48,6 +49,8 @@ export type WorkerPlatform = {
   readonly ids: IdMakers;
   readonly post: (message: FromWorker) => void;
 };
+
+const noPeers: PeerPart = { nodes: new Map(), dial: new Map(), bare: new Set() };
 
 /** How often lines of the access log and new series go to the control thread. */
 const reportMs = 100;
@@ -66,6 +69,7 @@ class Worker {
   readonly #ring = new AccessLogRing();
   readonly #metering: Metering;
   readonly #dataplane: Dataplane;
+  readonly #notices = new HandshakeNotices();
   #series: SeriesDefinition[] = [];
   #snapshot: Snapshot | undefined;
   #node: NodePart;
@@ -80,6 +84,9 @@ class Worker {
     this.#platform = platform;
     this.#slots = new SlotView(start.slots, start);
     this.#node = { nodeName: start.nodeName, bindings: new Map() };
+    // Until somebody has told of peers there is no way across: a worker that may have tunnels never
+    // begins with plain text.
+    if (start.settings.tunnel !== undefined) this.#peers = noPeers;
     const meters = new MeterArena(start.meters, (definition) => this.#series.push(definition));
     const { settings } = start;
     const fromHere = fromBindAddresses(settings.bindAddresses);
@@ -105,7 +112,14 @@ class Worker {
       localAddress: undefined,
       reusePort: settings.usesReusePort,
       trustedSources: settings.trustedSources,
-      observer: this.#metering,
+      observer: {
+        ...this.#metering,
+        tunnelHandshake: (facts) => {
+          this.#metering.tunnelHandshake(facts);
+          const notice = this.#notices.note(facts, platform.runtime.clock.nowMs());
+          if (notice !== undefined) platform.post({ kind: 'handshake-failed', notice });
+        },
+      },
       events: this.#events(),
     });
     this.#report();
