@@ -33,6 +33,7 @@ export type Signing = { readonly authority: Authority; readonly sign: Sign };
 const ensureKey = 'ensure';
 /** Somebody may bring the Secret back. */
 const missingRestMs = 30_000;
+const faultyRestMs = 60_000;
 
 type Again = { readonly againAfterMs: number } | undefined;
 
@@ -47,7 +48,11 @@ export class AuthorityKeeper {
 
   constructor(options: AuthorityKeeperOptions) {
     this.#options = options;
-    this.#mirror = new RawMirror({ seen: () => undefined, changed: () => this.#read() });
+    const changed = (): void => {
+      this.#read();
+      this.look();
+    };
+    this.#mirror = new RawMirror({ seen: () => undefined, changed });
     this.#queue = startWorkQueue({
       runtime: options.runtime,
       log: options.log,
@@ -126,13 +131,19 @@ export class AuthorityKeeper {
         : readAuthority(secret, { trustDomain, nowMs: runtime.clock.wallMs() });
     this.#signing = this.held === undefined ? undefined : signingOf(this.held);
     if (secret !== undefined) this.#isMissing = false;
-    else this.look();
     this.#options.onChange();
   }
 
+  /** What is not valid yet becomes so without a change of the Secret. */
+  #readAgain(): Again {
+    if (this.#reading?.kind !== 'faulty') return undefined;
+    this.#read();
+    return { againAfterMs: faultyRestMs };
+  }
+
   async #ensure(): Promise<Again> {
-    const { isLeading } = this.#options;
-    if (!isLeading() || !this.isSynced() || this.secret !== undefined) return undefined;
+    if (this.secret !== undefined) return this.#readAgain();
+    if (!this.#options.isLeading() || !this.isSynced()) return undefined;
     // The watch may be behind: what is decided on absence is asked for.
     const live = await this.#get('secrets', authorityName);
     if (live !== undefined) {
