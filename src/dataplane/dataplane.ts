@@ -8,6 +8,7 @@ import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { renderFinalRefusal } from './answer.ts';
+import { AddressOwners } from './address-owners.ts';
 import { ConnectionList } from './connection-list.ts';
 import type { IdentityUpdate } from './credentials.ts';
 import { Deadlines } from './deadlines.ts';
@@ -98,6 +99,7 @@ class RunningDataplane {
   readonly #engine: Engine;
   readonly #listeners: Listeners;
   readonly #tunnels: Tunnels | undefined;
+  readonly #owners = new AddressOwners();
   readonly #connections = new ConnectionList<DownstreamConnection>();
   /** Drained: the next table opens nothing again. */
   #hasLeft = false;
@@ -158,7 +160,12 @@ class RunningDataplane {
     this.#engine.table = table;
     this.#tunnels?.tableChanged();
     if (!this.#hasLeft) this.#listeners.follow(listenersOf(table));
-    this.#connections.forEach((connection) => connection.recheck(table));
+    const reassigned = this.#owners.take(table.node);
+    this.#connections.forEach((connection) => {
+      // What the old pod opened is not the new one's.
+      if (reassigned.has(connection.remoteAddress)) connection.destroy();
+      else connection.recheck(table);
+    });
   }
 
   identify(update: IdentityUpdate): void {

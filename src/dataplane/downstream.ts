@@ -48,7 +48,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   readonly #engine: Engine;
   readonly #socket: NetworkSocket;
   readonly #intake: RequestIntake;
-  readonly #remoteAddress: string;
+  readonly remoteAddress: string;
   readonly #servicePort: number;
   readonly #arrived: ArrivedFrom | undefined;
   readonly #closed: (connection: DownstreamConnection) => void;
@@ -85,7 +85,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     const { engine, socket } = options;
     this.#engine = engine;
     this.#socket = socket;
-    this.#remoteAddress = options.remoteAddress;
+    this.remoteAddress = options.remoteAddress;
     this.#servicePort = options.servicePort;
     this.#arrived = options.arrived;
     this.#closed = options.closed;
@@ -280,7 +280,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     if (isBodyComplete) this.#wait.end();
     else this.#waitForBody();
     const engine = this.#engine;
-    const remoteAddress = this.#remoteAddress;
+    const remoteAddress = this.remoteAddress;
     let plan = this.#plan;
     if (plan?.isOf(table, head) !== true) {
       plan = this.#arrived === undefined
@@ -315,7 +315,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   /** Answers, and ends the connection: a reject is final. */
   headRejected({ reason, status, detail }: HeadReject): void {
-    const remoteAddress = this.#remoteAddress;
+    const remoteAddress = this.remoteAddress;
     const servicePort = this.#servicePort;
     const { observer } = this.#engine;
     observer.requestRejected({ reason, status, remoteAddress, servicePort, detail });

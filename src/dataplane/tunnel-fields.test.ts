@@ -1,5 +1,5 @@
-// What the two proxies of a call write for each other: read back as it was written, and refused when
-// it is anything else.
+// What the two proxies of a call write for each other: read back as it was written, and refused
+// when it is anything else.
 import { describe, expect, test } from 'vitest';
 import { RequestHeadParser } from './http1/request-head.ts';
 import type { Fields } from './http1/fields.ts';

@@ -1,4 +1,5 @@
-// A failing peer costs a line a minute, however often it fails.
+// A peer that fails costs a line a minute, however often it fails; and peers that make themselves
+// up cost no memory.
 import { expect, test } from 'vitest';
 import { HandshakeNotices } from './handshake-notices.ts';
 

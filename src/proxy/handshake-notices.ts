@@ -1,6 +1,6 @@
-// Which failed handshakes of tunnels are worth a line of the log: the first of each peer and outcome,
-// and once a minute what came since. What peers there are may be an attacker's choice, so the list is
-// bounded: when it is full it is begun anew.
+// Which failed handshakes of tunnels are worth a line of the log: the first of each peer and
+// outcome, and once a minute what came since. What peers there are may be an attacker's choice, so
+// the list is bounded: when it is full it is begun anew.
 import type { HandshakeFacts } from '../dataplane/index.ts';
 
 const everyMs = 60_000;

@@ -182,3 +182,14 @@ test('a certificate that was taken away opens nothing more', async () => {
   client.clear();
   await client.send(request('GET /')).see('IdentityPending');
 }, 30_000);
+
+test('a connection of a pod whose address another one has is closed', async () => {
+  const client = await mesh.client();
+  await client.send(request('GET /')).see('hello');
+  const endpoints = [{ ...pod.endpoint, node: 'node-b' }];
+  const heir = { ...clientPod, account: 't/heir' };
+  await mesh.publish({ endpoints, pods: [clientPod, serverPod] });
+  expect(client.isClosed || client.hasEnded).toBe(false);
+  await mesh.publish({ endpoints, pods: [heir, serverPod] });
+  await client.closed();
+});
