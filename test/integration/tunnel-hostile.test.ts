@@ -354,6 +354,15 @@ describe('a request in a tunnel', () => {
     expect(await ask(service, podLine())).toContain('hello');
   });
 
+  test('is its certificate’s, and nobody’s where its proxy says so', async () => {
+    await mesh.publish({ endpoints: [{ ...pod.endpoint, node: 'node-b' }], policy: 'enforce' });
+    expect(await ask(service, podLine())).toContain('hello');
+    const lowered = await ask(service, podLine(), 'weft-tunnel-source: unauthenticated');
+    expect(lowered).toContain('weft-tunnel-reason: SourceUnknown');
+    const raised = await ask(service, podLine(), 'weft-tunnel-source: t/client');
+    expect(raised).toContain('weft-tunnel-reason: BadRequestSyntax');
+  });
+
   test.each<[string, () => readonly string[]]>([
     ['no pod', () => [service]],
     ['two pods', () => [service, podLine(), podLine()]],
