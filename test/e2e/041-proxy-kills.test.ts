@@ -54,7 +54,8 @@ describe('kills under load', () => {
     const firstMs = Math.min(...failures.map(({ atMs }) => atMs));
     const lastMs = Math.max(...failures.map(({ startedMs }) => startedMs));
     const last = failures.find(({ startedMs }) => startedMs === lastMs);
-    console.log(`${failures.length} calls failed within ${lastMs - firstMs} ms, at last ${last?.why}`);
+    const within = `within ${lastMs - firstMs} ms, at last ${last?.why}`;
+    console.log(`${failures.length} calls failed ${within}`);
     expect(lastMs - firstMs).toBeLessThan(3_000);
     const [answer] = await call(callerOn(node), [{ url: apiUrl }]);
     expect(answer && outcome(answer)).toBe('200');
