@@ -2,7 +2,6 @@
 // default and meaning. Resolution (resolve-settings.ts) and docs/reference/annotations.md both
 // come from it, so that no default is written twice. Spellings of Maesh keep their own meaning
 // where it differs: equal spelling is not equal meaning.
-import { isMtlsBuilt } from './mtls-switch.ts';
 import {
   oneOf,
   readAllAttempts,
@@ -212,8 +211,7 @@ export const settingTable = {
   loadBalancer: define<LoadBalancer>('load-balancer', {
     isInForce: false,
     read: readLoadBalancer,
-    values:
-      'ewma, least-request, round-robin, hash:header=NAME, hash:cookie=NAME or hash:source',
+    values: 'ewma, least-request, round-robin, hash:header=NAME, hash:cookie=NAME or hash:source',
     initial: { kind: 'ewma' },
     doc: 'how an endpoint is chosen',
   }),
@@ -255,11 +253,12 @@ export const settingTable = {
     doc: 'who may call the services of the namespace; --policy by default',
   }),
   mtls: optional<MtlsMode>('mtls', {
-    ...(isMtlsBuilt ? {} : { isInForce: false }),
     read: oneOf('off', 'permissive', 'strict'),
     on: 'namespace',
     values: 'off, permissive or strict',
-    doc: 'mutual TLS of calls to the namespace across nodes; --mtls by default',
+    doc:
+      'mutual TLS of calls to the namespace across nodes; --mtls by default, and without effect ' +
+      'where proxies run with --mtls off',
   }),
 } as const;
 

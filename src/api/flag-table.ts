@@ -1,6 +1,5 @@
 // Every flag of the long-running processes, as one typed table: command line, environment twins
 // (`WEFT_<FLAG_IN_UPPER_SNAKE>`), help and docs/reference/settings.md all come from here.
-import { isMtlsBuilt } from './mtls-switch.ts';
 import type { TextForm } from './text-forms.ts';
 
 /** Which processes take the flag. */
@@ -128,10 +127,11 @@ export const flagTable: readonly FlagSpec[] = [
     name: 'mtls',
     kind: 'choice',
     processes: both,
-    initial: 'permissive',
+    // The contract says permissive: not before pods in their node's network can be called by
+    // tunnel, and the end-to-end suite has run with it.
+    initial: 'off',
     choices: ['off', 'permissive', 'strict'],
-    ...(isMtlsBuilt ? {} : { isBuilt: false }),
-    doc: 'mutual TLS between nodes; until it is built, calls between nodes are plain',
+    doc: 'mutual TLS between nodes (new; permissive will be the default)',
   },
   {
     name: 'trust-domain',
@@ -340,7 +340,6 @@ export const flagTable: readonly FlagSpec[] = [
     kind: 'port',
     processes: proxyOnly,
     initial: '15008',
-    ...(isMtlsBuilt ? {} : { isBuilt: false }),
     doc: 'node-to-node mutual TLS',
   },
   {

@@ -154,9 +154,9 @@ describe('bad values', () => {
 });
 
 test('flags of parts that are not built are taken, and named when they were set', () => {
-  const values = resolved({ 'tunnel-port': ['16000'], mtls: ['permissive'] });
+  const values = resolved({ 'trace-sample': ['0.1'], mtls: ['permissive'] });
   if ('complaint' in values) throw new Error(values.complaint);
-  expect(flagsNotBuilt(values)).toEqual(['--tunnel-port']);
+  expect(flagsNotBuilt(values)).toEqual(['--trace-sample']);
   expect(resolved({ 'tunnel-port': ['x'] })).toHaveProperty('complaint');
 });
 

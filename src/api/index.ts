@@ -8,7 +8,6 @@ export { meshLabel, settingTable } from './defaults.ts';
 export { flagTable } from './flag-table.ts';
 export { describeFlag, flagsNotBuilt, resolveFlags } from './flags.ts';
 export { meshSettingsOf, readFlags } from './mesh-settings.ts';
-export { isMtlsBuilt } from './mtls-switch.ts';
 export { proxyObstacleOf } from './node-platform.ts';
 export { parsers } from './parsers.ts';
 export { resolveNamespace, resolveServiceSettings } from './resolve-settings.ts';

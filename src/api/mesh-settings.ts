@@ -2,7 +2,6 @@
 // resolveFlags, so nothing here can fail but what needs two flags to judge.
 import { parseDuration } from './duration.ts';
 import type { FlagValues } from './flags.ts';
-import { isMtlsBuilt } from './mtls-switch.ts';
 import { parseSize } from './quantity.ts';
 import type { MeshSettings, MtlsMode, PolicyMode } from './settings.ts';
 
@@ -51,7 +50,7 @@ export function meshSettingsOf(values: FlagValues): MeshSettings {
     ignoreNamespaces: flags.texts('ignore-namespace'),
     adopt: flags.text('adopt') === 'labelled' ? 'labelled' : 'all',
     policy: policyOf(policy),
-    mtls: isMtlsBuilt ? mtlsOf(flags.text('mtls')) : 'off',
+    mtls: mtlsOf(flags.text('mtls')),
     // In SPIFFE ids it is lower case.
     trustDomain: hostnameOf(flags.text('trust-domain') ?? clusterDomain),
   };

@@ -1,12 +1,6 @@
 // `weft proxy` from flags to exit code: settings, log, connection, then the proxy until it is asked
 // to drain. 0 after a drain, 2 when it could not run, with one line that says what to do.
-import {
-  flagsNotBuilt,
-  isMtlsBuilt,
-  readFlags,
-  type FlagReader,
-  type FlagValues,
-} from '../api/index.ts';
+import { flagsNotBuilt, readFlags, type FlagReader, type FlagValues } from '../api/index.ts';
 import { findSource, openConnection, type Connection } from '../kube/index.ts';
 import { Failure } from '../lib/failure.ts';
 import type { LocalFiles } from '../lib/files.ts';
@@ -54,9 +48,9 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
     throw error;
   }
   log.info('proxy started', { version: platform.version, adminPort: proxy.adminPort });
-  if (isMtlsBuilt && settings.identity === undefined) {
+  if (settings.identity === undefined && flags.text('mtls') !== 'off') {
     const hint = 'give --pod-uid, or set POD_UID (from metadata.uid)';
-    log.warn('no certificates: without a pod nobody issues any', { hint });
+    log.warn('no certificates, so no tunnels to other nodes: only a pod gets any', { hint });
   }
   await signal.raised;
   await proxy.drain();

@@ -133,11 +133,20 @@ describe('identities', () => {
   const flagsOf = (given: Readonly<Record<string, string>>) =>
     readFlags(new Map(Object.entries(given).map(([name, value]) => [name, [value]])));
 
-  test('are not kept while mutual TLS is not built', () => {
-    expect(settings({ 'pod-uid': ['uid'] })).toMatchObject({
-      identity: undefined,
-      mesh: { mtls: 'off' },
-    });
+  test.each([
+    [{ 'pod-uid': ['uid'] }, 'off', false],
+    [{ 'pod-uid': ['uid'], mtls: ['permissive'] }, 'permissive', true],
+    [{ 'pod-uid': ['uid'], mtls: ['strict'] }, 'strict', true],
+    [{ mtls: ['permissive'] }, 'off', false],
+  ])('without a pod there is nothing but plain text: %j', (given, mtls, isKept) => {
+    const read = settings(given);
+    expect(read).toMatchObject({ mesh: { mtls } });
+    expect('identity' in read && read.identity !== undefined).toBe(isKept);
+  });
+
+  test('without a pod strict is refused', () => {
+    const found = tried({ mtls: ['strict'] });
+    expect('complaint' in found ? found.complaint : '').toContain('give --pod-uid');
   });
 
   test('are those of a pod: without one nobody would issue any', () => {

@@ -1,7 +1,6 @@
 // The flags of `weft proxy` → typed settings, resolved once at the edge. Where a flag is unset, the
 // machine decides (workers, memory budget): its facts come in as an argument.
 import {
-  isMtlsBuilt,
   meshSettingsOf,
   readFlags,
   type FlagComplaint,
@@ -65,8 +64,7 @@ export function proxySettingsOf(
   const nodeName = flags.text('node-name');
   if (nodeName === undefined) {
     return {
-      complaint:
-        'a proxy serves one node: give --node-name, or set NODE_NAME (from spec.nodeName)',
+      complaint: 'a proxy serves one node: give --node-name, or set NODE_NAME (from spec.nodeName)',
     };
   }
   const accessLog = flags.text('access-log') ?? 'errors';
@@ -76,8 +74,10 @@ export function proxySettingsOf(
   }
   const asked = flags.count('workers');
   const workers = workersOf(asked, machine);
+  const tunnels = tunnelsOf(flags, meshSettingsOf(values));
+  if ('complaint' in tunnels) return tunnels;
   return {
-    mesh: meshSettingsOf(values),
+    mesh: tunnels.mesh,
     nodeName,
     bindAddresses: addressesOf(flags.texts('bind-address')),
     adminPort: flags.count('admin-port') ?? 15_020,
@@ -92,9 +92,11 @@ export function proxySettingsOf(
     drainTimeoutMs: flags.ms('drain-timeout') ?? 25_000,
     accessLog,
     limits: limitsOf(flags, machine, workers),
-    identity: isMtlsBuilt ? identitySettingsOf(flags) : undefined,
+    identity: tunnels.identity,
   };
 }
+
+type Tunnels = Pick<ProxySettings, 'mesh' | 'identity'>;
 
 /** Without a pod there is no bound token, and nobody would issue anything. */
 export function identitySettingsOf(flags: FlagReader): IdentitySettings | undefined {
@@ -106,6 +108,22 @@ export function identitySettingsOf(flags: FlagReader): IdentitySettings | undefi
     podUid,
     podAddress: podAddress === undefined ? undefined : normaliseAddress(podAddress),
     stateDirectory: flags.text('state-dir'),
+  };
+}
+
+/**
+ * A proxy that is no pod gets no certificate, so `permissive` comes down to plain text, which the
+ * log says. `strict` stays what it is: the proxy does not start.
+ */
+function tunnelsOf(flags: FlagReader, mesh: MeshSettings): Tunnels | FlagComplaint {
+  if (mesh.mtls === 'off') return { mesh, identity: undefined };
+  const identity = identitySettingsOf(flags);
+  if (identity !== undefined) return { mesh, identity };
+  if (mesh.mtls === 'permissive') return { mesh: { ...mesh, mtls: 'off' }, identity };
+  return {
+    complaint:
+      '--mtls strict needs certificates, and only a pod gets any: give --pod-uid, or set ' +
+      'POD_UID (from metadata.uid)',
   };
 }
 

@@ -330,8 +330,8 @@ describe('a proxy that cannot run', () => {
 });
 
 test('asked for more than it has or does, it warns', async () => {
-  const proxy = start({ workers: ['4'], mtls: ['strict'] });
+  const proxy = start({ workers: ['4'], 'trace-sample': ['0.1'] });
   await ready();
   expect(proxy.stderr()).toMatch(/fewer workers than asked for/);
-  expect(proxy.stderr()).toMatch(/--mtls.*not built yet/);
+  expect(proxy.stderr()).toMatch(/--trace-sample.*not built yet/);
 });
