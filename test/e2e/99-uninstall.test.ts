@@ -50,7 +50,7 @@ describe('uninstall', () => {
 
   test('weft check --removed says that nothing is left', async () => {
     const { status, stdout } = await weft(['check', '--removed']);
-    expect(stdout).not.toContain('×');
+    expect(stdout).toContain(', 0 failed');
     expect(status).toBe(0);
   });
 

@@ -181,6 +181,34 @@ describe('the life of an installation', () => {
     expect(await imageInForce()).toBeDefined();
   }, 60_000);
 
+  test('uninstall refuses another namespace than the one of the mesh', async () => {
+    const { code, err } = await weft('uninstall', '--yes', '--mesh-namespace', 'default');
+    expect(code).toBe(2);
+    expect(err).toContain('the mesh is in namespace weft-system: give --mesh-namespace');
+    expect(await imageInForce()).toBeDefined();
+  }, 60_000);
+
+  test('uninstall refuses a namespace in which others run, too', async () => {
+    const securityContext = {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    };
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'lodger', namespace: 'weft-system' },
+      spec: { containers: [{ name: 'one', image: 'none', securityContext }] },
+    };
+    expect((await kubectl(['apply', '-f', '-'], JSON.stringify(pod))).err).toBe('');
+    const { code, err } = await weft('uninstall', '--yes');
+    expect(code).toBe(2);
+    expect(err).toContain('also runs what is not ours (lodger)');
+    expect(await imageInForce()).toBeDefined();
+    await kubectl(['-n', 'weft-system', 'delete', 'pod', 'lodger', '--now']);
+  }, 60_000);
+
   test('uninstall removes all but the CRDs, and check --removed agrees', async () => {
     expect((await weft('check', '--removed')).code).toBe(1);
     void playNamespaceController();
@@ -191,6 +219,22 @@ describe('the life of an installation', () => {
     expect(removed.out).toContain('CRDs of SMI stay');
     expect((await weft('uninstall', '--yes')).out).toBe('nothing of the mesh was found\n');
   }, 120_000);
+
+  test('uninstall does not call gone what it cannot take out of the DNS', async () => {
+    const corefile = '.:53 {\n}\n# weft:begin mesh\nmesh:53 {\n}\n';
+    const damaged = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'coredns', namespace: 'kube-system' },
+      data: { Corefile: corefile },
+    };
+    expect((await kubectl(['apply', '-f', '-'], JSON.stringify(damaged))).err).toBe('');
+    const { code, err } = await weft('uninstall', '--yes');
+    expect(err).toContain('left our lines in ConfigMap kube-system/coredns Corefile: the markers');
+    expect(err).toContain('take out what stands between weft:begin and weft:end');
+    expect(code).toBe(1);
+    await kubectl(['-n', 'kube-system', 'delete', 'configmap', 'coredns']);
+  }, 60_000);
 
   test('uninstall --crds removes them too', async () => {
     expect((await weft('uninstall', '--crds', '--yes')).code).toBe(0);

@@ -96,7 +96,8 @@ function portNames({ foreignServices, meshNamespace }: PreFacts): Finding {
   if (foreignServices.length === 0) return ok('names', `no Service stands in our way`);
   const names = foreignServices.join(', ');
   const message = `${meshNamespace} holds Services of our names that are not ours: ${names}`;
-  return failed('names', message, 'remove them, or choose another --mesh-namespace');
+  const fix = 'remove them, or choose another namespace (weft install --namespace)';
+  return failed('names', message, fix);
 }
 
 function nodesWithoutProxy({ nodes }: PreFacts): readonly Finding[] {

@@ -105,7 +105,10 @@ export function addValueOptions(command: Command): ReadManifests {
     });
   }
   command.option('--no-crds', 'leave out the CustomResourceDefinitions of SMI');
-  command.option('--no-admission-policy', 'leave out ValidatingAdmissionPolicy weft-settings');
+  command.option(
+    '--no-admission-policy',
+    'leave out the ValidatingAdmissionPolicies weft-settings, weft-requests and weft-pods',
+  );
   command.option('-f, --values <file>', 'file of values, as the chart takes it');
   const set = new Option('--set <path=value>', 'any value of the chart; repeatable');
   command.addOption(set.argParser((text, before: readonly string[] = []) => [...before, text]));

@@ -18,10 +18,12 @@ Not on:
 {{- if eq .Values.mesh.policy "off" }}
   - policy: every caller may call every service, until a namespace says audit or enforce
 {{- end }}
-  - mutual TLS between nodes: not built yet, calls to pods of other nodes are plain HTTP
+  - mutual TLS between nodes (new, off by default: proxy.flags.mtls=permissive or strict): calls
+    to pods of other nodes are plain HTTP
   - TCP, UDP, HTTP/2 and gRPC: not built yet, HTTP/1.1 only
 {{- if not .Values.admissionPolicy.enabled }}
-  - ValidatingAdmissionPolicy weft-settings: misspelt settings are told by conditions only
+  - ValidatingAdmissionPolicies: misspelt settings are told by conditions only, and weft-requests
+    and weft-pods, which guard the mesh against its own nodes, are left out too
 {{- end }}
 {{- $served := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor" }}
 {{- $monitoring := .Values.monitoring }}

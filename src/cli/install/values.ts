@@ -47,11 +47,28 @@ function choice<const T extends string>(
 
 /** Flags that the manifests set themselves: probes, ports and the downward API depend on them. */
 const ownFlags: ReadonlySet<string> = new Set([
-  'kubeconfig', 'context', 'mesh-namespace', 'bind-address', 'admin-port', 'dns-port',
-  'tunnel-port', 'node-name', 'pod-name', 'pod-uid', 'pod-ip', 'acl',
+  'kubeconfig',
+  'context',
+  'mesh-namespace',
+  'bind-address',
+  'admin-port',
+  'dns-port',
+  'tunnel-port',
+  'node-name',
+  'pod-name',
+  'pod-uid',
+  'pod-ip',
+  'acl',
   // Values of their own.
-  'mesh-domain', 'cluster-domain', 'policy', 'adopt', 'watch-namespace', 'ignore-namespace',
-  'log-level', 'workers', 'drain-timeout',
+  'mesh-domain',
+  'cluster-domain',
+  'policy',
+  'adopt',
+  'watch-namespace',
+  'ignore-namespace',
+  'log-level',
+  'workers',
+  'drain-timeout',
 ]);
 
 function flagSchema(spec: FlagSpec): JsonMap {
@@ -195,9 +212,12 @@ export const valueTree = group('Values of weft.', {
   crds: group('CustomResourceDefinitions of SMI.', {
     install: leaf(true, flag, 'false where the cluster has them already'),
   }),
-  admissionPolicy: group('ValidatingAdmissionPolicy weft-settings.', {
-    enabled: leaf(true, flag, 'refuses misspelt settings of weft when they are applied'),
-  }),
+  admissionPolicy: group(
+    'ValidatingAdmissionPolicies weft-settings, weft-requests and weft-pods.',
+    {
+      enabled: leaf(true, flag, 'refuses misspelt settings of weft when they are applied'),
+    },
+  ),
   criticalPodsQuota: group('ResourceQuota weft-critical-pods.', {
     enabled: leaf(true, flag, 'some providers (GKE) allow critical pods only where a quota does'),
   }),

@@ -12,7 +12,7 @@ import {
   type ClusterWiring,
 } from '../cluster-options.ts';
 import { isYes, type Ask } from './ask.ts';
-import { planUninstall, runUninstall, type UninstallPlan } from './uninstall.ts';
+import { planUninstall, runUninstall, type UninstallPlan, type UnwiredPlace } from './uninstall.ts';
 
 export type UninstallWiring = ClusterWiring & {
   readonly writeOut: (text: string) => void;
@@ -52,13 +52,18 @@ async function uninstall(
   const traces = await findDnsTraces(cleaning);
   const places = traces.map(placeOf);
   wiring.writeOut(listOf(plan, places, options.output));
-  if (plan.removals.length + places.length === 0 || options.dryRun === true) return 0;
+  if (plan.removals.length + places.length === 0) return 0;
+  if (plan.obstacle !== undefined) {
+    wiring.writeError(`weft uninstall: nothing was removed: ${plan.obstacle}\n`);
+    return 2;
+  }
+  if (options.dryRun === true) return 0;
   if (options.yes !== true && !(await isYes('uninstall', question, wiring))) return 1;
   const left = await runUninstall({
     connection,
     runtime: wiring.runtime,
     plan,
-    unwireDns: async () => (await unwireDns(cleaning)).map(placeOf),
+    unwireDns: async () => (await unwireDns(cleaning)).map(unwiredOf),
     onProgress: (line) => wiring.writeError(`${line}\n`),
   });
   if (left.length === 0) {
@@ -69,9 +74,13 @@ async function uninstall(
   return 1;
 }
 
-function placeOf({ namespace, configMap, key, leftBecause }: DnsTrace): string {
-  const place = `our lines in ConfigMap ${namespace}/${configMap} ${key}`;
-  return leftBecause === undefined ? place : `${place} (left: ${leftBecause})`;
+function unwiredOf({ namespace, configMap, key, leftBecause }: DnsTrace): UnwiredPlace {
+  return { what: `our lines in ConfigMap ${namespace}/${configMap} ${key}`, leftBecause };
+}
+
+function placeOf(trace: DnsTrace): string {
+  const { what, leftBecause } = unwiredOf(trace);
+  return leftBecause === undefined ? what : `${what} (cannot be taken out: ${leftBecause})`;
 }
 
 function listOf(

@@ -4,6 +4,7 @@
 // error.
 import { resourcePath, type Connection, type ResourcePath } from '../../kube/index.ts';
 import type { Runtime } from '../../lib/clock.ts';
+import { listAt, textAt } from '../../lib/raw-object.ts';
 import { clusterKinds, crdPath, ourIdentity } from '../check/our-objects.ts';
 import { nameOf, orNothing, readAll } from '../check/read-cluster.ts';
 import { poll } from '../poll.ts';
@@ -14,12 +15,22 @@ export type Removal = { readonly what: string; readonly path: ResourcePath };
 export type UninstallPlan = {
   readonly meshNamespace: string;
   readonly removals: readonly Removal[];
+  /** Why nothing may be removed as asked, and what to do; `undefined`: all may. */
+  readonly obstacle: string | undefined;
 };
+
+/** Our lines in one place of the cluster's DNS; `leftBecause`: they could not be taken out. */
+export type UnwiredPlace = { readonly what: string; readonly leftBecause: string | undefined };
 
 /** A namespace goes when its pods have drained, which may take their whole grace period. */
 const deadlineMs = 120_000;
 
 const core = { group: '', version: 'v1' };
+const bindingsPath = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'clusterrolebindings',
+};
 
 export async function planUninstall(
   connection: Connection,
@@ -55,46 +66,83 @@ export async function planUninstall(
       removals.push({ what, path: { ...crdPath, name } });
     }
   }
-  return { meshNamespace, removals };
+  return { meshNamespace, removals, obstacle: await obstacleOf(connection, meshNamespace) };
+}
+
+/** Half a removal would be worse than none: cluster roles gone, and proxies without rights. */
+async function obstacleOf(
+  connection: Connection,
+  meshNamespace: string,
+): Promise<string | undefined> {
+  const homes = await readAll(connection, bindingsPath, homeOf);
+  const elsewhere = homes.find((home) => home !== undefined && home !== meshNamespace);
+  if (elsewhere !== undefined) {
+    return `the mesh is in namespace ${elsewhere}: give --mesh-namespace ${elsewhere}`;
+  }
+  const pods = await readAll(
+    connection,
+    { ...core, plural: 'pods', namespace: meshNamespace },
+    (pod) => (ourIdentity(pod) === undefined ? nameOf(pod) : undefined),
+  );
+  const foreign = pods.filter((name) => name !== undefined);
+  if (foreign.length === 0) return undefined;
+  const some = foreign.slice(0, 3).join(', ');
+  return (
+    `namespace ${meshNamespace} also runs what is not ours (${some}) and would be removed with ` +
+    'it: move that first, or use helm uninstall'
+  );
+}
+
+/** Where a mesh is, by the binding of its controller. */
+function homeOf(binding: unknown): string | undefined {
+  if (ourIdentity(binding) === undefined || nameOf(binding) !== 'weft-controller') return undefined;
+  return textAt(listAt(binding, 'subjects')[0], 'namespace');
 }
 
 export type UninstallRun = {
   readonly connection: Connection;
   readonly runtime: Runtime;
   readonly plan: UninstallPlan;
-  /** Takes our lines out of the DNS of the cluster; the answer names the places. */
-  readonly unwireDns: () => Promise<readonly string[]>;
+  /** Takes our lines out of the DNS of the cluster. */
+  readonly unwireDns: () => Promise<readonly UnwiredPlace[]>;
   readonly onProgress: (line: string) => void;
 };
 
 /** Names what is still there at the end; empty when all is gone. */
 export async function runUninstall(run: UninstallRun): Promise<readonly string[]> {
   const { connection, plan, onProgress } = run;
-  await stopController(run);
-  for (const place of await run.unwireDns()) onProgress(`removed ${place}`);
+  const left: string[] = [];
+  if (!(await stopController(run))) left.push('pods of Deployment weft-controller');
+  for (const { what, leftBecause } of await run.unwireDns()) {
+    if (leftBecause === undefined) {
+      onProgress(`removed ${what}`);
+      continue;
+    }
+    onProgress(`left ${what}: ${leftBecause}`);
+    left.push(`${what} (take out what stands between weft:begin and weft:end)`);
+  }
   // Cluster roles last: the namespace's own controllers do not need ours, but order costs nothing.
   for (const { what, path } of plan.removals) {
     await orNothing(connection.remove(resourcePath(path)));
     onProgress(`removed ${what}`);
   }
-  const left: string[] = [];
   for (const { what, path } of plan.removals) {
     if (!(await isGone(run, path))) left.push(what);
   }
   return left;
 }
 
-/** Its pods too: one that still runs would put back what we take out. */
-async function stopController(run: UninstallRun): Promise<void> {
+/** Its pods too: one that still runs would put back what we take out. False: one still does. */
+async function stopController(run: UninstallRun): Promise<boolean> {
   const { connection, plan, onProgress } = run;
   const namespace = plan.meshNamespace;
   const deployment = { group: 'apps', version: 'v1', plural: 'deployments', namespace };
   const path = resourcePath({ ...deployment, name: 'weft-controller' });
-  if ((await orNothing(connection.remove(path))) === undefined) return;
+  if ((await orNothing(connection.remove(path))) === undefined) return true;
   onProgress('removed Deployment weft-controller, waits for its pods to end');
   const pods = { ...core, plural: 'pods', namespace };
   const labelSelector = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=controller';
-  await poll(run.runtime, deadlineMs, async () => {
+  return poll(run.runtime, deadlineMs, async () => {
     return (await readAll(connection, pods, nameOf, { labelSelector })).length === 0;
   });
 }
