@@ -3,11 +3,11 @@
 // applied. Where it fails itself, nothing is refused: the mesh tells the same by conditions.
 import type { InstallFacts } from './facts.ts';
 import type { JsonMap } from './json.ts';
-import { manifest, remarked, type Manifest } from './manifest.ts';
+import { remarked, type Manifest } from './manifest.ts';
+import { policyPair } from './policy-pair.ts';
 import { settingRules, settingVariables, type AdmissionRule } from './setting-rules.ts';
 import { smiRules, smiVariables } from './smi-rules.ts';
 
-const apiVersion = 'admissionregistration.k8s.io/v1';
 const name = 'weft-settings';
 
 /** Most Services and Namespaces say nothing about the mesh: they cost one look. */
@@ -28,45 +28,33 @@ function watched(group: string, versions: Names, resources: Names): JsonMap {
   };
 }
 
-export function admissionPolicy({ origin }: InstallFacts): readonly Manifest[] {
-  const policy = manifest(
-    origin,
-    'admission',
-    { apiVersion, kind: 'ValidatingAdmissionPolicy', name },
-    {
-      spec: {
-        failurePolicy: 'Ignore',
-        matchConstraints: {
-          matchPolicy: 'Equivalent',
-          namespaceSelector: {
-            matchExpressions: [
-              {
-                key: 'kubernetes.io/metadata.name',
-                operator: 'NotIn',
-                values: ['kube-system', origin.namespace],
-              },
-            ],
+export function admissionPolicy(facts: InstallFacts): readonly Manifest[] {
+  const { origin } = facts;
+  const { policy, binding } = policyPair(facts, name, {
+    failurePolicy: 'Ignore',
+    matchConstraints: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: {
+        matchExpressions: [
+          {
+            key: 'kubernetes.io/metadata.name',
+            operator: 'NotIn',
+            values: ['kube-system', origin.namespace],
           },
-          objectSelector: {},
-          resourceRules: [
-            watched('', ['v1'], ['services', 'namespaces']),
-            watched('access.smi-spec.io', ['*'], ['traffictargets']),
-            watched('specs.smi-spec.io', ['*'], ['httproutegroups']),
-            watched('split.smi-spec.io', ['*'], ['trafficsplits']),
-          ],
-        },
-        matchConditions: [{ name: 'speaks-of-the-mesh', expression: speaksOfUs }],
-        variables: [...settingVariables, ...smiVariables],
-        validations: [...settingRules(), ...smiRules()].map(validation),
+        ],
       },
+      objectSelector: {},
+      resourceRules: [
+        watched('', ['v1'], ['services', 'namespaces']),
+        watched('access.smi-spec.io', ['*'], ['traffictargets']),
+        watched('specs.smi-spec.io', ['*'], ['httproutegroups']),
+        watched('split.smi-spec.io', ['*'], ['trafficsplits']),
+      ],
     },
-  );
-  const binding = manifest(
-    origin,
-    'admission',
-    { apiVersion, kind: 'ValidatingAdmissionPolicyBinding', name },
-    { spec: { policyName: name, validationActions: ['Deny'] } },
-  );
+    matchConditions: [{ name: 'speaks-of-the-mesh', expression: speaksOfUs }],
+    variables: [...settingVariables, ...smiVariables],
+    validations: [...settingRules(), ...smiRules()].map(validation),
+  });
   return [
     remarked(policy, [
       {

@@ -3,52 +3,39 @@
 // would be an endpoint of the mesh's Services within a second, so that root on a single node would
 // answer for the mesh (docs/design/0007). No pod of ours is a static one.
 import type { InstallFacts } from './facts.ts';
-import { manifest, type Manifest } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
+import { policyPair } from './policy-pair.ts';
 
-const apiVersion = 'admissionregistration.k8s.io/v1';
 const name = 'weft-pods';
 const annotations = 'object.metadata.annotations';
 const mark = 'kubernetes.io/config.mirror';
 const isNoMirrorPod = `!has(${annotations}) || !("${mark}" in ${annotations})`;
 
-export function mirrorPodPolicy({ origin }: InstallFacts): readonly Manifest[] {
-  const policy = manifest(
-    origin,
-    'admission',
-    { apiVersion, kind: 'ValidatingAdmissionPolicy', name },
-    {
-      spec: {
-        failurePolicy: 'Fail',
-        matchConstraints: {
-          matchPolicy: 'Equivalent',
-          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': origin.namespace } },
-          objectSelector: {},
-          resourceRules: [
-            {
-              apiGroups: [''],
-              apiVersions: ['*'],
-              operations: ['CREATE'],
-              resources: ['pods'],
-              scope: 'Namespaced',
-            },
-          ],
+export function mirrorPodPolicy(facts: InstallFacts): readonly Manifest[] {
+  const { origin } = facts;
+  const { policy, binding } = policyPair(facts, name, {
+    failurePolicy: 'Fail',
+    matchConstraints: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': origin.namespace } },
+      objectSelector: {},
+      resourceRules: [
+        {
+          apiGroups: [''],
+          apiVersions: ['*'],
+          operations: ['CREATE'],
+          resources: ['pods'],
+          scope: 'Namespaced',
         },
-        validations: [
-          {
-            expression: isNoMirrorPod,
-            message:
-              'no static pods in the namespace of the mesh: a node could pose as its proxies',
-            reason: 'Forbidden',
-          },
-        ],
-      },
+      ],
     },
-  );
-  const binding = manifest(
-    origin,
-    'admission',
-    { apiVersion, kind: 'ValidatingAdmissionPolicyBinding', name },
-    { spec: { policyName: name, validationActions: ['Deny'] } },
-  );
+    validations: [
+      {
+        expression: isNoMirrorPod,
+        message: 'no static pods in the namespace of the mesh: a node could pose as its proxies',
+        reason: 'Forbidden',
+      },
+    ],
+  });
   return [policy, binding];
 }

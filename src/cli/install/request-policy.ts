@@ -3,9 +3,9 @@
 // second keeps a stolen token of a proxy from asking the cluster's own signers. It matches these
 // requests alone, so that it may fail closed.
 import type { InstallFacts } from './facts.ts';
-import { manifest, remarked, type Manifest } from './manifest.ts';
+import { remarked, type Manifest } from './manifest.ts';
+import { policyPair } from './policy-pair.ts';
 
-const apiVersion = 'admissionregistration.k8s.io/v1';
 const name = 'weft-requests';
 const signer = 'weft.dev/workload';
 const account = 'weft-proxy';
@@ -19,8 +19,7 @@ const variables = [
   {
     name: 'isProxy',
     expression:
-      'request.userInfo.username == ' +
-      `"system:serviceaccount:" + variables.home + ":${account}"`,
+      'request.userInfo.username == ' + `"system:serviceaccount:" + variables.home + ":${account}"`,
   },
 ];
 
@@ -53,41 +52,29 @@ const validations = [
   },
 ];
 
-export function requestPolicy({ origin }: InstallFacts): readonly Manifest[] {
-  const policy = manifest(
-    origin,
-    'admission',
-    { apiVersion, kind: 'ValidatingAdmissionPolicy', name },
-    {
-      spec: {
-        failurePolicy: 'Fail',
-        matchConstraints: {
-          matchPolicy: 'Equivalent',
-          namespaceSelector: {},
-          objectSelector: {},
-          resourceRules: [
-            {
-              apiGroups: ['certificates.k8s.io'],
-              apiVersions: ['*'],
-              operations: ['CREATE'],
-              resources: ['certificatesigningrequests'],
-              scope: '*',
-            },
-          ],
+export function requestPolicy(facts: InstallFacts): readonly Manifest[] {
+  const { origin } = facts;
+  const { policy, binding } = policyPair(facts, name, {
+    failurePolicy: 'Fail',
+    matchConstraints: {
+      matchPolicy: 'Equivalent',
+      namespaceSelector: {},
+      objectSelector: {},
+      resourceRules: [
+        {
+          apiGroups: ['certificates.k8s.io'],
+          apiVersions: ['*'],
+          operations: ['CREATE'],
+          resources: ['certificatesigningrequests'],
+          scope: '*',
         },
-        matchConditions: [{ name: 'ours', expression: `${isOurs} || ${mayBeProxy}` }],
-        // Quoted: a text in the language of the rules.
-        variables: [{ name: 'home', expression: `"${origin.namespace}"` }, ...variables],
-        validations,
-      },
+      ],
     },
-  );
-  const binding = manifest(
-    origin,
-    'admission',
-    { apiVersion, kind: 'ValidatingAdmissionPolicyBinding', name },
-    { spec: { policyName: name, validationActions: ['Deny'] } },
-  );
+    matchConditions: [{ name: 'ours', expression: `${isOurs} || ${mayBeProxy}` }],
+    // Quoted: a text in the language of the rules.
+    variables: [{ name: 'home', expression: `"${origin.namespace}"` }, ...variables],
+    validations,
+  });
   return [
     remarked(policy, [
       {
