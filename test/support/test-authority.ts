@@ -25,6 +25,7 @@ export const testKeys: KeyMaker = {
 
 export class TestAuthority {
   readonly rootPem: string;
+  readonly keyPem: string;
   readonly #key = makeKeySync();
   readonly #authority: Authority;
 
@@ -32,6 +33,7 @@ export class TestAuthority {
     const { publicKeySpki: publicKey, sign: signRoot, privateKeyPem: keyPem } = this.#key;
     const serial = randomBytes(16);
     this.rootPem = makeRoot({ trustDomain, publicKey, serial, nowMs, sign: signRoot });
+    this.keyPem = keyPem;
     const verdict = checkAuthority({ chainPem: this.rootPem, keyPem, trustDomain, nowMs });
     if (verdict.kind !== 'authority') throw new Error(verdict.problems[0]?.message);
     this.#authority = verdict;

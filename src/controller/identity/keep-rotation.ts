@@ -20,13 +20,13 @@ import { Agreement, nextStep, readStatement } from './rotation.ts';
 import type { AskedProxy, RotationView } from './rotation.ts';
 
 export type RotationKeeperOptions = {
-  readonly connection: Connection;
+  readonly connection: Pick<Connection, 'get' | 'update'>;
   readonly runtime: Runtime;
   readonly log: Log;
   readonly keys: KeyMaker;
   readonly settings: MeshSettings;
   readonly isLeading: () => boolean;
-  readonly authority: AuthorityKeeper;
+  readonly authority: Pick<AuthorityKeeper, 'held' | 'secret' | 'see'>;
   /** ConfigMap `weft-trust` says what the authority says. */
   readonly isPublished: () => boolean;
   readonly ask: AskVersion;
@@ -49,6 +49,8 @@ export class RotationKeeper {
   #round: Promise<void> | undefined;
   #toldMs = Number.NEGATIVE_INFINITY;
   #fault: string | undefined;
+  /** The last round did not get through: the next one is not at once. */
+  #hasFailed = false;
   #isStopped = false;
 
   constructor(options: RotationKeeperOptions) {
@@ -62,7 +64,7 @@ export class RotationKeeper {
     if (view === undefined) return this.#setFault(undefined);
     const { runtime } = this.#options;
     const ageMs = runtime.clock.wallMs() - view.phaseSinceMs;
-    const isFirst = view.phase === 'steady';
+    const isFirst = view.phase === 'steady' && !this.#hasFailed;
     const delayMs = isFirst ? 0 : ageMs < briskMs ? restMs.brisk : restMs.patient;
     this.#timer = runtime.timers.after(delayMs, () => {
       this.#timer = undefined;
@@ -116,7 +118,9 @@ export class RotationKeeper {
       const step = nextStep({ view, waitsFor, agreedMs, wallMs });
       if (step.kind === 'advance') await this.#step(held, step.to);
       else this.#tellWait(view.phase, step.waitsFor, nowMs);
+      this.#hasFailed = false;
     } catch (error) {
+      this.#hasFailed = true;
       // Somebody else has written it, or nobody answers: the next round sees.
       const isExpected = kubeReason(error) === 'Conflict' || kubeReason(error) === 'Cancelled';
       if (!isExpected) log.warn('rotation of the root waits', { why: String(error) });
