@@ -48,8 +48,9 @@ export function startIdentities(options: IdentitiesOptions): RunningIdentities |
   const requests = startCertificateRequests({
     ...{ connection, runtime, log, keys, nodeName },
     podUid: identity.podUid,
+    onAnswered: (id) => keeper.askAgain(id),
   });
-  const keeper = new IdentityKeeper({
+  const keeper: IdentityKeeper = new IdentityKeeper({
     ...{ runtime, log, nodeName, requests },
     meshNamespace: mesh.meshNamespace,
     trustDomain: mesh.trustDomain,

@@ -108,6 +108,14 @@ export class IdentityKeeper {
     this.#look(wanted);
   }
 
+  /** Another question is worth while: an answer is there, or its obstacle has gone. */
+  askAgain(id: SpiffeId): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.retryMs = this.#nowMs();
+    this.#look();
+  }
+
   trust(bundle: TrustBundle): void {
     const isSameFirst = this.#trust.roots[0]?.fingerprint === bundle.roots[0]?.fingerprint;
     const firstSinceMs = isSameFirst ? this.#trust.firstSinceMs : this.#wallMs();

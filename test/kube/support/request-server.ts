@@ -9,6 +9,7 @@ export type StoredRequest = {
     readonly uid: string;
     readonly resourceVersion: string;
     readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly spec: Readonly<Record<string, unknown>>;
   readonly status: {
@@ -30,6 +31,8 @@ export class RequestServer {
   inFlightMax = 0;
   /** Creates are answered only when this settles. */
   hold: Promise<void> = Promise.resolve();
+  /** Whose token the creates come with: what the real server stamps. */
+  podUid = '';
   #inFlight = 0;
   #version = 100;
   readonly #streams = new Set<ByteStream>();
@@ -49,6 +52,17 @@ export class RequestServer {
     this.#store({ ...object, status });
   }
 
+  /** As the controller clears it away. */
+  remove(name: string): void {
+    const object = this.objects.get(name);
+    if (object === undefined) throw new Error(`there is no request ${name}`);
+    this.objects.delete(name);
+    this.#version += 1;
+    const metadata = { ...object.metadata, resourceVersion: String(this.#version) };
+    const event = { type: 'DELETED', object: { ...object, metadata } };
+    for (const stream of this.#streams) stream.push(`${JSON.stringify(event)}\n`);
+  }
+
   #store(object: StoredRequest): StoredRequest {
     this.#version += 1;
     const metadata = { ...object.metadata, resourceVersion: String(this.#version) };
@@ -66,8 +80,14 @@ export class RequestServer {
     if (request.target.includes('watch=true')) return this.#watch(request.signal);
     if (request.method === 'POST') return this.#create(request);
     const name = request.target.split('?')[0]?.split('/').at(-1) ?? '';
+    if (name === 'certificatesigningrequests') return this.#list();
     const object = this.objects.get(name);
     return object === undefined ? said(404) : said(200, object);
+  }
+
+  #list(): TransportAnswer {
+    const metadata = { resourceVersion: String(this.#version) };
+    return said(200, { metadata, items: [...this.objects.values()] });
   }
 
   async #create(request: TransportRequest): Promise<TransportAnswer> {
@@ -87,7 +107,10 @@ export class RequestServer {
     }
     if (this.objects.has(name)) return said(409, { reason: 'AlreadyExists' });
     const uid = `uid-${this.created.length}`;
-    const stored = this.#store({ ...given, metadata: { ...given.metadata, uid }, status: {} });
+    const extra = { 'authentication.kubernetes.io/pod-uid': [this.podUid] };
+    const spec = { ...given.spec, extra };
+    const metadata = { ...given.metadata, uid };
+    const stored = this.#store({ ...given, metadata, spec, status: {} });
     this.created.push(stored);
     if (fate === 'lost') throw Object.assign(new Error('reset'), { code: 'ECONNRESET' });
     return said(201, stored);
