@@ -54,6 +54,7 @@ export type ProblemReason =
   | 'PortsExhausted'
   | 'HeadlessRoot'
   | 'AddressDisputed'
+  | 'MtlsWithoutEffect'
   | 'DnsNotWired'
   | 'DnsReverted'
   | 'DnsNotReloaded'

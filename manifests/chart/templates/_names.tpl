@@ -33,6 +33,14 @@
 - name: WEFT_POLICY
   value: {{ . | quote }}
 {{- end }}
+{{- with .Values.mesh.mtls }}
+- name: WEFT_MTLS
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.mesh.trustDomain }}
+- name: WEFT_TRUST_DOMAIN
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.mesh.adopt }}
 - name: WEFT_ADOPT
   value: {{ . | quote }}
@@ -71,6 +79,14 @@
 {{- end }}
 {{- with .Values.mesh.policy }}
 - name: WEFT_POLICY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.mesh.mtls }}
+- name: WEFT_MTLS
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.mesh.trustDomain }}
+- name: WEFT_TRUST_DOMAIN
   value: {{ . | quote }}
 {{- end }}
 {{- with .Values.mesh.adopt }}

@@ -41,6 +41,8 @@ export const meshRows: readonly SettingRow[] = [
   { flag: 'mesh-domain', path: ['mesh', 'domains'], form: 'list' },
   { flag: 'cluster-domain', path: ['mesh', 'clusterDomain'], form: 'text' },
   { flag: 'policy', path: ['mesh', 'policy'], form: 'text' },
+  { flag: 'mtls', path: ['mesh', 'mtls'], form: 'text' },
+  { flag: 'trust-domain', path: ['mesh', 'trustDomain'], form: 'text' },
   { flag: 'adopt', path: ['mesh', 'adopt'], form: 'text' },
   { flag: 'watch-namespace', path: ['mesh', 'watchNamespaces'], form: 'list' },
   { flag: 'ignore-namespace', path: ['mesh', 'ignoreNamespaces'], form: 'list' },

@@ -53,6 +53,8 @@ function shortcuts(): readonly Shortcut[] {
     at('--mesh-domain <domain>', 'suffix of mesh names; repeatable', 'mesh.domains', (all) => all),
     at('--cluster-domain <domain>', 'DNS domain of the cluster', 'mesh.clusterDomain'),
     at('--policy <policy>', 'off, audit or enforce', 'mesh.policy'),
+    at('--mtls <mode>', 'off, permissive or strict', 'mesh.mtls'),
+    at('--trust-domain <domain>', 'of the SPIFFE ids', 'mesh.trustDomain'),
     at('--adopt <which>', 'all or labelled', 'mesh.adopt'),
     at('--workers <count>', 'threads that carry traffic', 'proxy.workers', yaml),
     at('--max-surge <share>', 'nodes replaced at once: 10% or a count', 'proxy.maxSurge', yaml),

@@ -59,6 +59,7 @@ describe('flags', () => {
       '--workers', '1', '--max-surge', '3', '--replicas', '4',
       '--tolerations', '[{key: a, operator: Exists}]',
       '--proxy-resources', '{limits: {memory: 1Gi}}',
+      '--mtls', 'strict', '--trust-domain', 'prod.example',
       '--set', 'proxy.flags.idle-timeout=1m',
       '--set', 'mesh.ignoreNamespaces=[a, b]',
     );
@@ -72,6 +73,8 @@ describe('flags', () => {
       expect(environment).toContain('{"name":"WEFT_POLICY","value":"audit"}');
       expect(environment).toContain('{"name":"WEFT_ADOPT","value":"labelled"}');
       expect(environment).toContain('{"name":"WEFT_IGNORE_NAMESPACE","value":"a,b"}');
+      expect(environment).toContain('{"name":"WEFT_MTLS","value":"strict"}');
+      expect(environment).toContain('{"name":"WEFT_TRUST_DOMAIN","value":"prod.example"}');
     }
     expect(environmentOf(proxy)).toContain('{"name":"WEFT_WORKERS","value":"1"}');
     expect(environmentOf(proxy)).toContain('{"name":"WEFT_IDLE_TIMEOUT","value":"1m"}');
@@ -123,6 +126,9 @@ describe('flags', () => {
     [['--policy', 'enforced'], 'mesh.policy: Unsupported value: "enforced"'],
     [['--max-surge', '0'], 'proxy.maxSurge'],
     [['--set', 'proxy.maxsurge=1'], 'there is no value proxy.maxsurge'],
+    // Proxies and controller have to agree on it: it is no flag of one of them.
+    [['--set', 'proxy.flags.mtls=strict'], 'there is no value proxy.flags.mtls'],
+    [['--mtls', 'on'], 'mesh.mtls: Unsupported value: "on"'],
     [['--set', 'proxy.flags.drain-dely=1s'], 'there is no value proxy.flags.drain-dely'],
     [['--set', 'proxy'], '--set takes path=value, not proxy'],
     [['--set', 'mesh=off'], 'mesh'],

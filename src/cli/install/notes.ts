@@ -18,7 +18,7 @@ Not on:
 {{- if eq .Values.mesh.policy "off" }}
   - policy: every caller may call every service, until a namespace says audit or enforce
 {{- end }}
-  - mutual TLS between nodes (new, off by default: proxy.flags.mtls=permissive or strict): calls
+  - mutual TLS between nodes (new, off by default: mesh.mtls=permissive or strict): calls
     to pods of other nodes are plain HTTP
   - TCP, UDP, HTTP/2 and gRPC: not built yet, HTTP/1.1 only
 {{- if not .Values.admissionPolicy.enabled }}

@@ -63,6 +63,8 @@ const ownFlags: ReadonlySet<string> = new Set([
   'mesh-domain',
   'cluster-domain',
   'policy',
+  'mtls',
+  'trust-domain',
   'adopt',
   'watch-namespace',
   'ignore-namespace',
@@ -158,6 +160,12 @@ export const valueTree = group('Values of weft.', {
       ['off', 'audit', 'enforce'],
       'of namespaces that say nothing; quote "off", or YAML takes it for false',
     ),
+    mtls: choice(
+      '',
+      ['', 'off', 'permissive', 'strict'],
+      'mutual TLS between nodes; empty: the default of weft proxy',
+    ),
+    trustDomain: leaf('', text, 'of the SPIFFE ids; empty: the domain of the cluster'),
     adopt: choice(
       'all',
       ['all', 'labelled'],
