@@ -3,12 +3,13 @@
 // nothing changed, so that its identity tells every reader (table compiler, diff) "the same".
 import { assert } from '../lib/assert.ts';
 import { contentHash } from '../lib/hash.ts';
+import { byText, inOrder } from '../lib/order.ts';
 import { canonicalText, sectionId } from './encode.ts';
 import type { Section, SectionId, SectionRecord, Snapshot } from './sections.ts';
 
 /** The snapshot of `sections`; `previous` only saves work, it never changes the value. */
 export function buildSnapshot(sections: Iterable<Section>, previous?: Snapshot): Snapshot {
-  const records = recordsOf(sections, previous).sort(byId);
+  const records = inOrder(recordsOf(sections, previous), byId);
   const byName = new Map<SectionId, SectionRecord>();
   for (const record of records) byName.set(record.id, record);
   assert(byName.size === records.length, 'two sections of one name');
@@ -24,8 +25,7 @@ export function snapshotOf(records: ReadonlyMap<SectionId, SectionRecord>): Snap
 
 /** Order of ids: by code unit, so that no locale takes part. */
 export function byId(left: { readonly id: string }, right: { readonly id: string }): number {
-  if (left.id === right.id) return 0;
-  return left.id < right.id ? -1 : 1;
+  return byText(left.id, right.id);
 }
 
 /**

@@ -139,6 +139,21 @@ describe('decodeSection', () => {
     expect(decoded.kind === 'failure' && decoded.failure.reason).toBe('BadSection');
   });
 
+  test.each([
+    ['"routes/api","/api",["GET"]', 'three of four values'],
+    ['"routes/api",null,null,["x"]', 'a header without pattern'],
+    ['"routes/api","/api","GET",[]', 'methods that are no list'],
+    ['{"name":"routes/api","pathRegex":"/api","headers":[]}', 'an object'],
+  ])('refuses matches %s: %s', (values) => {
+    const service = sections.find(({ kind }) => kind === 'service');
+    if (service === undefined) return;
+    const before = '"routes/api","/api",["GET"],["__proto__","x"]';
+    const text = canonicalText(service).replace(before, values);
+    expect(text).toContain(values);
+    const decoded = decodeSection(sectionId(service), text);
+    expect(decoded.kind === 'failure' && decoded.failure.reason).toBe('BadSection');
+  });
+
   test('never throws on arbitrary bytes, and never takes half a section', () => {
     const random = seededRandom(7);
     for (let round = 0; round < 4_000; round += 1) {

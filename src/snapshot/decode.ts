@@ -2,7 +2,20 @@
 // before it has the right shape: a snapshot that does not decode leaves the last good one in force
 // (A6). Never throws, whatever the bytes are.
 import { Failure } from '../lib/failure.ts';
-import { endpointWidth, sectionId, type BackendText, type EndpointsText } from './encode.ts';
+import {
+  endpointWidth,
+  matchWidth,
+  sectionId,
+  type BackendText,
+  type EndpointsText,
+  type MatchesText,
+  type MatchText,
+  type PermissionText,
+  type PermissionsText,
+  type PortText,
+  type RouteText,
+  type ServiceText,
+} from './encode.ts';
 import type {
   BackendId,
   BackendSpec,
@@ -100,22 +113,53 @@ const isRules = hasShape<ServiceRules>({
   isStopped: isFlag,
 });
 
-const isMatches = isListOf(
-  hasShape<MatchSpec>({
-    name: isText,
-    pathRegex: isAbsentOr(isText),
-    methods: isAbsentOr(isListOf(isText)),
-    headers: isListOf(hasShape<HeaderMatchSpec>({ name: isText, pattern: isText })),
-  }),
-);
+const isTexts = isListOf(isText);
 
-const isRoute = hasShape<RouteSpec>({
+/** Name, pattern, methods, headers; and again. */
+const isMatchValues: readonly ((value: unknown) => boolean)[] = [
+  isText,
+  (value) => value === null || isText(value),
+  (value) => value === null || isTexts(value),
+  (value) => isTexts(value) && value.length % 2 === 0,
+];
+
+function isMatches(value: unknown): value is MatchesText {
+  if (!Array.isArray(value) || value.length % matchWidth !== 0) return false;
+  return value.every((one, index) => isMatchValues[index % matchWidth]?.(one));
+}
+
+function matchesOf(values: MatchesText | undefined): readonly MatchSpec[] | undefined {
+  if (values === undefined) return undefined;
+  const matches: MatchSpec[] = [];
+  for (let at = 0; at < values.length; at += matchWidth) {
+    // `isMatches` has seen what stands at which place.
+    const [name, pathRegex, methods, pairs] = values.slice(at, at + matchWidth) as [...MatchText];
+    const headers = headersOf(pairs);
+    matches.push({
+      name,
+      pathRegex: pathRegex ?? undefined,
+      methods: methods ?? undefined,
+      headers,
+    });
+  }
+  return matches;
+}
+
+function headersOf(pairs: readonly string[]): readonly HeaderMatchSpec[] {
+  const headers: HeaderMatchSpec[] = [];
+  for (let at = 0; at < pairs.length; at += 2) {
+    headers.push({ name: pairs[at] ?? '', pattern: pairs[at + 1] ?? '' });
+  }
+  return headers;
+}
+
+const isRoute = hasShape<RouteText>({
   name: isText,
   matches: isAbsentOr(isMatches),
   backends: isListOf(hasShape<WeightedBackend>({ backend: isBackendId, weight: isCount })),
 });
 
-const isService = hasShape<ServiceSection>({
+const isServiceText = hasShape<ServiceText>({
   kind: isOneOf('service'),
   namespace: isText,
   name: isText,
@@ -123,7 +167,7 @@ const isService = hasShape<ServiceSection>({
   aliases: isListOf(isText),
   place: isAbsentOr(isText),
   ports: isListOf(
-    hasShape<ServicePortSpec>({
+    hasShape<PortText>({
       port: isPort,
       protocol: isOneOf('http', 'tcp', 'udp'),
       routes: isListOf(isRoute),
@@ -131,6 +175,18 @@ const isService = hasShape<ServiceSection>({
   ),
   rules: isRules,
 });
+
+function serviceOf(text: ServiceText): ServiceSection {
+  return { ...text, ports: text.ports.map(portOf) };
+}
+
+function portOf({ port, protocol, routes }: PortText): ServicePortSpec {
+  return { port, protocol, routes: routes.map(routeOf) };
+}
+
+function routeOf({ name, matches, backends }: RouteText): RouteSpec {
+  return { name, matches: matchesOf(matches), backends };
+}
 
 const isEndpointsText = hasShape<EndpointsText>({
   kind: isOneOf('endpoints'),
@@ -172,16 +228,16 @@ function backendOf({ port, scheme, endpoints: values }: BackendText): BackendSpe
 const isPorts = isAbsentOr(isListOf(isPort));
 const isPortGrant = hasShape<{ readonly ports: readonly number[] | undefined }>({ ports: isPorts });
 
-const isPermissions = hasShape<PermissionsSection>({
+const isPermissionsText = hasShape<PermissionsText>({
   kind: isOneOf('permissions'),
   namespace: isText,
   serviceAccount: isText,
   permissions: isListOf(
-    hasShape<PermissionSpec>({
+    hasShape<PermissionText>({
       target: isText,
       sources: isListOf(isText),
       http: isAbsentOr(
-        hasShape<NonNullable<PermissionSpec['http']>>({
+        hasShape<NonNullable<PermissionText['http']>>({
           ports: isPorts,
           matches: isAbsentOr(isMatches),
         }),
@@ -191,6 +247,15 @@ const isPermissions = hasShape<PermissionsSection>({
     }),
   ),
 });
+
+function permissionsOf(text: PermissionsText): PermissionsSection {
+  return { ...text, permissions: text.permissions.map(permissionOf) };
+}
+
+function permissionOf({ target, sources, http, tcp, udp }: PermissionText): PermissionSpec {
+  const grant = http && { ports: http.ports, matches: matchesOf(http.matches) };
+  return { target, sources, http: grant, tcp, udp };
+}
 
 /** The section that `text` says, if it is one and the one that `id` names. */
 export function decodeSection(id: string, text: string): DecodedSection {
@@ -208,9 +273,9 @@ export function decodeSection(id: string, text: string): DecodedSection {
 }
 
 function asSection(value: unknown): Section | undefined {
-  if (isService(value)) return value;
+  if (isServiceText(value)) return serviceOf(value);
   if (isEndpointsText(value)) return endpointsOf(value);
-  if (isPermissions(value)) return value;
+  if (isPermissionsText(value)) return permissionsOf(value);
   if (isMesh(value)) return value;
   if (isNamespaces(value)) return value;
   return undefined;

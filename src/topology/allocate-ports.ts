@@ -6,6 +6,7 @@
 // Invariant: no proxy port is given to two owners; the same wishes in any order give the same.
 import type { Problem } from '../api/index.ts';
 import { contentHash } from '../lib/hash.ts';
+import { byText } from '../lib/order.ts';
 import {
   httpOwner,
   httpServiceName,
@@ -15,7 +16,6 @@ import {
   type GivenPorts,
 } from './mesh-services.ts';
 import { placeServices, type PlacedPort, type PlacedPorts } from './place-services.ts';
-import { byText } from './problems.ts';
 import type { PortWishes, WantedPort } from './topology.ts';
 
 /** How long an address and port outlive their last user (contract §2). */

@@ -4,8 +4,8 @@
 // proxy only after it has shown none for a while that we have really watched; whether a tunnel
 // failed is no input, because that would let whoever drops packets turn mutual TLS off.
 import type { EndpointSlice, SliceEndpoint } from '../api/index.ts';
+import { byText } from '../lib/order.ts';
 import type { PeerPart } from '../snapshot/index.ts';
-import { byText } from './problems.ts';
 
 /** Headless Service of the proxies, in the mesh namespace. */
 export const peersServiceName = 'weft-peers';

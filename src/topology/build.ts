@@ -7,6 +7,7 @@ import {
   type MeshSettings,
   type Problem,
 } from '../api/index.ts';
+import { sortedKeys } from '../lib/order.ts';
 import type { NamespaceModes } from '../snapshot/index.ts';
 import { groupParts } from './groups.ts';
 import { meshFactsOf, portServices, type MeshFacts } from './mesh-services.ts';
@@ -14,7 +15,7 @@ import { planPermissions, type PermissionInput } from './permissions.ts';
 import { nodesWithoutProxy } from './nodes-without-proxy.ts';
 import { policyInputs, policyVersionOf } from './policy-version.ts';
 import { portWarnings } from './port-warnings.ts';
-import { byText, sortedProblems } from './problems.ts';
+import { sortedProblems } from './problems.ts';
 import { serviceParts } from './services.ts';
 import { planSplits, type SplitInput } from './splits.ts';
 import type {
@@ -128,7 +129,7 @@ function resolveModes(
   problems: Problem[],
 ): Topology['modes'] {
   const modes: NamespaceModes[] = [];
-  for (const name of [...state.namespaces.keys()].sort(byText)) {
+  for (const name of sortedKeys(state.namespaces)) {
     if (!isWatchedNamespace(name, settings)) continue;
     const namespace = state.namespaces.get(name);
     const { value, problems: found } = resolveNamespace(namespace, settings);

@@ -6,8 +6,8 @@
 // slice can put any name there (contract §3).
 import type { EndpointSlice, Service, ServicePort, SliceEndpoint } from '../api/index.ts';
 import { addressFamily } from '../lib/address.ts';
+import { byText, inOrder } from '../lib/order.ts';
 import type { EndpointSpec } from '../snapshot/index.ts';
-import { byText } from './problems.ts';
 
 /** Says why an external address must not be called, or `undefined` when it may. */
 export type ExternalCheck = (address: string) => string | undefined;
@@ -36,7 +36,7 @@ export function endpointsOf(port: ServicePort, input: JoinInput): readonly Endpo
     }
   }
   const serving = ready.length > 0 ? ready : terminating;
-  return onePerPod(withoutRepeats(serving.sort(byAddress)), input);
+  return onePerPod(withoutRepeats(inOrder(serving, byAddress)), input);
 }
 
 type Collected = {

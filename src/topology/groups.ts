@@ -49,19 +49,23 @@ function sharedFaults(): FaultOf {
 function groupPart(object: HttpRouteGroup, faultOf: FaultOf): GroupPart {
   const problems: Problem[] = [];
   const matches = new Map<string, MatchSpec>();
+  let dropped: Set<string> | undefined;
   for (const match of object.matches) {
     const fault = firstFault(match, faultOf);
     if (fault === undefined) {
       const { name, pathRegex, methods, headers } = match;
       matches.set(name, { name: `${object.meta.name}/${name}`, pathRegex, methods, headers });
     } else {
+      dropped ??= new Set();
+      dropped.add(match.name);
       const message = `match "${match.name}" is left out: ${fault}`;
       problems.push(problemOf(object, 'InvalidPattern', message));
     }
   }
-  const names = new Set(object.matches.map(({ name }) => name));
-  return { object, matches, allMatches: [...matches.values()], names, problems };
+  return { object, matches, allMatches: [...matches.values()], dropped: dropped ?? none, problems };
 }
+
+const none: ReadonlySet<string> = new Set();
 
 function firstFault({ pathRegex, headers }: HttpMatch, faultOf: FaultOf): string | undefined {
   const pathFault = pathRegex === undefined ? undefined : faultOf(pathRegex, 'start');

@@ -2,7 +2,7 @@
 // and nobody would find out from the DaemonSet, which counts such a node as none of its own. One
 // problem of DaemonSet weft-proxy names them all.
 import type { ClusterState, MeshSettings, Problem } from '../api/index.ts';
-import { byText } from './problems.ts';
+import { byText } from '../lib/order.ts';
 
 /** The rest is counted: an Event holds 1024 bytes. */
 const shownMax = 10;

@@ -12,9 +12,10 @@ import {
   type TargetRule,
   type TrafficTarget,
 } from '../api/index.ts';
+import { byKey, byText, inOrder } from '../lib/order.ts';
 import type { MatchSpec, PermissionSpec, PortSet } from '../snapshot/index.ts';
 import { matchesMax } from './limits.ts';
-import { byKey, byText, problemOf } from './problems.ts';
+import { problemOf } from './problems.ts';
 import type { GroupPart, ServiceAccountPermissions } from './topology.ts';
 
 export type PermissionInput = {
@@ -37,11 +38,15 @@ export function planPermissions(input: PermissionInput): readonly ServiceAccount
     if (others === undefined) byAccount.set(key, [permission]);
     else others.push(permission);
   }
-  return [...byAccount].sort(byKey).map(([key, permissions]) => ({
+  return inOrder([...byAccount], byKey).map(([key, permissions]) => ({
     namespace: key.slice(0, key.indexOf('/')),
     serviceAccount: key.slice(key.indexOf('/') + 1),
-    permissions: permissions.sort((left, right) => byText(left.target, right.target)),
+    permissions: inOrder(permissions, byTarget),
   }));
+}
+
+function byTarget(left: PermissionSpec, right: PermissionSpec): number {
+  return byText(left.target, right.target);
 }
 
 function opensOwnNamespace(target: TrafficTarget, { problems }: PermissionInput): boolean {
@@ -166,7 +171,7 @@ function matchesOf(
     for (const name of rule.matches ?? group.matches.keys()) {
       const match = group.matches.get(name);
       if (match !== undefined) found.set(match.name, match);
-      else if (!group.names.has(name)) {
+      else if (!group.dropped.has(name)) {
         reportUnresolved(target, `match "${name}" of HTTPRouteGroup ${key}`, input);
       }
     }

@@ -5,6 +5,7 @@
 // A mesh Service that is full (placePortsMax) counts as taken.
 // Invariant: on one mesh Service a pair has one owner.
 import type { Problem } from '../api/index.ts';
+import { byText } from '../lib/order.ts';
 import { placePortsMax, placesMax } from './limits.ts';
 import {
   formerHomesOf,
@@ -16,7 +17,6 @@ import {
   type GivenPort,
   type GivenPorts,
 } from './mesh-services.ts';
-import { byText } from './problems.ts';
 import type { WantedPlace } from './topology.ts';
 
 /** A port that has its place but perhaps no proxy port yet. */

@@ -3,7 +3,7 @@
 // a proxy has seen a change. Pods and endpoints take no part: they change without anybody's will.
 import type { ClusterState, Namespace, ObjectMeta, Service } from '../api/index.ts';
 import { contentHash } from '../lib/hash.ts';
-import { byKey, byText } from './problems.ts';
+import { byKey, sortedKeys } from '../lib/order.ts';
 
 /** Hash over kind, namespace, name, uid and what identifies the content of each input. */
 export function policyVersionOf(state: ClusterState): string {
@@ -16,7 +16,7 @@ export function policyVersionOf(state: ClusterState): string {
 /** Lines by the keys of their objects, one kind at a time: keys are short, and sort fast. */
 function inOrder<T>(objects: ReadonlyMap<string, T>, lineOf: (object: T) => string): string {
   let text = '';
-  for (const key of [...objects.keys()].sort(byText)) {
+  for (const key of sortedKeys(objects)) {
     const object = objects.get(key);
     if (object !== undefined) text += `${lineOf(object)}\n`;
   }

@@ -1,6 +1,7 @@
 // Problems in one order, each once. Several processors may find the same defect, and objects come
 // in any order: what a user and a test read is sorted by object, then reason, then text.
 import type { Kind, Problem, ProblemReason } from '../api/index.ts';
+import { byKey } from '../lib/order.ts';
 
 /** Makes a problem of `object`, any parsed object or reference. */
 export function problemOf(
@@ -24,16 +25,4 @@ export function sortedProblems(problems: readonly Problem[]): readonly Problem[]
 
 function sortKey({ kind, namespace, name, reason, message }: Problem): string {
   return `${kind}\n${namespace}\n${name}\n${reason}\n${message}`;
-}
-
-/** Order of entries by key, by code unit: no locale takes part. */
-export function byKey(left: readonly [string, unknown], right: readonly [string, unknown]): number {
-  if (left[0] === right[0]) return 0;
-  return left[0] < right[0] ? -1 : 1;
-}
-
-/** Order of texts by code unit. */
-export function byText(left: string, right: string): number {
-  if (left === right) return 0;
-  return left < right ? -1 : 1;
 }

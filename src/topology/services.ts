@@ -13,12 +13,13 @@ import {
   type Service,
   type ServicePort,
 } from '../api/index.ts';
+import { byText, sortedKeys } from '../lib/order.ts';
 import type { BackendSpec } from '../snapshot/index.ts';
 import { endpointsOf, isProven, type ExternalCheck } from './endpoints.ts';
 import { externalCheck } from './external-address.ts';
 import { hostnamesOf } from './hostnames.ts';
 import { portsMax } from './limits.ts';
-import { byText, problemOf } from './problems.ts';
+import { problemOf } from './problems.ts';
 import { plainPortsOf } from './routes.ts';
 import { rulesOf } from './rules.ts';
 import type {
@@ -41,7 +42,7 @@ export function serviceParts(
   const resolve = sharedSettings();
   const known = memo?.settings === settings ? memo.services : undefined;
   const parts = new Map<string, ServicePart>();
-  for (const key of [...state.services.keys()].sort(byText)) {
+  for (const key of sortedKeys(state.services)) {
     const object = state.services.get(key);
     if (object === undefined) continue;
     const namespace = state.namespaces.get(object.meta.namespace);

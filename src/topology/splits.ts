@@ -8,9 +8,10 @@ import {
   type Problem,
   type TrafficSplit,
 } from '../api/index.ts';
+import { byText } from '../lib/order.ts';
 import type { MatchSpec, ServicePortSpec } from '../snapshot/index.ts';
 import { matchesMax } from './limits.ts';
-import { byText, problemOf } from './problems.ts';
+import { problemOf } from './problems.ts';
 import { rootNameOf } from './root-name.ts';
 import { portsOf } from './routes.ts';
 import type {

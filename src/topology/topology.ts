@@ -144,8 +144,8 @@ export type GroupPart = {
   readonly matches: ReadonlyMap<string, MatchSpec>;
   /** The values of `matches`. */
   readonly allMatches: readonly MatchSpec[];
-  /** Names of all matches that the object has, the dropped ones too. */
-  readonly names: ReadonlySet<string>;
+  /** Names of the matches that have a bad pattern. */
+  readonly dropped: ReadonlySet<string>;
   readonly problems: readonly Problem[];
 };
 

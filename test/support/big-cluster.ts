@@ -7,6 +7,7 @@ import type {
   TrafficSplit,
   TrafficTarget,
 } from '../../src/api/index.ts';
+import { byText } from '../../src/lib/order.ts';
 import {
   entryOf,
   groupOf,
@@ -40,7 +41,12 @@ export function bigCluster(size: ClusterSize): ClusterState {
   for (let index = 0; index < size.targets; index += 1) {
     objects.push(bigGroup(index, size), bigTarget(index, size));
   }
-  return stateOf(...objects);
+  return stateOf(...objects.sort(asListed));
+}
+
+/** An API server lists the objects of a kind by namespace and name. */
+function asListed({ meta: left }: AnyObject, { meta: right }: AnyObject): number {
+  return byText(`${left.namespace}/${left.name}`, `${right.namespace}/${right.name}`);
 }
 
 export function servicePath(index: number): string {

@@ -1,0 +1,33 @@
+// Orders in which no locale takes part, and sorting that is free where nothing is to be done: an
+// API server lists objects by namespace and name, so keys mostly come in their order, and the copy
+// that sorting makes is the dearest part of finding that out.
+
+/** Order of texts by code unit. */
+export function byText(left: string, right: string): number {
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
+}
+
+/** Order of entries by key. */
+export function byKey(left: readonly [string, unknown], right: readonly [string, unknown]): number {
+  return byText(left[0], right[0]);
+}
+
+/** `list` itself where it is in order already, else a sorted copy. */
+export function inOrder<T>(
+  list: readonly T[],
+  compare: (left: T, right: T) => number,
+): readonly T[] {
+  for (let index = 1; index < list.length; index += 1) {
+    const [before, here] = [list[index - 1], list[index]];
+    if (before !== undefined && here !== undefined && compare(before, here) > 0) {
+      return [...list].sort(compare);
+    }
+  }
+  return list;
+}
+
+/** The keys of `map`, sorted. */
+export function sortedKeys(map: ReadonlyMap<string, unknown>): readonly string[] {
+  return inOrder([...map.keys()], byText);
+}
