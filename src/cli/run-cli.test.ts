@@ -32,6 +32,7 @@ async function weft(
   };
   const exitCode = await runCli(args, {
     version: '1.2.3',
+    build: '1.2.3+abc',
     environment: options.environment ?? {},
     writeOut: (text) => {
       out += text;
@@ -82,6 +83,7 @@ describe('running a command', () => {
   test('a fault of ours is not taken for a mistake of the user', async () => {
     const failing = runCli(['proxy'], {
       version: '',
+      build: '',
       environment: {},
       writeOut: () => undefined,
       writeError: () => undefined,
@@ -138,10 +140,10 @@ describe('help and version', () => {
   });
 
   test.each([
-    [['version'], '1.2.3\n'],
+    [['version'], '1.2.3+abc\n'],
     [['--version'], '1.2.3\n'],
-    [['version', '-o', 'json'], '{"version":"1.2.3"}\n'],
-    [['version', '--output', 'yaml'], 'version: 1.2.3\n'],
+    [['version', '-o', 'json'], '{"version":"1.2.3","build":"1.2.3+abc"}\n'],
+    [['version', '--output', 'yaml'], 'version: 1.2.3\nbuild: 1.2.3+abc\n'],
   ])('%j prints the version', async (args, expected) => {
     expect(await weft(args)).toMatchObject({ exitCode: 0, out: expected, error: '' });
   });

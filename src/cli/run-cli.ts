@@ -23,6 +23,8 @@ import { upgradeCommand } from './lifecycle/upgrade-command.ts';
 /** What the process around the command line gives it. */
 export type CliWiring = {
   readonly version: string;
+  /** Tells builds of one version apart. */
+  readonly build: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly writeOut: (text: string) => void;
   readonly writeError: (text: string) => void;
@@ -159,10 +161,10 @@ function versionCommand(wiring: CliWiring): Command {
   const output = new Option('-o, --output <format>', 'how it is printed');
   command.addOption(output.choices(formats).default('table'));
   command.action((options: { readonly output: (typeof formats)[number] }) => {
-    const facts = { version: wiring.version };
+    const facts = { version: wiring.version, build: wiring.build };
     switch (options.output) {
       case 'table':
-        return wiring.writeOut(`${facts.version}\n`);
+        return wiring.writeOut(`${facts.build}\n`);
       case 'json':
         return wiring.writeOut(`${JSON.stringify(facts)}\n`);
       case 'yaml':

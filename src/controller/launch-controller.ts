@@ -24,14 +24,20 @@ export async function launchController(
     const named = { kubeconfig: flags.text('kubeconfig'), context: flags.text('context') };
     const source = findSource(named, platform.environment);
     const connection = await openConnection(source, platform.runtime);
-    controller = await startController({ ...platform, connection, settings, log });
+    controller = await startController({
+      ...platform,
+      version: platform.build,
+      connection,
+      settings,
+      log,
+    });
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     // One line, whatever the message quotes.
     platform.writeError(`weft controller: ${error.message.replace(/\s+/g, ' ')}\n`);
     return 2;
   }
-  log.info('controller started', { version: platform.version, adminPort: controller.adminPort });
+  log.info('controller started', { version: platform.build, adminPort: controller.adminPort });
   await signal.raised;
   await controller.stop();
   log.info('controller ended');

@@ -14,8 +14,10 @@ export type LaunchPlatform = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly runtime: Runtime;
   readonly keys: KeyMaker;
-  /** Version of this build. */
+  /** Of the release that this build is of. */
   readonly version: string;
+  /** Name of this build: the version and a digest of what runs. */
+  readonly build: string;
   readonly nodeVersion: string;
   readonly writeOut: (text: string) => void;
   readonly writeError: (text: string) => void;

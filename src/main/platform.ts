@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import type { EndSignal, LaunchPlatform } from '../lib/launch.ts';
 import { nodeKeys } from './node-keys.ts';
 import { realRuntime } from './runtime.ts';
-import { buildVersion } from './version.ts';
+import { buildName, buildVersion } from './version.ts';
 
 export function launchPlatform(): LaunchPlatform {
   // Whoever reads our output may leave first (`weft proxy | head`): that is no reason to die.
@@ -15,6 +15,7 @@ export function launchPlatform(): LaunchPlatform {
     runtime: realRuntime,
     keys: nodeKeys,
     version: buildVersion,
+    build: buildName(),
     nodeVersion: process.versions.node,
     writeOut: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),

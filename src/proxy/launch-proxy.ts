@@ -37,6 +37,7 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
     const connection = await connect(flags, platform);
     proxy = await startProxy({
       ...platform,
+      version: platform.build,
       settings,
       connection,
       log,
@@ -47,7 +48,7 @@ export async function launchProxy(values: FlagValues, platform: ProxyPlatform): 
     if (error instanceof Failure) return refuse(platform, error.message);
     throw error;
   }
-  log.info('proxy started', { version: platform.version, adminPort: proxy.adminPort });
+  log.info('proxy started', { version: platform.build, adminPort: proxy.adminPort });
   if (settings.identity === undefined && flags.text('mtls') !== 'off') {
     const hint = 'give --pod-uid, or set POD_UID (from metadata.uid)';
     log.warn('no certificates, so no tunnels to other nodes: only a pod gets any', { hint });

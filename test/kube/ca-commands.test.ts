@@ -58,6 +58,7 @@ async function weft(...args: readonly string[]) {
   let error = '';
   const exitCode = await runCli([...args, '--kubeconfig', cluster.plane.kubeconfigPath], {
     version: 'test',
+    build: 'test',
     environment: {},
     writeOut: (text) => {
       out += text;

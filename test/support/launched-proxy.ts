@@ -93,6 +93,7 @@ export function launch(flags: Readonly<Record<string, readonly string[]>>): Laun
     keys: nodeKeys,
     files: nodeFiles,
     version: '9.9.9-test',
+    build: '9.9.9-test',
     nodeVersion: process.versions.node,
     writeOut: (text) => {
       stdout += text;

@@ -22,6 +22,7 @@ import { readRemains, remainsFindings } from './remains.ts';
 
 export type CheckWiring = ClusterWiring & {
   readonly version: string;
+  readonly build: string;
   readonly writeOut: (text: string) => void;
 };
 
@@ -97,7 +98,7 @@ async function checkMesh(
   const dns = await readDns(connection, settings);
   const facts = await readMeshFacts(connection, {
     meshNamespace: options.meshNamespace,
-    build: wiring.version,
+    build: wiring.build,
     adminPort,
     dns: dns.findings,
     clock: wiring.runtime.clock,

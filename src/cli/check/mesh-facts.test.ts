@@ -5,7 +5,7 @@ import { exitCodeOf } from './finding.ts';
 import { meshFindings, type MeshFacts, type ProxyFacts } from './mesh-facts.ts';
 
 function proxyOn(node: string, version = 'p1', build = '1.0.0'): ProxyFacts {
-  const said = { build, policyVersion: version };
+  const said = { build, policyVersion: version, hasIdentity: false };
   return { pod: `weft-proxy-${node}`, node, isReady: true, version: said, waiting: undefined };
 }
 
@@ -14,7 +14,7 @@ const good: MeshFacts = {
   build: '1.0.0',
   isInstalled: true,
   image: 'weft:1.0.0',
-  controllers: { wanted: 2, ready: 2 },
+  controllers: { wanted: 2, ready: 2, builds: ['1.0.0', '1.0.0'] },
   leader: { holder: 'weft-controller-a', ageSeconds: 2 },
   nodes: ['node-1', 'node-2'].map((name) => ({ name, proxyObstacle: undefined })),
   proxies: [proxyOn('node-1'), proxyOn('node-2')],
@@ -22,6 +22,13 @@ const good: MeshFacts = {
     ['weft-http', ['10.96.0.7']],
     ['weft-dns', ['10.96.0.8']],
   ]),
+  certificates: {
+    meshNamespace: 'weft-system',
+    nowMs: 0,
+    without: ['weft-proxy-node-1', 'weft-proxy-node-2'],
+    identity: undefined,
+    wanted: new Map(),
+  },
   dns: [],
   refused: [],
 };
@@ -45,8 +52,10 @@ describe('an installed mesh', () => {
   });
 
   test('one of two controllers is a warning, none is a failure', () => {
-    expect(finding('controller', { controllers: { wanted: 2, ready: 1 } })?.state).toBe('warning');
-    expect(finding('controller', { controllers: { wanted: 2, ready: 0 } })?.state).toBe('failed');
+    const at = (ready: number) =>
+      finding('controller', { controllers: { ...good.controllers, ready } })?.state;
+    expect(at(1)).toBe('warning');
+    expect(at(0)).toBe('failed');
   });
 
   test('a Lease that nobody renews is a failure', () => {
@@ -84,8 +93,28 @@ describe('an installed mesh', () => {
 
   test('several builds, or one that is not ours, are a warning', () => {
     const mixed = [proxyOn('node-1'), proxyOn('node-2', 'p1', '1.1.0')];
-    expect(finding('versions', { proxies: mixed })?.state).toBe('warning');
-    expect(finding('versions', { build: '2.0.0' })?.fix).toBe('weft upgrade');
+    expect(finding('versions', { proxies: mixed })).toMatchObject({
+      state: 'warning',
+      message: 'proxies run 1.0.0 on node-1, 1.1.0 on node-2',
+    });
+    expect(finding('versions', { build: '2.0.0' })?.fix).toContain('weft upgrade');
+  });
+
+  test('two builds of one version are two builds', () => {
+    const found = finding('versions', { build: '1.0.0+abc' });
+    expect(found?.message).toBe('all proxies run 1.0.0, this program is 1.0.0+abc');
+    expect(found?.state).toBe('warning');
+  });
+
+  test('controllers of another build than the proxies are a warning', () => {
+    const controllers = { ...good.controllers, builds: ['1.0.0', '0.9.0'] };
+    const found = finding('versions', { controllers });
+    expect(found?.message).toBe('proxies run 1.0.0, controllers 0.9.0');
+    expect(found?.state).toBe('warning');
+  });
+
+  test('says of certificates what is known, also that there are none', () => {
+    expect(finding('certificates', {})?.message).toContain('mutual TLS is off');
   });
 
   test('proxies that use different objects are a warning', () => {

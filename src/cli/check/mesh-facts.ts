@@ -1,6 +1,7 @@
 // What `weft check` knows of a mesh that is installed, and what it concludes. Pure: what was read
 // in, findings out. A node is well when its proxy is ready and runs the build and the policy of the
 // others.
+import { certificateFindings, type CertificateFacts } from './certificate-facts.ts';
 import { failed, ok, warning, type Finding } from './finding.ts';
 import { obstacleFindings, type NodeFacts } from './pre-facts.ts';
 
@@ -9,9 +10,16 @@ export type ProxyFacts = {
   readonly node: string;
   readonly isReady: boolean;
   /** What its admin port says; `undefined` when it did not answer. */
-  readonly version: { readonly build: string; readonly policyVersion: string } | undefined;
+  readonly version: ProxyVersion | undefined;
   /** Why the container is not running, in the kubelet's words. */
   readonly waiting: string | undefined;
+};
+
+export type ProxyVersion = {
+  readonly build: string;
+  readonly policyVersion: string;
+  /** It speaks of trust: mutual TLS is not off. */
+  readonly hasIdentity: boolean;
 };
 
 export type MeshFacts = {
@@ -21,13 +29,19 @@ export type MeshFacts = {
   readonly isInstalled: boolean;
   /** That of the proxies; `undefined` when nothing is installed. */
   readonly image: string | undefined;
-  readonly controllers: { readonly wanted: number; readonly ready: number };
+  readonly controllers: {
+    readonly wanted: number;
+    readonly ready: number;
+    /** Of those that answer. */
+    readonly builds: readonly string[];
+  };
   /** Who holds the Lease, and how old its last renewal is. */
   readonly leader: { readonly holder: string; readonly ageSeconds: number } | undefined;
   readonly nodes: readonly Pick<NodeFacts, 'name' | 'proxyObstacle'>[];
   readonly proxies: readonly ProxyFacts[];
   /** Name → ClusterIPs; no entry where the Service is missing. */
   readonly services: ReadonlyMap<string, readonly string[]>;
+  readonly certificates: CertificateFacts;
   readonly dns: readonly Finding[];
   /** SMI objects that are not accepted: `TrafficSplit shop/reviews: …`. */
   readonly refused: readonly string[];
@@ -49,6 +63,7 @@ export function meshFindings(facts: MeshFacts): readonly Finding[] {
     ...facts.dns,
     ...nodesOf(facts),
     builds(facts),
+    ...certificateFindings(facts.certificates),
     policyVersions(facts),
     refusedObjects(facts),
   ];
@@ -117,17 +132,39 @@ function whyNot(proxy: ProxyFacts | undefined): string {
   return `${proxy.pod} does not answer on its admin port`;
 }
 
-function builds({ proxies, build, meshNamespace }: MeshFacts): Finding {
-  const running = [...new Set(proxies.flatMap(({ version }) => version?.build ?? []))].sort();
-  const text = running.join(', ');
-  if (running.length > 1) {
-    const fix = `kubectl -n ${meshNamespace} rollout status daemonset weft-proxy`;
-    return warning('versions', `proxies run ${text}`, fix);
+function builds({ proxies, controllers, build, meshNamespace }: MeshFacts): Finding {
+  const running = nodesByBuild(proxies);
+  const [one = ''] = running.keys();
+  const rollout = `kubectl -n ${meshNamespace} rollout status`;
+  if (running.size > 1) {
+    const text = [...running].map(([name, nodes]) => `${name} on ${someOf(nodes)}`).join(', ');
+    return warning('versions', `proxies run ${text}`, `${rollout} daemonset weft-proxy`);
   }
-  if (running.length === 1 && running[0] !== build) {
-    return warning('versions', `proxies run ${text}, this program is ${build}`, 'weft upgrade');
+  const others = [...new Set(controllers.builds)].filter((name) => name !== one).sort();
+  if (running.size === 1 && others.length > 0) {
+    const message = `proxies run ${one}, controllers ${others.join(', ')}`;
+    return warning('versions', message, `${rollout} deployment weft-controller`);
   }
-  return ok('versions', running.length === 0 ? 'no proxy runs' : `all proxies run ${text}`);
+  if (running.size === 1 && one !== build) {
+    const fix = 'weft upgrade, with the image of this build';
+    return warning('versions', `all proxies run ${one}, this program is ${build}`, fix);
+  }
+  return ok('versions', running.size === 0 ? 'no proxy runs' : `all proxies run ${one}`);
+}
+
+/** Sorted by build. */
+function nodesByBuild(proxies: MeshFacts['proxies']): ReadonlyMap<string, readonly string[]> {
+  const nodes = new Map<string, readonly string[]>();
+  for (const { version, node } of proxies) {
+    if (version === undefined) continue;
+    nodes.set(version.build, [...(nodes.get(version.build) ?? []), node]);
+  }
+  return new Map([...nodes].sort(([left], [right]) => (left < right ? -1 : 1)));
+}
+
+function someOf(names: readonly string[]): string {
+  const more = names.length > shownMax ? ` and ${names.length - shownMax} more` : '';
+  return `${names.slice(0, shownMax).join(', ')}${more}`;
 }
 
 function policyVersions({ proxies }: MeshFacts): Finding {

@@ -6,7 +6,8 @@ import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
 import type { Finding } from './finding.ts';
-import type { MeshFacts, ProxyFacts } from './mesh-facts.ts';
+import { readCertificateFacts } from './read-certificates.ts';
+import type { MeshFacts, ProxyFacts, ProxyVersion } from './mesh-facts.ts';
 import { conditionIs, nameOf, orNothing, readAll } from './read-cluster.ts';
 
 export type MeshQuestion = {
@@ -42,6 +43,8 @@ export async function readMeshFacts(
     const ips = listAt(one, 'spec', 'clusterIPs').filter((ip) => typeof ip === 'string');
     return [nameOf(one), ips] as const;
   });
+  const proxies = await readProxies(connection, question);
+  const { clock } = question;
   return {
     meshNamespace: namespace,
     build: question.build,
@@ -50,13 +53,19 @@ export async function readMeshFacts(
     controllers: {
       wanted: numberAt(deployment, 'spec', 'replicas'),
       ready: numberAt(deployment, 'status', 'readyReplicas'),
+      builds: await readControllerBuilds(connection, question),
     },
     leader: await readLeader(connection, question),
     nodes: await readAll(connection, { ...core, plural: 'nodes' }, (node) => ({
       name: nameOf(node),
       proxyObstacle: proxyObstacleOf(node),
     })),
-    proxies: await readProxies(connection, question),
+    proxies,
+    certificates: await readCertificateFacts(connection, {
+      meshNamespace: namespace,
+      proxies,
+      clock,
+    }),
     services: new Map(services),
     dns: question.dns,
     refused: await readRefused(connection),
@@ -82,13 +91,29 @@ async function readLeader(
   return { holder, ageSeconds: (clock.wallMs() - renewed) / 1_000 };
 }
 
+const ours = 'app.kubernetes.io/name=weft,app.kubernetes.io/component';
+
+/** Builds of the controllers that answer; there are two or three of them. */
+async function readControllerBuilds(
+  connection: Connection,
+  question: MeshQuestion,
+): Promise<readonly string[]> {
+  const path = { ...core, plural: 'pods', namespace: question.meshNamespace };
+  const labelSelector = `${ours}=controller`;
+  const pods = await readAll(connection, path, nameOf, { labelSelector });
+  const versions = await Promise.all(
+    pods.slice(0, askedAtOnce).map((pod) => readVersion(connection, question, pod)),
+  );
+  return versions.flatMap((version) => version?.build ?? []);
+}
+
 async function readProxies(
   connection: Connection,
   question: MeshQuestion,
 ): Promise<readonly ProxyFacts[]> {
   const path = { ...core, plural: 'pods', namespace: question.meshNamespace };
-  const selector = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=proxy';
-  const pods = await readAll(connection, path, proxyOf, { labelSelector: selector });
+  const labelSelector = `${ours}=proxy`;
+  const pods = await readAll(connection, path, proxyOf, { labelSelector });
   const asked: ProxyFacts[] = [];
   for (let at = 0; at < pods.length; at += askedAtOnce) {
     const some = pods.slice(at, at + askedAtOnce);
@@ -114,20 +139,28 @@ function proxyOf(pod: unknown): ProxyFacts {
 
 async function withVersion(
   connection: Connection,
-  { meshNamespace, adminPort }: MeshQuestion,
+  question: MeshQuestion,
   proxy: ProxyFacts,
 ): Promise<ProxyFacts> {
-  const name = `${proxy.pod}:${adminPort}`;
+  return { ...proxy, version: await readVersion(connection, question, proxy.pod) };
+}
+
+async function readVersion(
+  connection: Connection,
+  { meshNamespace, adminPort }: MeshQuestion,
+  pod: string,
+): Promise<ProxyVersion | undefined> {
+  const name = `${pod}:${adminPort}`;
   const path = { ...core, plural: 'pods', namespace: meshNamespace, name, subresource: 'proxy' };
   try {
     const said = await connection.within(answerTimeoutMs).get(`${resourcePath(path)}/version`);
     const build = textAt(said, 'build');
     const policyVersion = textAt(said, 'policyVersion');
-    if (build === undefined || policyVersion === undefined) return proxy;
-    return { ...proxy, version: { build, policyVersion } };
+    if (build === undefined || policyVersion === undefined) return undefined;
+    return { build, policyVersion, hasIdentity: valueAt(said, 'trust') !== undefined };
   } catch {
     // Whatever went wrong on the way: it does not answer, and that is the finding.
-    return proxy;
+    return undefined;
   }
 }
 
