@@ -12,7 +12,7 @@ import { differences, snapshotOf, type Snapshot } from './support/unchanged.ts';
 import { until } from './support/until.ts';
 import { install, weft } from './support/weft.ts';
 
-const users = { namespaces: ['shop', 'web', 'default'], hasDns: true };
+const users = { namespaces: ['shop', 'web', 'default'], hasMesh: true };
 let before: Snapshot;
 
 describe('installation', () => {
@@ -26,7 +26,7 @@ describe('installation', () => {
     );
     expect(outcome(await get(first, apiUrl))).toBe('ENOTFOUND');
     // For the end: everything in the cluster, to compare with after `uninstall`.
-    const all = await snapshotOf({ hasDns: true });
+    const all = await snapshotOf({ hasMesh: false });
     expect(all.size).toBeGreaterThan(50);
     const folder = process.env['WEFT_E2E_STATE'] ?? 'build/e2e';
     mkdirSync(folder, { recursive: true });

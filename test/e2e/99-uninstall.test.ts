@@ -60,7 +60,7 @@ describe('uninstall', () => {
     );
     await Promise.all(still);
     const before = snapshotBefore();
-    const after = await snapshotOf({ hasDns: true });
+    const after = await snapshotOf({ hasMesh: false });
     const kept = (one: Snapshot) => new Map([...one].filter(([name]) => !isRestarted(name)));
     expect(differences(kept(before), kept(after))).toEqual([]);
   });

@@ -92,6 +92,39 @@ async function playNamespaceController(): Promise<void> {
   }
 }
 
+/** Made by nobody of ours: what counts is the signer that it names. */
+async function request(name: string, signerName: string): Promise<void> {
+  const openssl = ['req', '-new', '-nodes', '-newkey', 'ec', '-pkeyopt'];
+  const curve = ['ec_paramgen_curve:P-256', '-keyout', '/dev/null', '-subj', '/CN=someone'];
+  const { out } = await run('openssl', [...openssl, ...curve]);
+  const body = {
+    apiVersion: 'certificates.k8s.io/v1',
+    kind: 'CertificateSigningRequest',
+    metadata: { name },
+    spec: {
+      signerName,
+      usages: ['digital signature', 'client auth'],
+      request: Buffer.from(out).toString('base64'),
+    },
+  };
+  const applied = await kubectl(['create', '-f', '-'], JSON.stringify(body));
+  expect(`${applied.code} ${applied.err}`).toBe('0 ');
+}
+
+const foreignCrd = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'wishes.extra.smi-spec.io' },
+  spec: {
+    group: 'extra.smi-spec.io',
+    scope: 'Namespaced',
+    names: { plural: 'wishes', singular: 'wish', kind: 'Wish' },
+    versions: [
+      { name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } },
+    ],
+  },
+};
+
 describe('the life of an installation', () => {
   test('before: the cluster could take it, and check says that nothing is there', async () => {
     const pre = await findings('--pre');
@@ -102,6 +135,15 @@ describe('the life of an installation', () => {
     expect(now.code).toBe(1);
     expect(now.out).toContain('weft install | kubectl apply -f -');
     expect((await weft('check', '--removed')).code).toBe(0);
+  }, 60_000);
+
+  test('requests of our signer are found afterwards, those of others are not', async () => {
+    // Before the policy is there that lets only proxies name our signer.
+    await request('ours', 'weft.dev/workload');
+    await request('theirs', 'example.com/other');
+    const { code, out } = await weft('check', '--removed');
+    expect(`${code} ${out}`).toContain('1 CertificateSigningRequests of signer weft.dev/workload');
+    expect(code).toBe(1);
   }, 60_000);
 
   test('a namespace called like the mesh domain fails the check before', async () => {
@@ -177,6 +219,7 @@ describe('the life of an installation', () => {
     const { code, out, err } = await weft('uninstall');
     expect(code).toBe(1);
     expect(out).toContain('- Namespace weft-system');
+    expect(out).toContain('- 1 CertificateSigningRequests of signer weft.dev/workload');
     expect(err).toContain('--yes');
     expect(await imageInForce()).toBeDefined();
   }, 60_000);
@@ -218,6 +261,8 @@ describe('the life of an installation', () => {
     expect(`${removed.code} ${removed.out}`).toMatch(/^0 /);
     expect(removed.out).toContain('CRDs of SMI stay');
     expect((await weft('uninstall', '--yes')).out).toBe('nothing of the mesh was found\n');
+    const requests = await kubectl(['get', 'csr', '-o', 'name']);
+    expect(requests.out.trim()).toBe('certificatesigningrequest.certificates.k8s.io/theirs');
   }, 120_000);
 
   test('uninstall does not call gone what it cannot take out of the DNS', async () => {
@@ -236,11 +281,27 @@ describe('the life of an installation', () => {
     await kubectl(['-n', 'kube-system', 'delete', 'configmap', 'coredns']);
   }, 60_000);
 
-  test('uninstall --crds removes them too', async () => {
-    expect((await weft('uninstall', '--crds', '--yes')).code).toBe(0);
-    expect((await kubectl(['get', 'crds', '-o', 'name'])).out).not.toContain('smi-spec.io');
+  test('uninstall --crds removes ours too, and names those of others', async () => {
+    const applied = await kubectl(['apply', '-f', '-'], JSON.stringify(foreignCrd));
+    expect(`${applied.code} ${applied.err}`).toBe('0 ');
+    const { code, err, out } = await weft('uninstall', '--crds', '--yes');
+    expect(`${code}`).toBe('0');
+    expect(out).not.toContain('wishes.extra');
+    expect(err).toContain('leaves CustomResourceDefinition wishes.extra.smi-spec.io');
+    const crds = await kubectl(['get', 'crds', '-o', 'name']);
+    expect(crds.out.match(/\S+smi-spec\.io/g)).toEqual([
+      'customresourcedefinition.apiextensions.k8s.io/wishes.extra.smi-spec.io',
+    ]);
     expect((await weft('uninstall', '--crds', '--dry-run')).out).toBe(
       'nothing of the mesh was found\n',
     );
+    const listed = await weft('uninstall', '--crds', '--dry-run', '-o', 'json');
+    expect(JSON.parse(listed.out)).toEqual({
+      items: [],
+      foreign: ['CustomResourceDefinition wishes.extra.smi-spec.io'],
+    });
+    const removed = await weft('check', '--removed');
+    expect(removed.out).toContain('that weft did not install: wishes.extra.smi-spec.io');
+    expect(removed.code).toBe(0);
   }, 60_000);
 });

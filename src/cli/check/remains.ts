@@ -3,15 +3,22 @@
 // users' objects go with them.
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import { failed, ok, type Finding } from './finding.ts';
-import { clusterKinds, crdPath, ourIdentity } from './our-objects.ts';
+import {
+  clusterKinds,
+  ourIdentity,
+  readDefinitions,
+  readRequests,
+  requestsText,
+  type SmiDefinition,
+} from './our-objects.ts';
 import { nameOf, orNothing, readAll } from './read-cluster.ts';
 
 export type Remains = {
   readonly meshNamespace: string;
   /** `ClusterRole weft-proxy`; all that should be gone. */
   readonly objects: readonly string[];
-  /** Names of CRDs that are ours to leave. */
-  readonly crds: readonly string[];
+  /** Of SMI; ours to leave, and others'. */
+  readonly crds: readonly SmiDefinition[];
 };
 
 const core = { group: '', version: 'v1' };
@@ -29,8 +36,9 @@ export async function readRemains(connection: Connection, meshNamespace: string)
     if ((await orNothing(connection.get(path))) !== undefined) objects.push(`Namespace ${name}`);
   }
   objects.push(...(await readMarkedConfigMaps(connection)));
-  const crds = await readAll(connection, crdPath, nameOf);
-  return { meshNamespace, objects, crds: crds.filter((name) => name.endsWith('.smi-spec.io')) };
+  const requests = await readRequests(connection);
+  if (requests.length > 0) objects.push(requestsText(requests));
+  return { meshNamespace, objects, crds: await readDefinitions(connection) };
 }
 
 /** The DNS of a cluster is in kube-system; our markers name us. */
@@ -45,10 +53,18 @@ async function readMarkedConfigMaps(connection: Connection): Promise<readonly st
 
 export function remainsFindings({ objects, crds }: Remains): readonly Finding[] {
   const findings = objects.map((what) =>
-    failed('removed', `${what} is still there`, 'weft uninstall removes it'),
+    failed('removed', `still there: ${what}`, 'weft uninstall removes it'),
   );
   if (findings.length === 0) findings.push(ok('removed', 'nothing of the mesh is left'));
   if (crds.length === 0) return [...findings, ok('crds', 'no CRDs of SMI are installed')];
-  const message = `${crds.length} CRDs of SMI stay, with the objects of users`;
-  return [...findings, ok('crds', `${message} (weft uninstall --crds removes both)`)];
+  const ours = crds.filter(({ isOurs }) => isOurs).length;
+  if (ours > 0) {
+    const message = `${ours} CRDs of SMI stay, with the objects of users`;
+    findings.push(ok('crds', `${message} (weft uninstall --crds removes both)`));
+  }
+  const others = crds.filter(({ isOurs }) => !isOurs).map(({ name }) => name);
+  if (others.length > 0) {
+    findings.push(ok('crds', `CRDs of SMI that weft did not install: ${others.join(', ')}`));
+  }
+  return findings;
 }

@@ -35,7 +35,7 @@ export function uninstallCommand(
     .description('removes the mesh: lists what it found, asks, removes')
     .option('--yes', 'does not ask')
     .option('--dry-run', 'only lists')
-    .option('--crds', 'removes the CRDs of SMI too, and with them the objects of all users')
+    .option('--crds', 'removes our CRDs of SMI too, and with them the objects of all users')
     .action(async (options: UninstallOptions) => {
       const run = (connection: Connection) => uninstall(connection, options, wiring);
       setExitCode(await withConnection('uninstall', options, wiring, run));
@@ -52,7 +52,8 @@ async function uninstall(
   const traces = await findDnsTraces(cleaning);
   const places = traces.map(placeOf);
   wiring.writeOut(listOf(plan, places, options.output));
-  if (plan.removals.length + places.length === 0) return 0;
+  if (options.output === 'table') wiring.writeError(foreignText(plan));
+  if (plan.removals.length + plan.requests.length + places.length === 0) return 0;
   if (plan.obstacle !== undefined) {
     wiring.writeError(`weft uninstall: nothing was removed: ${plan.obstacle}\n`);
     return 2;
@@ -83,14 +84,21 @@ function placeOf(trace: DnsTrace): string {
   return leftBecause === undefined ? what : `${what} (cannot be taken out: ${leftBecause})`;
 }
 
+/** Named, because `--crds` could be taken to mean them. */
+function foreignText({ foreign }: UninstallPlan): string {
+  const lines = foreign.map((what) => `leaves ${what}: weft did not install it\n`);
+  return lines.join('');
+}
+
 function listOf(
-  { removals }: UninstallPlan,
+  { removals, requests, foreign }: UninstallPlan,
   places: readonly string[],
   output: ClusterOptions['output'],
 ): string {
-  const items = [...places, ...removals.map(({ what }) => what)];
-  if (output === 'json') return `${JSON.stringify({ items }, null, 2)}\n`;
-  if (output === 'yaml') return stringify({ items });
+  const items = [...places, ...removals.map(({ what }) => what), ...requests];
+  const record = { items, foreign };
+  if (output === 'json') return `${JSON.stringify(record, null, 2)}\n`;
+  if (output === 'yaml') return stringify(record);
   if (items.length === 0) return 'nothing of the mesh was found\n';
   return `${items.map((item) => `- ${item}`).join('\n')}\n`;
 }

@@ -5,7 +5,15 @@
 import { resourcePath, type Connection, type ResourcePath } from '../../kube/index.ts';
 import type { Runtime } from '../../lib/clock.ts';
 import { listAt, textAt } from '../../lib/raw-object.ts';
-import { clusterKinds, crdPath, ourIdentity } from '../check/our-objects.ts';
+import {
+  clusterKinds,
+  crdPath,
+  ourIdentity,
+  readDefinitions,
+  readRequests,
+  requestPath,
+  requestsText,
+} from '../check/our-objects.ts';
 import { nameOf, orNothing, readAll } from '../check/read-cluster.ts';
 import { poll } from '../poll.ts';
 
@@ -15,6 +23,10 @@ export type Removal = { readonly what: string; readonly path: ResourcePath };
 export type UninstallPlan = {
   readonly meshNamespace: string;
   readonly removals: readonly Removal[];
+  /** Requests for certificates, as text; they go when nobody is left who makes new ones. */
+  readonly requests: readonly string[];
+  /** What was asked for and is not ours to remove. */
+  readonly foreign: readonly string[];
   /** Why nothing may be removed as asked, and what to do; `undefined`: all may. */
   readonly obstacle: string | undefined;
 };
@@ -59,14 +71,16 @@ export async function planUninstall(
       });
     }
   }
-  if (withCrds) {
-    const crds = await readAll(connection, crdPath, nameOf);
-    for (const name of crds.filter((crd) => crd.endsWith('.smi-spec.io'))) {
-      const what = `CustomResourceDefinition ${name} with all its objects`;
-      removals.push({ what, path: { ...crdPath, name } });
-    }
+  const foreign: string[] = [];
+  for (const { name, isOurs } of withCrds ? await readDefinitions(connection) : []) {
+    const what = `CustomResourceDefinition ${name}`;
+    if (!isOurs) foreign.push(what);
+    else removals.push({ what: `${what} with all its objects`, path: { ...crdPath, name } });
   }
-  return { meshNamespace, removals, obstacle: await obstacleOf(connection, meshNamespace) };
+  const names = await readRequests(connection);
+  const requests = names.length === 0 ? [] : [requestsText(names)];
+  const obstacle = await obstacleOf(connection, meshNamespace);
+  return { meshNamespace, removals, requests, foreign, obstacle };
 }
 
 /** Half a removal would be worse than none: cluster roles gone, and proxies without rights. */
@@ -129,7 +143,26 @@ export async function runUninstall(run: UninstallRun): Promise<readonly string[]
   for (const { what, path } of plan.removals) {
     if (!(await isGone(run, path))) left.push(what);
   }
+  // After the proxies, which ask for certificates until they end.
+  left.push(...(await removeRequests(run)));
   return left;
+}
+
+const removedAtOnce = 20;
+
+/** What is still there at the end. */
+async function removeRequests(run: UninstallRun): Promise<readonly string[]> {
+  const { connection, onProgress } = run;
+  const names = await readRequests(connection);
+  for (let at = 0; at < names.length; at += removedAtOnce) {
+    const some = names.slice(at, at + removedAtOnce).map(async (name) => {
+      await orNothing(connection.remove(resourcePath({ ...requestPath, name })));
+    });
+    await Promise.all(some);
+  }
+  if (names.length > 0) onProgress(`removed ${requestsText(names)}`);
+  const left = await readRequests(connection);
+  return left.length === 0 ? [] : [requestsText(left)];
 }
 
 /** Its pods too: one that still runs would put back what we take out. False: one still does. */

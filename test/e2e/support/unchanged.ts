@@ -20,8 +20,11 @@ type Item = Json & { readonly kind: string; readonly metadata: Meta };
 export type SnapshotOptions = {
   /** Only objects in these namespaces; else all of the cluster. */
   readonly namespaces?: readonly string[];
-  /** The ConfigMaps of the cluster's DNS belong to the mesh while it is installed. */
-  readonly hasDns: boolean;
+  /**
+   * The mesh is installed: what is its own is left out, and so are the ConfigMaps of the cluster's
+   * DNS. Otherwise nothing is, so that whatever of it stays is seen.
+   */
+  readonly hasMesh: boolean;
 };
 
 export async function snapshotOf(options: SnapshotOptions): Promise<Snapshot> {
@@ -37,14 +40,14 @@ function nameOf({ kind, metadata }: Item): string {
   return [kind, metadata.namespace ?? '', metadata.name].join('/');
 }
 
-function isTheirs({ kind, metadata }: Item, { namespaces, hasDns }: SnapshotOptions): boolean {
+function isTheirs({ kind, metadata }: Item, { namespaces, hasMesh }: SnapshotOptions): boolean {
   const { namespace = '', name, labels = {} } = metadata;
   if (namespaces !== undefined && !namespaces.includes(namespace)) return false;
+  if (!hasMesh) return true;
   if (namespace === 'weft-system' || name === 'weft-system') return false;
   if (labels['app.kubernetes.io/name'] === 'weft') return false;
   if (/^(CustomResourceDefinition|APIService)$/.test(kind)) return !name.endsWith('smi-spec.io');
-  const isDns = kind === 'ConfigMap' && namespace === 'kube-system' && /dns/.test(name);
-  return hasDns || !isDns;
+  return !(kind === 'ConfigMap' && namespace === 'kube-system' && /dns/.test(name));
 }
 
 function textOf({ metadata, ...rest }: Item): string {
