@@ -127,7 +127,7 @@ for (const way of ['streamed lists', 'paged lists'] as const) {
         );
       });
       const started = Date.now();
-      await until('the split is there', () => world.watch.state().trafficSplits.size === 1, 8_000);
+      await until('the split is there', () => world.watch.state().trafficSplits.size === 1);
       console.log(`${way}: a new kind was picked up after ${Date.now() - started} ms`);
     });
 
