@@ -257,8 +257,7 @@ export const settingTable = {
     on: 'namespace',
     values: 'off, permissive or strict',
     doc:
-      'mutual TLS of calls to the namespace across nodes; --mtls by default, and without effect ' +
-      'where proxies run with --mtls off',
+      'mutual TLS of calls to the namespace across nodes; --mtls by default',
   }),
 } as const;
 

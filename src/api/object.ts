@@ -54,7 +54,6 @@ export type ProblemReason =
   | 'PortsExhausted'
   | 'HeadlessRoot'
   | 'AddressDisputed'
-  | 'MtlsWithoutEffect'
   | 'DnsNotWired'
   | 'DnsReverted'
   | 'DnsNotReloaded'

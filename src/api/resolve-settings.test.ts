@@ -9,7 +9,6 @@ import { parsers } from './parsers.ts';
 import {
   namespaceProblems,
   resolveMtls,
-  resolveNamespace,
   resolvePolicy,
   resolveServiceSettings,
 } from './resolve-settings.ts';
@@ -259,16 +258,6 @@ describe('policy and mtls of a Namespace', () => {
     expect(resolveMtls(bad, strict).value).toBe('strict');
     expect(resolvePolicy(bad, strict).problems).toHaveLength(1);
     expect(namespaceProblems(bad)).toEqual([]);
-  });
-
-  test.each(['strict', 'permissive', 'Strict'])('mtls %s where --mtls is off is told', (mtls) => {
-    const namespace = namespaceOf({ annotations: { 'weft.dev/mtls': mtls } });
-    const reasonsWith = (mode: MeshSettings['mtls']): readonly string[] =>
-      resolveNamespace(namespace, { ...mesh, mtls: mode }).problems.map(({ reason }) => reason);
-    expect(reasonsWith('off')).toContain('MtlsWithoutEffect');
-    expect(reasonsWith('permissive')).not.toContain('MtlsWithoutEffect');
-    const off = namespaceOf({ annotations: { 'weft.dev/mtls': 'off' } });
-    expect(resolveNamespace(off, { ...mesh, mtls: 'off' }).problems).toEqual([]);
   });
 });
 

@@ -93,28 +93,11 @@ export function resolveNamespace(
 ): Resolved<{ readonly policy: PolicyMode; readonly mtls: MtlsMode }> {
   const policy = resolvePolicy(namespace, settings);
   const mtls = resolveMtls(namespace, settings);
-  const withoutEffect = effectProblems(namespace, mtls.value, settings);
   const others = namespace === undefined ? [] : namespaceProblems(namespace);
   return {
     value: { policy: policy.value, mtls: mtls.value },
-    problems: [...policy.problems, ...mtls.problems, ...withoutEffect, ...others],
+    problems: [...policy.problems, ...mtls.problems, ...others],
   };
-}
-
-/** What is asked for and cannot be had: proxies that run with `--mtls off` have no tunnels. */
-function effectProblems(
-  namespace: Namespace | undefined,
-  mtls: MtlsMode,
-  settings: MeshSettings,
-): readonly Problem[] {
-  if (namespace === undefined || settings.mtls !== 'off' || mtls === 'off') return [];
-  const message =
-    `annotation weft.dev/mtls asks for ${mtls}, and calls between nodes are plain text all the ` +
-    'same: the mesh runs with --mtls off; install it with mesh.mtls permissive or strict, or ' +
-    'remove the annotation';
-  const problems: Problem[] = [];
-  reporter(namespace, problems)(message, 'MtlsWithoutEffect');
-  return problems;
 }
 
 /** Policy of a namespace; a value that cannot be read counts as `enforce`. */

@@ -105,7 +105,7 @@ describe('manifests', () => {
     expect(manifests.get('weft-peers')?.spec).toMatchObject({
       clusterIP: 'None',
       publishNotReadyAddresses: true,
-      ports: [{ name: 'tunnel', port: 15_008, protocol: 'TCP', targetPort: 15_008 }],
+      ports: [{ name: 'weft-h1', port: 15_008, protocol: 'TCP', targetPort: 'weft-h1' }],
     });
   });
 

@@ -9,6 +9,7 @@ import {
   leftAnnotation,
   portNameOf,
   portsAnnotation,
+  tunnelPortName,
 } from '../topology/index.ts';
 import type { GivenPort, GivenPorts } from '../topology/index.ts';
 import { listAt, textAt, valueAt } from './raw-object.ts';
@@ -94,8 +95,9 @@ function dnsManifest({ settings, dnsPort }: ManifestInput): Manifest {
 }
 
 /**
- * Headless: what counts is which address is on which node, and nobody reads the port. Without one
- * the EndpointSlice controller writes the slices over and over: 5 to 9 times for a replaced proxy
+ * Headless: what counts is which address is on which node, and whether its pod declares the port
+ * for tunnels – by name, so that pods which do not get slices without it. Without any port the
+ * EndpointSlice controller writes the slices over and over: 5 to 9 times for a replaced proxy
  * where four changes are to be told (Kubernetes 1.34, test/kube/endpoint-writes.test.ts).
  */
 function peersManifest(settings: MeshSettings): Manifest {
@@ -103,7 +105,9 @@ function peersManifest(settings: MeshSettings): Manifest {
     internalTrafficPolicy: 'Cluster',
     clusterIP: 'None',
     publishNotReadyAddresses: true,
-    ports: [{ name: 'tunnel', port: 15_008, protocol: 'TCP', targetPort: 15_008 }],
+    ports: [
+      { name: tunnelPortName, port: 15_008, protocol: 'TCP', targetPort: tunnelPortName },
+    ],
   });
 }
 

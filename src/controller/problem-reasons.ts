@@ -113,12 +113,6 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
     meaning:
       'Two live pods, or a pod and a node, claim one address: nobody is authenticated by it.',
   },
-  MtlsWithoutEffect: {
-    standing: 'advice',
-    meaning:
-      'A Namespace asks for mutual TLS and the proxies run with `--mtls off`: calls between ' +
-      'nodes are plain text. Switch it on for the mesh (`mesh.mtls`), or remove the annotation.',
-  },
   DnsNotWired: {
     standing: 'advice',
     meaning:

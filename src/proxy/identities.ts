@@ -29,7 +29,7 @@ export type IdentitiesOptions = {
 
 export type RunningIdentities = Pick<
   IdentityKeeper,
-  'complete' | 'expiries' | 'facts' | 'hasOwn' | 'trustFacts'
+  'complete' | 'expiries' | 'facts' | 'hasAll' | 'hasOwn' | 'trustFacts'
 > & {
   /** The objects are these now. */
   readonly follow: (state: ClusterState) => void;
@@ -69,6 +69,7 @@ export function startIdentities(options: IdentitiesOptions): RunningIdentities |
     complete: () => keeper.complete(),
     expiries: () => keeper.expiries(),
     facts: () => keeper.facts(),
+    hasAll: () => keeper.hasAll(),
     hasOwn: () => keeper.hasOwn(),
     trustFacts: () => keeper.trustFacts(),
     follow: (state) => {

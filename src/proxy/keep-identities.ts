@@ -139,6 +139,13 @@ export class IdentityKeeper {
     return this.#ownCredential() !== undefined;
   }
 
+  /** Whether every identity that is wanted has its certificate. */
+  hasAll(): boolean {
+    return [...this.#entries.values()].every(
+      ({ leftMs, certificate }) => leftMs !== undefined || certificate !== undefined,
+    );
+  }
+
   /** What `/version` says of roots: which are trusted, and which this proxy's leaves chain to. */
   trustFacts(): { readonly roots: readonly string[]; readonly inUse: readonly string[] } {
     const inUse = this.#held().flatMap(({ certificate }) => certificate?.rootFingerprint ?? []);

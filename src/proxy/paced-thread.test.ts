@@ -88,7 +88,8 @@ describe('a paced thread', () => {
 
   test('peers come with the last piece', () => {
     const { paced, posted, turn } = recorded();
-    const peers = { nodes: new Map(), dial: new Map(), bare: new Set<string>() };
+    const none = new Set<string>();
+    const peers = { nodes: new Map(), dial: new Map(), bare: none, deaf: none };
     paced.post({ ...update(3, 4_500), peers });
     while (turn());
     expect(updatesOf(posted).map((one) => one.peers)).toEqual([undefined, undefined, peers]);

@@ -1,7 +1,7 @@
 // When a proxy may get traffic. Each thing that it can wait for is named; what happens to a ready
 // one takes it out only when it serves nothing any more.
 import { describe, expect, test } from 'vitest';
-import { hasOtherProxy, readinessOf, type ReadinessFacts } from './readiness.ts';
+import { hasCertificates, hasOtherProxy, readinessOf, type ReadinessFacts } from './readiness.ts';
 import { entryOf, settingsOf, sliceOf, stateOf } from '../../test/support/builders.ts';
 import type { EndpointSlice, SliceEndpoint } from '../api/index.ts';
 import type { WorkerState } from './worker-fleet.ts';
@@ -38,7 +38,7 @@ function waitsFor(given: Partial<ReadinessFacts>): readonly string[] {
 const failed = (port: number) => ({ port, message: 'in use' });
 const aWorker = 'a worker with a snapshot and its listeners';
 
-describe('the proxy’s own certificate', () => {
+describe('certificates', () => {
   const settings = {
     nodeName: 'node-1',
     mesh: settingsOf(),
@@ -54,12 +54,30 @@ describe('the proxy’s own certificate', () => {
     return hasOtherProxy(stateOf(slice), settings);
   };
 
-  test('is waited for before the first time, and not missed later', () => {
-    expect(waitsFor({ hasIdentity: false })).toEqual(["the proxy's own certificate"]);
+  test('are waited for before the first time, and not missed later', () => {
+    expect(waitsFor({ hasIdentity: false })).toEqual(['certificates']);
     expect(waitsFor({ hasIdentity: false, wasReady: true })).toEqual([]);
   });
 
-  test('is waited for only while another proxy of the node serves', () => {
+  const none = { hasOwn: false, hasAll: false, hasOther: true, mtls: 'strict', waitedMs: 0 } as const;
+
+  test('of its node’s pods are waited for a while, its own for good', () => {
+    expect(hasCertificates({ ...none, waitedMs: 60_000 })).toBe(false);
+    expect(hasCertificates({ ...none, hasOwn: true })).toBe(false);
+    expect(hasCertificates({ ...none, hasOwn: true, hasAll: true })).toBe(true);
+    expect(hasCertificates({ ...none, hasOwn: true, waitedMs: 10_000 })).toBe(true);
+  });
+
+  test('are waited for a while where mutual TLS is off: others may be in another mode', () => {
+    expect(hasCertificates({ ...none, mtls: 'off' })).toBe(false);
+    expect(hasCertificates({ ...none, mtls: 'off', waitedMs: 10_000 })).toBe(true);
+  });
+
+  test('are not waited for where nobody else serves', () => {
+    expect(hasCertificates({ ...none, hasOther: false })).toBe(true);
+  });
+
+  test('are waited for only while another proxy of the node serves', () => {
     expect(sees(entryOf('10.1.0.2'))).toBe(true);
     expect(sees(entryOf('10.1.0.1'))).toBe(false);
     expect(sees(entryOf('10.1.0.2', { isServing: false }))).toBe(false);

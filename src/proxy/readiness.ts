@@ -1,7 +1,7 @@
 // Whether a proxy may get traffic: caches synced, the snapshot in force in a worker, listeners and
 // DNS open. Pure. It stays ready while draining, because kube-proxy goes on sending to a
 // terminating sole endpoint only while it is ready (architecture §3).
-import type { ClusterState } from '../api/index.ts';
+import type { ClusterState, MtlsMode } from '../api/index.ts';
 import { peersServiceName } from '../topology/index.ts';
 import type { ProxySettings } from './settings.ts';
 import type { WorkerState } from './worker-fleet.ts';
@@ -12,7 +12,7 @@ export type ReadinessFacts = {
   /** Version that was published last. */
   readonly version: string | undefined;
   readonly dns: { readonly open: number; readonly wanted: number };
-  /** False: it keeps certificates and has none of its own, though another proxy serves here. */
+  /** False: it keeps certificates and lacks some, though another proxy serves here. */
   readonly hasIdentity: boolean;
   /** It has been ready before. */
   readonly wasReady: boolean;
@@ -29,8 +29,32 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   const dnsNeeded = facts.wasReady ? Math.min(1, facts.dns.wanted) : facts.dns.wanted;
   if (facts.dns.open < dnsNeeded) waitsFor.push('the DNS port');
   // Later its absence is no reason to refuse everybody: it ran out, and other nodes will say so.
-  if (!facts.hasIdentity && !facts.wasReady) waitsFor.push("the proxy's own certificate");
+  if (!facts.hasIdentity && !facts.wasReady) waitsFor.push('certificates');
   return { isReady: waitsFor.length === 0, waitsFor };
+}
+
+export type CertificateFacts = {
+  readonly hasOwn: boolean;
+  /** All that its node's pods want. */
+  readonly hasAll: boolean;
+  /** Another proxy of the node serves until this one is ready. */
+  readonly hasOther: boolean;
+  readonly mtls: MtlsMode;
+  /** Since it was started. */
+  readonly waitedMs: number;
+};
+
+/**
+ * A successor takes over only when other nodes can reach it and its pods' calls need not wait. What
+ * it can be without it does not wait for longer than this: who signs may be away.
+ */
+const certificatesMs = 10_000;
+
+/** Whether a proxy has the certificates that it should have before it gets traffic. */
+export function hasCertificates(facts: CertificateFacts): boolean {
+  if (!facts.hasOther) return true;
+  const hasWaited = facts.waitedMs >= certificatesMs;
+  return facts.hasOwn ? facts.hasAll || hasWaited : facts.mtls === 'off' && hasWaited;
 }
 
 /** Whether slices show another proxy of this node that serves. */

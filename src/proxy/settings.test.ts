@@ -134,7 +134,8 @@ describe('identities', () => {
     readFlags(new Map(Object.entries(given).map(([name, value]) => [name, [value]])));
 
   test.each([
-    [{ 'pod-uid': ['uid'] }, 'off', false],
+    [{ 'pod-uid': ['uid'], mtls: ['off'] }, 'off', true],
+    [{ mtls: ['off'] }, 'off', false],
     [{ 'pod-uid': ['uid'], mtls: ['permissive'] }, 'permissive', true],
     [{ 'pod-uid': ['uid'], mtls: ['strict'] }, 'strict', true],
     [{ mtls: ['permissive'] }, 'off', false],

@@ -40,7 +40,7 @@ export type ProxySettings = {
   readonly drainTimeoutMs: number;
   readonly accessLog: string;
   readonly limits: DataplaneLimits;
-  /** `undefined`: no certificates are kept, and there are no tunnels. */
+  /** `undefined`: no certificates are kept, and there are no tunnels: it is no pod. */
   readonly identity: IdentitySettings | undefined;
 };
 
@@ -113,12 +113,13 @@ export function identitySettingsOf(flags: FlagReader): IdentitySettings | undefi
 
 /**
  * A proxy that is no pod gets no certificate, so `permissive` comes down to plain text, which the
- * log says. `strict` stays what it is: the proxy does not start.
+ * log says. `strict` stays what it is: the proxy does not start. A pod keeps certificates and accepts
+ * tunnels in every mode, because others may be in another one: while a change of it is rolled out,
+ * and in namespaces that say so.
  */
 function tunnelsOf(flags: FlagReader, mesh: MeshSettings): Tunnels | FlagComplaint {
-  if (mesh.mtls === 'off') return { mesh, identity: undefined };
   const identity = identitySettingsOf(flags);
-  if (identity !== undefined) return { mesh, identity };
+  if (identity !== undefined || mesh.mtls === 'off') return { mesh, identity };
   if (mesh.mtls === 'permissive') return { mesh: { ...mesh, mtls: 'off' }, identity };
   return {
     complaint:

@@ -23,7 +23,7 @@ import { ownIdentity } from './identity-plan.ts';
 import type { TunnelSettings } from './messages.ts';
 import { followNeighbours } from './neighbours.ts';
 import { isOfEndpointsOnly, Publisher } from './publisher.ts';
-import { hasOtherProxy, readinessOf, type Readiness } from './readiness.ts';
+import { hasCertificates, hasOtherProxy, readinessOf, type Readiness } from './readiness.ts';
 import { readinessSoon } from './readiness-soon.ts';
 import type { ProxySettings } from './settings.ts';
 import { WatchGap } from './watch-gap.ts';
@@ -90,11 +90,13 @@ class Control implements Proxy {
   #next: Timer | undefined;
   #isDraining = false;
   #wasReady = false;
+  readonly #startedMs: number;
   readonly #appliedTimes = new AppliedTimes();
 
   constructor(options: ProxyOptions) {
     this.#options = options;
     const { settings, runtime, log } = options;
+    this.#startedMs = runtime.clock.nowMs();
     this.#registry = createRegistry({
       clock: runtime.clock,
       component: 'proxy',
@@ -312,11 +314,18 @@ class Control implements Proxy {
     });
   }
 
-  /** Its own certificate, or a reason to serve without one (contract §5). */
+  /** Its certificates, or a reason to serve without (contract §5). */
   #hasIdentity(): boolean {
-    if (this.#identities === undefined || this.#identities.hasOwn()) return true;
-    const { settings } = this.#options;
-    return settings.mesh.mtls === 'off' || !hasOtherProxy(this.#watch.state(), settings);
+    const identities = this.#identities;
+    if (identities === undefined || this.#wasReady) return true;
+    const { settings, runtime } = this.#options;
+    return hasCertificates({
+      hasOwn: identities.hasOwn(),
+      hasAll: identities.hasAll(),
+      hasOther: hasOtherProxy(this.#watch.state(), settings),
+      mtls: settings.mesh.mtls,
+      waitedMs: runtime.clock.nowMs() - this.#startedMs,
+    });
   }
 
   #tunnelSettings(): TunnelSettings | undefined {

@@ -50,7 +50,12 @@ export type WorkerPlatform = {
   readonly post: (message: FromWorker) => void;
 };
 
-const noPeers: PeerPart = { nodes: new Map(), dial: new Map(), bare: new Set() };
+const noPeers: PeerPart = {
+  nodes: new Map(),
+  dial: new Map(),
+  bare: new Set(),
+  deaf: new Set(),
+};
 
 /** How often lines of the access log and new series go to the control thread. */
 const reportMs = 100;

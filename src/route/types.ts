@@ -121,7 +121,7 @@ export type Way =
   | { readonly kind: 'none' };
 
 /** Why no tunnel is due: a fact of objects, never of a failure. */
-export type PlainReason = 'mtls_off' | 'bare_node' | 'external';
+export type PlainReason = 'mtls_off' | 'bare_node' | 'deaf_node' | 'external';
 
 /** What a tunnel names: a port of a Service, and one of its pods. */
 export type TunnelTarget = {

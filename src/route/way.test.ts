@@ -32,6 +32,7 @@ type Case = {
 
 const farPeer: Partial<PeerPart> = { dial: new Map([['node-b', ['10.9.0.2']]]) };
 const farIsBare: Partial<PeerPart> = { bare: new Set(['node-b']) };
+const farIsDeaf: Partial<PeerPart> = { ...farPeer, deaf: new Set(['node-b']) };
 
 function way(said: Case): Way {
   const mtls = said.mtls ?? 'permissive';
@@ -53,7 +54,7 @@ function way(said: Case): Way {
     podName: 'web-1',
   };
   if (said.peers === 'untold') return wayTo(table, endpoint);
-  const empty: PeerPart = { nodes: new Map(), dial: new Map(), bare: new Set() };
+  const empty: PeerPart = { nodes: new Map(), dial: new Map(), bare: new Set(), deaf: new Set() };
   return wayTo(withPeers(table, { ...empty, ...said.peers }), endpoint);
 }
 
@@ -98,7 +99,13 @@ describe('the way to an endpoint', () => {
       { binding: on('node-b'), peers: farPeer, mtls: 'off' },
       'mtls_off',
     ],
-    ['off, and the pod is not known to be there', { peers: farPeer, mtls: 'off' }, 'none'],
+    // Its pods are not watched yet: nothing is lost by the better way.
+    [
+      'off, a peer is there, and the pod is not known to be',
+      { peers: farPeer, mtls: 'off' },
+      'tunnel node-b',
+    ],
+    ['off, and the pod is not known to be there', { mtls: 'off' }, 'none'],
     ['off, and the pod is on a third node', { binding: on('node-c'), mtls: 'off' }, 'none'],
     [
       'the Service is off, the pod is strict',
@@ -115,6 +122,27 @@ describe('the way to an endpoint', () => {
     ['bare, but the pod is not known to be there', { peers: farIsBare }, 'none'],
     ['bare, but the pod is on a third node', { binding: on('node-c'), peers: farIsBare }, 'none'],
     ['bare and strict', { binding: on('node-b'), peers: farIsBare, mtls: 'strict' }, 'none'],
+    ['its proxy accepts no tunnels', { binding: on('node-b'), peers: farIsDeaf }, 'deaf_node'],
+    [
+      'its proxy accepts no tunnels, and the pod is not known to be there',
+      { peers: farIsDeaf },
+      'tunnel node-b',
+    ],
+    [
+      'its proxy accepts no tunnels, and the pod is on a third node',
+      { binding: on('node-c'), peers: farIsDeaf },
+      'tunnel node-b',
+    ],
+    [
+      'its proxy accepts no tunnels, strict',
+      { binding: on('node-b'), peers: farIsDeaf, mtls: 'strict' },
+      'tunnel node-b',
+    ],
+    [
+      'its proxy accepts no tunnels, off',
+      { binding: on('node-b'), peers: farIsDeaf, mtls: 'off' },
+      'mtls_off',
+    ],
     [
       'bare, and a peer has come back',
       { binding: on('node-b'), peers: { ...farIsBare, ...farPeer } },
@@ -134,7 +162,8 @@ describe('the way to an endpoint', () => {
       nodeName: 'node-a',
       bindings: new Map([[address, on('node-b')]]),
     });
-    const peers = { nodes: new Map(), dial: new Map(), bare: new Set(['node-b']) };
+    const some = new Set(['node-b']);
+    const peers = { nodes: new Map(), dial: new Map(), bare: some, deaf: some };
     const place = { address, port: 1, nodeName: 'node-b', podName: '' };
     const endpoint = { id: 'x', namespace: 'shop', ...place };
     expect(wayTo(withPeers(table, peers), endpoint)).toEqual({ kind: 'none' });
@@ -142,7 +171,8 @@ describe('the way to an endpoint', () => {
 
   test('peers stay when a new snapshot comes', () => {
     const node = { nodeName: 'node-a', bindings: new Map() };
-    const peers = { nodes: new Map(), dial: new Map(), bare: new Set<string>() };
+    const none = new Set<string>();
+    const peers = { nodes: new Map(), dial: new Map(), bare: none, deaf: none };
     const table = withPeers(compileTable(recordsOf(), node), peers);
     expect(compileTable(recordsOf(meshSection()), node, table).peers).toBe(peers);
   });

@@ -10,6 +10,7 @@ const none: Way = { kind: 'none' };
 const plain: Readonly<Record<PlainReason, Way>> = {
   mtls_off: { kind: 'plain', reason: 'mtls_off' },
   bare_node: { kind: 'plain', reason: 'bare_node' },
+  deaf_node: { kind: 'plain', reason: 'deaf_node' },
   external: { kind: 'plain', reason: 'external' },
 };
 
@@ -41,9 +42,11 @@ function wayAcross(mode: MtlsMode, { binding, nodeName, peers }: Across): Way {
   const isKnown = binding?.kind === 'workload'
     ? binding.nodeName === nodeName
     : binding?.kind === 'infrastructure';
-  if (mode === 'off') return isKnown ? plain.mtls_off : none;
+  if (isKnown && mode === 'off') return plain.mtls_off;
+  if (isKnown && mode === 'permissive' && peers.deaf.has(nodeName)) return plain.deaf_node;
+  // Also where plain text would do and the pod is not known yet: just after `off` has come about.
   if ((peers.dial.get(nodeName)?.length ?? 0) > 0) return { kind: 'tunnel', node: nodeName };
-  const mayBePlain = mode === 'permissive' && peers.bare.has(nodeName) && isKnown;
+  const mayBePlain = isKnown && mode === 'permissive' && peers.bare.has(nodeName);
   return mayBePlain ? plain.bare_node : none;
 }
 

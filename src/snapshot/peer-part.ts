@@ -9,4 +9,6 @@ export type PeerPart = {
   readonly dial: ReadonlyMap<string, readonly string[]>;
   /** Nodes that have shown no proxy for so long that plain text may be used where allowed. */
   readonly bare: ReadonlySet<string>;
+  /** Nodes whose serving proxy accepts no tunnels, as its pod's ports say: plain text likewise. */
+  readonly deaf: ReadonlySet<string>;
 };

@@ -8,9 +8,16 @@ import { bindPeers, type PeerBook } from './bind-peers.ts';
 
 const meshNamespace = 'weft-system';
 const nodes = ['node-1', 'node-2', 'node-3'];
+const tunnelPort = { name: 'weft-h1', port: 15_008, protocol: 'TCP' } as const;
 
 function peers(...endpoints: readonly SliceEndpoint[]): EndpointSlice {
-  return sliceOf(`${meshNamespace}/weft-peers`, { endpoints });
+  return sliceOf(`${meshNamespace}/weft-peers`, { endpoints, ports: [tunnelPort] });
+}
+
+/** Proxies whose pods declare no port for tunnels: the EndpointSlice controller keeps them apart. */
+function deafPeers(...endpoints: readonly SliceEndpoint[]): EndpointSlice {
+  const meta = metaOf(`${meshNamespace}/weft-peers-deaf`);
+  return { ...peers(...endpoints), meta, ports: [] };
 }
 
 function look(
@@ -138,5 +145,47 @@ describe('a node is bare', () => {
     const first = bindPeers(undefined, { meshNamespace, slices: [], nodes: [], isLive: true }, 0);
     const input = { meshNamespace, slices: [], nodes: [], isLive: true };
     expect(bareOf(bindPeers(first, input, 100_000))).toEqual([]);
+  });
+});
+
+describe('a node is deaf', () => {
+  const leaving = { isServing: true, isReady: true, isTerminating: true };
+  const starting = { isServing: false };
+
+  function deafOf(...slices: readonly EndpointSlice[]): readonly string[] {
+    return [...look(undefined, slices, 0).part.deaf];
+  }
+
+  test('while the proxy that serves there declares no port for tunnels', () => {
+    expect(deafOf(deafPeers(entryOf('10.1.0.1')))).toEqual(['node-1']);
+    expect(deafOf(peers(entryOf('10.1.0.1')))).toEqual([]);
+  });
+
+  test('by the port’s name: a number that is published for all pods says nothing', () => {
+    const numbered = { ...peers(entryOf('10.1.0.1')), ports: [{ ...tunnelPort, name: 'tunnel' }] };
+    expect(deafOf(numbered)).toEqual(['node-1']);
+  });
+
+  test('until its successor serves', () => {
+    const old = deafPeers(entryOf('10.1.0.1'));
+    expect(deafOf(old, peers(entryOf('10.1.0.2', starting)))).toEqual(['node-1']);
+    expect(deafOf(old, peers(entryOf('10.1.0.2')))).toEqual([]);
+    expect(deafOf(deafPeers(entryOf('10.1.0.1', leaving)), peers(entryOf('10.1.0.2')))).toEqual([]);
+  });
+
+  test('as soon as one that accepts none has taken over', () => {
+    const old = peers(entryOf('10.1.0.1', leaving));
+    expect(deafOf(old, deafPeers(entryOf('10.1.0.2', starting)))).toEqual([]);
+    expect(deafOf(old, deafPeers(entryOf('10.1.0.2')))).toEqual(['node-1']);
+  });
+
+  test('never where none serves', () => {
+    expect(deafOf(deafPeers(entryOf('10.1.0.1', starting)))).toEqual([]);
+    expect(deafOf()).toEqual([]);
+  });
+
+  test('and dialled last, where plain text may not be', () => {
+    const slices = [deafPeers(entryOf('10.1.0.1')), peers(entryOf('10.1.0.2', leaving))];
+    expect(look(undefined, slices, 0).part.dial.get('node-1')).toEqual(['10.1.0.2', '10.1.0.1']);
   });
 });

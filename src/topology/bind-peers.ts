@@ -2,13 +2,21 @@
 // claimed by several nodes, and then its certificate may name any of them: a second claim adds and
 // never displaces, so that a forged or late entry takes no proxy away. A node counts as without a
 // proxy only after it has shown none for a while that we have really watched; whether a tunnel
-// failed is no input, because that would let whoever drops packets turn mutual TLS off.
+// failed is no input, because that would let whoever drops packets turn mutual TLS off. That a proxy
+// accepts tunnels its pod declares by a named port, which the EndpointSlice controller copies: pods
+// without it stand in slices of their own. So builds that know no tunnels are told apart.
 import type { EndpointSlice, SliceEndpoint } from '../api/index.ts';
 import { byText } from '../lib/order.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 
 /** Headless Service of the proxies, in the mesh namespace. */
 export const peersServiceName = 'weft-peers';
+
+/**
+ * Of the proxies' container port for tunnels, and of the port of `weft-peers` that leads to it. Named
+ * as what is spoken there, so that what a next release speaks is seen just so.
+ */
+export const tunnelPortName = 'weft-h1';
 
 /** How long a node shows no proxy, in slices that are watched, before plain text may be used. */
 const bareAfterMs = 30_000;
@@ -40,6 +48,8 @@ type Entry = {
   readonly node: string;
   readonly address: string;
   readonly endpoint: SliceEndpoint;
+  /** Its pod declares the port for tunnels. */
+  readonly accepts: boolean;
 };
 
 /** The peers of this moment, given what was known before. The part is the same object if equal. */
@@ -65,7 +75,8 @@ export function bindPeers(
     if (previous?.part.bare.has(node) === true || (input.isLive && dueMs <= nowMs)) bare.add(node);
     else if (input.isLive) nextChangeMs = Math.min(dueMs, nextChangeMs ?? dueMs);
   }
-  const part = { nodes: nodesOf(entries), dial: dialOf(entries, appeared), bare };
+  const dial = dialOf(entries, appeared);
+  const part = { nodes: nodesOf(entries), dial, bare, deaf: deafOf(entries) };
   const isSame = previous !== undefined && isSamePart(previous.part, part);
   const kept = isSame ? previous.part : part;
   return { part: kept, nextChangeMs, appeared, unseenMs, look, isLive: input.isLive };
@@ -73,14 +84,15 @@ export function bindPeers(
 
 function entriesOf({ meshNamespace, slices }: PeerInput): readonly Entry[] {
   const entries: Entry[] = [];
-  for (const { meta, serviceName, isManaged, endpoints } of slices) {
+  for (const { meta, serviceName, isManaged, endpoints, ports } of slices) {
     // Whoever may write slices in the mesh namespace without being their controller proves nothing.
     if (serviceName !== peersServiceName || meta.namespace !== meshNamespace) continue;
     if (!isManaged) continue;
+    const accepts = ports.some(({ name }) => name === tunnelPortName);
     for (const endpoint of endpoints) {
       const node = endpoint.nodeName;
       if (node === undefined || node === '') continue;
-      for (const address of endpoint.addresses) entries.push({ node, address, endpoint });
+      for (const address of endpoint.addresses) entries.push({ node, address, endpoint, accepts });
     }
   }
   return entries;
@@ -119,17 +131,18 @@ function dialOf(
   entries: readonly Entry[],
   appeared: ReadonlyMap<string, number>,
 ): PeerPart['dial'] {
-  const ranks = new Map<string, Map<string, number>>();
-  for (const { node, address, endpoint } of entries) {
-    const rank = rankOf(endpoint);
+  const byNode = new Map<string, Map<string, number>>();
+  for (const entry of entries) {
+    const { node, address } = entry;
+    const rank = dialRankOf(entry);
     if (rank === undefined) continue;
-    const addresses = ranks.get(node) ?? new Map<string, number>();
-    ranks.set(node, addresses);
+    const addresses = byNode.get(node) ?? new Map<string, number>();
+    byNode.set(node, addresses);
     // A pod that stands in two slices for a moment is as good as the better of them says.
     addresses.set(address, Math.min(rank, addresses.get(address) ?? rank));
   }
   const dial = new Map<string, readonly string[]>();
-  for (const [node, addresses] of ranks) {
+  for (const [node, addresses] of byNode) {
     const at = (address: string): number => appeared.get(`${node} ${address}`) ?? 0;
     const sorted = [...addresses].sort(
       ([a, rankOfA], [b, rankOfB]) => rankOfA - rankOfB || at(b) - at(a) || byText(a, b),
@@ -142,6 +155,27 @@ function dialOf(
   return dial;
 }
 
+/** One that accepts no tunnels comes last: where plain text may not be, it is all that there is. */
+function dialRankOf({ endpoint, accepts }: Entry): number | undefined {
+  const rank = rankOf(endpoint);
+  return rank === undefined || accepts ? rank : rank + ranks;
+}
+
+/** Nodes where the best proxy of all accepts no tunnels: an older build, before or after an upgrade. */
+function deafOf(entries: readonly Entry[]): ReadonlySet<string> {
+  const best = new Map<string, { rank: number; accepts: boolean }>();
+  for (const { node, endpoint, accepts } of entries) {
+    const rank = rankOf(endpoint);
+    if (rank === undefined) continue;
+    const other = best.get(node);
+    const isBetter = other === undefined || rank < other.rank;
+    if (isBetter || (rank === other.rank && accepts)) best.set(node, { rank, accepts });
+  }
+  return new Set([...best].flatMap(([node, { accepts }]) => (accepts ? [] : [node])));
+}
+
+const ranks = 3;
+
 /** Lower is better; one that does not serve yet is not dialled. */
 function rankOf({ isServing, isTerminating }: SliceEndpoint): number | undefined {
   if (isServing) return isTerminating ? 1 : 0;
@@ -152,9 +186,13 @@ function isSamePart(left: PeerPart, right: PeerPart): boolean {
   return (
     isSameMap(left.nodes, right.nodes) &&
     isSameMap(left.dial, right.dial) &&
-    left.bare.size === right.bare.size &&
-    [...left.bare].every((node) => right.bare.has(node))
+    isSameSet(left.bare, right.bare) &&
+    isSameSet(left.deaf, right.deaf)
   );
+}
+
+function isSameSet(left: ReadonlySet<string>, right: ReadonlySet<string>): boolean {
+  return left.size === right.size && [...left].every((one) => right.has(one));
 }
 
 function isSameMap(

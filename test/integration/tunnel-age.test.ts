@@ -120,6 +120,7 @@ test('a proxy that drains is left in order, and the one that follows is dialled'
       ]),
       dial: new Map([['node-b', ['127.0.0.4', nodeAddress['node-b']]]]),
       bare: new Set<string>(),
+      deaf: new Set<string>(),
     },
   };
   await after.publish(worldTable('node-b', world));

@@ -118,7 +118,8 @@ describe('another endpoint', () => {
 });
 
 describe('plain text', () => {
-  const nobody = { nodes: new Map(), dial: new Map() };
+  const nobody = { nodes: new Map(), dial: new Map(), deaf: new Set<string>() };
+  const far = { nodes: new Map(), dial: new Map([['node-b', ['127.0.0.3']]]) };
 
   test('is what `off` says, and judged here', async () => {
     await mesh.publish(world({ mtls: 'off', policy: 'enforce' }));
@@ -134,6 +135,13 @@ describe('plain text', () => {
     await mesh.publish(world({ mtls: 'permissive', peers }));
     await (await mesh.client()).send(request('GET /')).see('hello');
     expect(mesh.a.plain).toEqual(['bare_node']);
+  });
+
+  test('is what `permissive` allows to a node whose proxy accepts no tunnels', async () => {
+    const peers = { ...far, bare: new Set<string>(), deaf: new Set(['node-b']) };
+    await mesh.publish(world({ mtls: 'permissive', peers }));
+    await (await mesh.client()).send(request('GET /')).see('hello');
+    expect(mesh.a.plain).toEqual(['deaf_node']);
   });
 
   test.each<[string, MtlsMode, readonly string[]]>([

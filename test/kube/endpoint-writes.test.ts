@@ -5,6 +5,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openConnection, resourcePath } from '../../src/kube/index.ts';
 import type { Connection } from '../../src/kube/index.ts';
+import { parseEndpointSlice } from '../../src/api/parse-endpoint-slice.ts';
+import { bindPeers } from '../../src/topology/index.ts';
 import { Replica } from '../support/controller-suite.ts';
 import { startControlPlane } from './support/control-plane.ts';
 import type { ControlPlane } from './support/control-plane.ts';
@@ -71,6 +73,10 @@ class SliceWatch {
     return this.#addresses(service, (endpoint) => endpoint.conditions?.ready !== false);
   }
 
+  of(service: string): readonly Slice[] {
+    return [...this.#latest.values()].filter((slice) => serviceOf(slice) === service);
+  }
+
   all(service: string): readonly string[] {
     return this.#addresses(service, () => true);
   }
@@ -79,8 +85,7 @@ class SliceWatch {
     service: string,
     take: (endpoint: NonNullable<Slice['endpoints']>[number]) => boolean,
   ): readonly string[] {
-    const own = [...this.#latest.values()].filter((slice) => serviceOf(slice) === service);
-    return own.flatMap(({ endpoints }) =>
+    return this.of(service).flatMap(({ endpoints }) =>
       (endpoints ?? []).filter(take).flatMap(({ addresses }) => addresses),
     );
   }
@@ -128,17 +133,18 @@ type PodFacts = {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly ports?: readonly unknown[];
 };
 
 /** The EndpointSlice controller leaves out pods whose node does not exist. */
 const nodeName = 'node-1';
 
-async function createPod({ namespace, name, labels }: PodFacts): Promise<void> {
+async function createPod({ namespace, name, labels, ports = [] }: PodFacts): Promise<void> {
   await admin.create(core('pods', namespace), {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace, labels },
-    spec: { nodeName, containers: [{ name: 'main', image: 'none' }] },
+    spec: { nodeName, containers: [{ name: 'main', image: 'none', ports }] },
   });
 }
 
@@ -162,6 +168,7 @@ const proxy = (index: number): PodFacts => ({
   namespace: meshNamespace,
   name: `weft-proxy-${index}`,
   labels: proxyLabels,
+  ports: [{ name: 'weft-h1', containerPort: 15_008 }],
 });
 const proxyIp = (index: number): string => `10.244.1.${index + 1}`;
 
@@ -274,6 +281,28 @@ test('a replaced proxy costs four writes for each, and delays nobody', async () 
   expect(own.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(4 * places);
   expect(total).toBeLessThanOrEqual(4 * (places + 3));
   expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
+});
+
+test('a proxy whose pod declares no port for tunnels is listed apart, and known for it', async () => {
+  const old: PodFacts = { namespace: meshNamespace, name: 'weft-proxy-old', labels: proxyLabels };
+  const ip = '10.244.1.200';
+  await createPod(old);
+  await report(old, ip, true);
+  await until('it is listed', () => slices.all('weft-peers').includes(ip));
+  const parsed = slices.of('weft-peers').flatMap((slice) => {
+    const { value } = parseEndpointSlice(slice);
+    return value === undefined ? [] : [value];
+  });
+  const deafOf = (address: string): readonly string[] => {
+    const only = parsed.map((slice) => ({
+      ...slice,
+      endpoints: slice.endpoints.filter(({ addresses }) => addresses.includes(address)),
+    }));
+    const input = { meshNamespace, slices: only, nodes: [nodeName], isLive: true };
+    return [...bindPeers(undefined, input, 0).part.deaf];
+  };
+  expect(deafOf(ip)).toEqual([nodeName]);
+  expect(deafOf(proxyIp(1))).toEqual([]);
 });
 
 /** How long a new pod of somebody else's service takes to become an endpoint, while ours change. */

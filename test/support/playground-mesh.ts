@@ -17,6 +17,7 @@ import { runsElsewhere } from '../../src/playground/cluster/kubelets.ts';
 import type { PodServer } from '../../src/playground/cluster/pod-server.ts';
 import { startApiServer, startSimulator } from '../../src/playground/index.ts';
 import type { ApiServer, Simulator } from '../../src/playground/index.ts';
+import { tunnelPortName } from '../../src/topology/index.ts';
 import { until } from '../kube/support/until.ts';
 
 export const adminPort = 15_020;
@@ -160,7 +161,8 @@ export class PlaygroundMesh {
     for (const object of meshObjects(nodes)) await this.create(object);
   }
 
-  async startProxies(): Promise<void> {
+  /** `flags` are of all proxies. */
+  async startProxies(...flags: readonly string[]): Promise<void> {
     const numbers = this.addresses.map((_, index) => index + 1);
     this.#children.set('controller', this.#run('controller', 'controller', [
       '--bind-address',
@@ -168,12 +170,12 @@ export class PlaygroundMesh {
       '--admin-port',
       '0',
     ]));
-    await Promise.all(numbers.map((node) => this.startProxy(node)));
+    await Promise.all(numbers.map((node) => this.startProxy(node, ...flags)));
     await Promise.all(numbers.map((node) => this.ready(node)));
   }
 
   /** A new pod of this node, and the program of it: with its name, its address and its token. */
-  async startProxy(node: number): Promise<ChildRun> {
+  async startProxy(node: number, ...flags: readonly string[]): Promise<ChildRun> {
     const pod = await this.#createProxyPod(node);
     const name = `proxy ${node}`;
     const child = runWeft([
@@ -195,6 +197,7 @@ export class PlaygroundMesh {
       '300ms',
       '--drain-timeout',
       '8s',
+      ...flags,
     ]);
     this.#children.set(name, child);
     return child;
@@ -386,6 +389,8 @@ function collectionOf(object: unknown): ResourcePath {
   return { group, version, plural, ...(namespace === undefined ? {} : { namespace }) };
 }
 
+const tunnels = { name: tunnelPortName, containerPort: 15_008, protocol: 'TCP' };
+
 /** Labels and account as those of DaemonSet weft-proxy. */
 function proxyPod(name: string, node: number) {
   return {
@@ -400,7 +405,7 @@ function proxyPod(name: string, node: number) {
     spec: {
       nodeName: `node-${node}`,
       serviceAccountName: 'weft-proxy',
-      containers: [{ name: 'proxy', image: 'none' }],
+      containers: [{ name: 'proxy', image: 'none', ports: [tunnels] }],
     },
   };
 }

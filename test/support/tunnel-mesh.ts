@@ -135,6 +135,7 @@ const bothPeers: PeerPart = {
     ['node-b', ['127.0.0.3']],
   ]),
   bare: new Set(),
+  deaf: new Set(),
 };
 
 /** The table of one node in this world. */
