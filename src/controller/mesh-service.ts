@@ -7,9 +7,9 @@ import type { MeshSettings } from '../api/index.ts';
 import {
   httpServiceName,
   leftAnnotation,
+  peersService,
   portNameOf,
   portsAnnotation,
-  tunnelPortName,
 } from '../topology/index.ts';
 import type { GivenPort, GivenPorts } from '../topology/index.ts';
 import { listAt, textAt, valueAt } from './raw-object.ts';
@@ -41,7 +41,6 @@ export type ManifestInput = {
 };
 
 const dnsServiceName = 'weft-dns';
-const peersServiceName = 'weft-peers';
 export const addressesName = 'weft-addresses';
 
 const labels = { 'app.kubernetes.io/name': 'weft', 'weft.dev/component': 'mesh-service' };
@@ -54,7 +53,7 @@ export function meshServiceManifests(input: ManifestInput): ReadonlyMap<string, 
     manifests.set(name, portServiceManifest(input.settings, name, ports));
   }
   manifests.set(dnsServiceName, dnsManifest(input));
-  manifests.set(peersServiceName, peersManifest(input.settings));
+  manifests.set(peersService.name, peersManifest(input.settings));
   return manifests;
 }
 
@@ -101,13 +100,12 @@ function dnsManifest({ settings, dnsPort }: ManifestInput): Manifest {
  * where four changes are to be told (Kubernetes 1.34, test/kube/endpoint-writes.test.ts).
  */
 function peersManifest(settings: MeshSettings): Manifest {
-  return serviceManifest(settings, peersServiceName, {
+  const { name, portName } = peersService;
+  return serviceManifest(settings, name, {
     internalTrafficPolicy: 'Cluster',
     clusterIP: 'None',
     publishNotReadyAddresses: true,
-    ports: [
-      { name: tunnelPortName, port: 15_008, protocol: 'TCP', targetPort: tunnelPortName },
-    ],
+    ports: [{ name: portName, port: 15_008, protocol: 'TCP', targetPort: portName }],
   });
 }
 

@@ -59,7 +59,8 @@ describe('certificates', () => {
     expect(waitsFor({ hasIdentity: false, wasReady: true })).toEqual([]);
   });
 
-  const none = { hasOwn: false, hasAll: false, hasOther: true, mtls: 'strict', waitedMs: 0 } as const;
+  const lacking = { hasOwn: false, hasAll: false, hasOther: true } as const;
+  const none = { ...lacking, mtls: 'strict', waitedMs: 0 } as const;
 
   test('of its node’s pods are waited for a while, its own for good', () => {
     expect(hasCertificates({ ...none, waitedMs: 60_000 })).toBe(false);

@@ -2,7 +2,7 @@
 // DNS open. Pure. It stays ready while draining, because kube-proxy goes on sending to a
 // terminating sole endpoint only while it is ready (architecture §3).
 import type { ClusterState, MtlsMode } from '../api/index.ts';
-import { peersServiceName } from '../topology/index.ts';
+import { peersService } from '../topology/index.ts';
 import type { ProxySettings } from './settings.ts';
 import type { WorkerState } from './worker-fleet.ts';
 
@@ -63,7 +63,7 @@ export function hasOtherProxy(
   { nodeName, mesh, identity }: Pick<ProxySettings, 'nodeName' | 'mesh' | 'identity'>,
 ): boolean {
   for (const { serviceName, isManaged, meta, endpoints } of endpointSlices.values()) {
-    if (serviceName !== peersServiceName || meta.namespace !== mesh.meshNamespace) continue;
+    if (serviceName !== peersService.name || meta.namespace !== mesh.meshNamespace) continue;
     const others = endpoints.filter(
       (one) => one.nodeName === nodeName && !one.addresses.includes(identity?.podAddress ?? ''),
     );

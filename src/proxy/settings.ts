@@ -113,9 +113,9 @@ export function identitySettingsOf(flags: FlagReader): IdentitySettings | undefi
 
 /**
  * A proxy that is no pod gets no certificate, so `permissive` comes down to plain text, which the
- * log says. `strict` stays what it is: the proxy does not start. A pod keeps certificates and accepts
- * tunnels in every mode, because others may be in another one: while a change of it is rolled out,
- * and in namespaces that say so.
+ * log says. `strict` stays what it is: the proxy does not start. A pod keeps certificates and
+ * accepts tunnels in every mode, because others may be in another one: while a change of it is
+ * rolled out, and in namespaces that say so.
  */
 function tunnelsOf(flags: FlagReader, mesh: MeshSettings): Tunnels | FlagComplaint {
   const identity = identitySettingsOf(flags);

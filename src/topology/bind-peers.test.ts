@@ -14,7 +14,7 @@ function peers(...endpoints: readonly SliceEndpoint[]): EndpointSlice {
   return sliceOf(`${meshNamespace}/weft-peers`, { endpoints, ports: [tunnelPort] });
 }
 
-/** Proxies whose pods declare no port for tunnels: the EndpointSlice controller keeps them apart. */
+/** Whose pods declare no port for tunnels: the EndpointSlice controller keeps them apart. */
 function deafPeers(...endpoints: readonly SliceEndpoint[]): EndpointSlice {
   const meta = metaOf(`${meshNamespace}/weft-peers-deaf`);
   return { ...peers(...endpoints), meta, ports: [] };

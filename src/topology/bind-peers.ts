@@ -2,21 +2,20 @@
 // claimed by several nodes, and then its certificate may name any of them: a second claim adds and
 // never displaces, so that a forged or late entry takes no proxy away. A node counts as without a
 // proxy only after it has shown none for a while that we have really watched; whether a tunnel
-// failed is no input, because that would let whoever drops packets turn mutual TLS off. That a proxy
-// accepts tunnels its pod declares by a named port, which the EndpointSlice controller copies: pods
-// without it stand in slices of their own. So builds that know no tunnels are told apart.
+// failed is no input, because that would let whoever drops packets turn mutual TLS off. That a
+// proxy accepts tunnels its pod declares by a named port, which the EndpointSlice controller
+// copies: pods without it stand in slices of their own. So builds without tunnels are told apart.
 import type { EndpointSlice, SliceEndpoint } from '../api/index.ts';
 import { byText } from '../lib/order.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 
-/** Headless Service of the proxies, in the mesh namespace. */
-export const peersServiceName = 'weft-peers';
 
 /**
- * Of the proxies' container port for tunnels, and of the port of `weft-peers` that leads to it. Named
- * as what is spoken there, so that what a next release speaks is seen just so.
+ * The headless Service of the proxies, in the mesh namespace, and its port, which leads to the
+ * container port of the same name. That is named as what is spoken there, so that what a next
+ * release speaks can be seen as well.
  */
-export const tunnelPortName = 'weft-h1';
+export const peersService = { name: 'weft-peers', portName: 'weft-h1' } as const;
 
 /** How long a node shows no proxy, in slices that are watched, before plain text may be used. */
 const bareAfterMs = 30_000;
@@ -86,9 +85,9 @@ function entriesOf({ meshNamespace, slices }: PeerInput): readonly Entry[] {
   const entries: Entry[] = [];
   for (const { meta, serviceName, isManaged, endpoints, ports } of slices) {
     // Whoever may write slices in the mesh namespace without being their controller proves nothing.
-    if (serviceName !== peersServiceName || meta.namespace !== meshNamespace) continue;
+    if (serviceName !== peersService.name || meta.namespace !== meshNamespace) continue;
     if (!isManaged) continue;
-    const accepts = ports.some(({ name }) => name === tunnelPortName);
+    const accepts = ports.some(({ name }) => name === peersService.portName);
     for (const endpoint of endpoints) {
       const node = endpoint.nodeName;
       if (node === undefined || node === '') continue;
@@ -161,7 +160,7 @@ function dialRankOf({ endpoint, accepts }: Entry): number | undefined {
   return rank === undefined || accepts ? rank : rank + ranks;
 }
 
-/** Nodes where the best proxy of all accepts no tunnels: an older build, before or after an upgrade. */
+/** Nodes where the best proxy accepts no tunnels: an older build, before or after an upgrade. */
 function deafOf(entries: readonly Entry[]): ReadonlySet<string> {
   const best = new Map<string, { rank: number; accepts: boolean }>();
   for (const { node, endpoint, accepts } of entries) {

@@ -8,7 +8,7 @@ export type * from './neighbours.ts';
 export type * from './topology.ts';
 export { allocatePorts } from './allocate-ports.ts';
 export { bindAddresses } from './bind-addresses.ts';
-export { bindPeers, peersServiceName, tunnelPortName } from './bind-peers.ts';
+export { bindPeers, peersService } from './bind-peers.ts';
 export { buildTopology } from './build.ts';
 export { compileSnapshot } from './compile.ts';
 export {

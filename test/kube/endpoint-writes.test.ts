@@ -283,8 +283,8 @@ test('a replaced proxy costs four writes for each, and delays nobody', async () 
   expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
 });
 
-test('a proxy whose pod declares no port for tunnels is listed apart, and known for it', async () => {
-  const old: PodFacts = { namespace: meshNamespace, name: 'weft-proxy-old', labels: proxyLabels };
+test('a proxy whose pod declares no port for tunnels is listed apart, and so known', async () => {
+  const old = { namespace: meshNamespace, name: 'weft-proxy-old', labels: proxyLabels };
   const ip = '10.244.1.200';
   await createPod(old);
   await report(old, ip, true);

@@ -17,7 +17,7 @@ import { runsElsewhere } from '../../src/playground/cluster/kubelets.ts';
 import type { PodServer } from '../../src/playground/cluster/pod-server.ts';
 import { startApiServer, startSimulator } from '../../src/playground/index.ts';
 import type { ApiServer, Simulator } from '../../src/playground/index.ts';
-import { tunnelPortName } from '../../src/topology/index.ts';
+import { peersService } from '../../src/topology/index.ts';
 import { until } from '../kube/support/until.ts';
 
 export const adminPort = 15_020;
@@ -389,7 +389,7 @@ function collectionOf(object: unknown): ResourcePath {
   return { group, version, plural, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-const tunnels = { name: tunnelPortName, containerPort: 15_008, protocol: 'TCP' };
+const tunnels = { name: peersService.portName, containerPort: 15_008, protocol: 'TCP' };
 
 /** Labels and account as those of DaemonSet weft-proxy. */
 function proxyPod(name: string, node: number) {

@@ -1,7 +1,7 @@
 // The two workloads: DaemonSet weft-proxy, one pod on each node, replaced one after the other with
 // the old pod serving until the new one is ready; Deployment weft-controller, two replicas of which
 // one writes.
-import { tunnelPortName } from '../../topology/index.ts';
+import { peersService } from '../../topology/index.ts';
 import type { InstallFacts } from './facts.ts';
 import type { JsonMap } from './json.ts';
 import { manifest, remarked, selectorOf, type Manifest } from './manifest.ts';
@@ -45,7 +45,7 @@ export function proxyDaemonSet(facts: InstallFacts): Manifest {
       { name: 'dns', containerPort: 15053, protocol: 'UDP' },
       { name: 'dns-tcp', containerPort: 15053, protocol: 'TCP' },
       // Its name says to other proxies that tunnels are accepted, whatever --mtls says.
-      { name: tunnelPortName, containerPort: 15008, protocol: 'TCP' },
+      { name: peersService.portName, containerPort: 15008, protocol: 'TCP' },
     ],
     readiness: { periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 3 },
     spec: { terminationGracePeriodSeconds: proxy.graceSeconds, affinity: realNodes },
