@@ -193,6 +193,43 @@ describe('a certificate', () => {
   });
 });
 
+describe('a certificate that is due the moment it comes', () => {
+  test('is renewed a minute later at the earliest, and before it ends', async () => {
+    const kept = new Kept();
+    // Of eight minutes five are over: an authority that ends soon signs such ones.
+    kept.authority.lifetimeMs = 3 * 60_000;
+    await kept.start(wish('web', 'web-1'));
+    await kept.fake.advance(59_000);
+    expect(kept.asked.length).toBe(1);
+    await kept.fake.advance(hourMs);
+    expect(kept.asked.length).toBeGreaterThan(20);
+    expect(kept.asked.length).toBeLessThan(62);
+    expect(kept.told.flatMap(({ removed }) => removed)).toEqual([]);
+  });
+
+  test('is renewed ever more rarely while another root than the first one signs', async () => {
+    const kept = new Kept();
+    await kept.start(wish('web', 'web-1'));
+    kept.keeper.trust(bundleOf(new TestAuthority(kept.wallMs), kept.authority));
+    await kept.fake.advance(hourMs);
+    const before = kept.asked.length;
+    await kept.fake.advance(hourMs);
+    expect(kept.asked.length - before).toBeLessThan(25);
+    expect(kept.asked.length - before).toBeGreaterThan(5);
+  });
+
+  test('is not renewed sooner because a pod of the account comes', async () => {
+    const kept = new Kept();
+    kept.authority.lifetimeMs = 3 * 60_000;
+    await kept.start(wish('web', 'web-1'));
+    for (let pod = 2; pod < 60; pod += 1) {
+      kept.keeper.want([wish('web', `web-${pod}`)]);
+      await kept.fake.advance(500);
+    }
+    expect(kept.asked.length).toBe(1);
+  });
+});
+
 describe('a refused request', () => {
   test('is repeated after 1 s, then ever later up to 150 s', async () => {
     const kept = new Kept();

@@ -63,6 +63,8 @@ type Entry = {
   isAsking: boolean;
   /** In a row. */
   failures: number;
+  /** Certificates in a row that were due for renewal when they came. */
+  dueAtOnce: number;
   /** Monotonic: not before. */
   retryMs: number;
   lastFailure: string;
@@ -72,6 +74,13 @@ type Entry = {
 /** How long an identity outlives the last pod that wanted it: restarts and roll-outs come back. */
 const forgetMs = 5 * 60_000;
 const retries = { baseMs: 1_000, maxMs: 150_000 };
+/**
+ * Between two certificates of one identity. One that is due when it comes (an authority that ends
+ * soon, a root that is not the first yet) would else be asked for without rest.
+ */
+const renewals = { baseMs: 60_000, maxMs: 600_000 };
+/** Of what is left of a certificate: the rest after it came ends before the certificate does. */
+const restShare = 1 / 3;
 /** Timers are not trusted with days: clocks are set, machines sleep. */
 const longestRestMs = 60_000;
 
@@ -178,7 +187,8 @@ export class IdentityKeeper {
       return;
     }
     // A new pod may be what the last refusal was for.
-    if ([...pods].some((uid) => !entry.pods.has(uid))) entry.retryMs = nowMs;
+    const isMissing = entry.certificate === undefined;
+    if (isMissing && [...pods].some((uid) => !entry.pods.has(uid))) entry.retryMs = nowMs;
     entry.pods = pods;
     entry.leftMs = undefined;
   }
@@ -282,10 +292,19 @@ export class IdentityKeeper {
     const dates = { notBeforeMs, notAfterMs, rootFingerprint, jitter };
     entry.certificate = { ...dates, serial, credential };
     entry.failures = 0;
-    entry.retryMs = 0;
+    entry.retryMs = this.#nowMs() + this.#renewalRestMs(entry, dates);
     entry.lastFailure = '';
     entry.isAlarmed = false;
     return credential;
+  }
+
+  /** Until the next request for an identity whose certificate has just come. */
+  #renewalRestMs(entry: Entry, dates: CertificateDates): number {
+    const isDue = renewAtMs(dates, this.#trust) <= this.#wallMs();
+    const grownMs = backoffMs(entry.dueAtOnce, renewals, this.#options.runtime.random);
+    entry.dueAtOnce = isDue ? entry.dueAtOnce + 1 : 0;
+    const leftMs = dates.notAfterMs - this.#wallMs();
+    return Math.max(renewals.baseMs, Math.min(grownMs, leftMs * restShare));
   }
 
   #noteFailure(entry: Entry, { reason, message }: Refusal): void {
@@ -386,6 +405,7 @@ function newEntry(id: SpiffeId, pods: ReadonlySet<string>): Entry {
     certificate: undefined,
     isAsking: false,
     failures: 0,
+    dueAtOnce: 0,
     retryMs: 0,
     lastFailure: '',
     isAlarmed: false,

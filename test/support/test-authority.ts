@@ -26,6 +26,8 @@ export const testKeys: KeyMaker = {
 export class TestAuthority {
   readonly rootPem: string;
   readonly keyPem: string;
+  /** Of the leaves to come. */
+  lifetimeMs = dayMs;
   readonly #key = makeKeySync();
   readonly #authority: Authority;
 
@@ -42,7 +44,7 @@ export class TestAuthority {
   /** The chain of a leaf that is issued now. */
   leaf(spiffeId: SpiffeId, node: string, publicKey: Uint8Array, nowMs: number): string {
     const issued = issueLeaf({
-      leaf: { spiffeId, node, publicKey, lifetimeMs: dayMs },
+      leaf: { spiffeId, node, publicKey, lifetimeMs: this.lifetimeMs },
       authority: this.#authority,
       serial: randomBytes(16),
       nowMs,
