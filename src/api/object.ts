@@ -61,6 +61,8 @@ export type ProblemReason =
   | 'NodeWithoutProxy'
   | 'AuthorityMissing'
   | 'AuthorityRefused'
+  | 'RotationWaits'
+  | 'IdentityUnwatched'
   | 'TrustDomainForeign';
 
 /** A defect that a user can fix, bound to one object. The message names the fix. */

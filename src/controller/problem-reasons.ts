@@ -156,6 +156,18 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
       'Secret `weft-ca` holds no authority that may sign; the message says which part is wrong. ' +
       'Nothing is signed and trust stays as it is. Told on the Secret.',
   },
+  RotationWaits: {
+    standing: 'advice',
+    meaning:
+      'A rotation of the root waits for proxies that do not answer or do not follow; the message ' +
+      'names their nodes. Both roots are trusted meanwhile. Told on Secret `weft-ca`.',
+  },
+  IdentityUnwatched: {
+    standing: 'advice',
+    meaning:
+      'The controller cannot read what its part of identity is made of, most likely because its ' +
+      'RBAC rules are older than its image: nothing is signed. Told on Secret `weft-ca`.',
+  },
   TrustDomainForeign: {
     standing: 'refused',
     meaning:

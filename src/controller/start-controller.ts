@@ -36,7 +36,7 @@ export type Controller = {
   /** Of the first bind address. */
   readonly adminPort: number;
   readonly isLeading: () => boolean;
-  /** Everything that we watch was listed once. */
+  /** Everything that mesh Services and conditions are made of was listed once. */
   readonly isSynced: () => boolean;
   /** Gives up leadership, so that the other replica need not wait, and closes everything. */
   readonly stop: () => Promise<void>;
@@ -133,7 +133,8 @@ class RunningController implements Controller {
   }
 
   isSynced(): boolean {
-    const parts = [this.#watch, this.#keeper, this.#objectStatus, this.#identity];
+    // Not the identity: what it cannot watch it tells as a problem.
+    const parts = [this.#watch, this.#keeper, this.#objectStatus];
     return parts.every((part) => part.isSynced());
   }
 

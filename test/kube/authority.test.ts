@@ -163,3 +163,46 @@ describe('the trust bundle', () => {
     await until('the bundle is back', isBack);
   });
 });
+
+describe('a controller whose rights are older than its image', () => {
+  const group = 'rbac.authorization.k8s.io';
+  const about = ['secrets', 'certificatesigningrequests', 'weft-trust'];
+
+  type Rule = {
+    readonly resources?: readonly string[];
+    readonly resourceNames?: readonly string[];
+  };
+
+  /** As they were before there were identities; the answer puts them back. */
+  async function takeRights(): Promise<() => Promise<void>> {
+    const paths = [
+      resourcePath({ group, version: 'v1', plural: 'clusterroles', name: 'weft-controller' }),
+      resourcePath({
+        ...{ group, version: 'v1', plural: 'roles' },
+        ...{ namespace: home, name: 'weft-controller' },
+      }),
+    ];
+    const undo: (() => Promise<unknown>)[] = [];
+    for (const path of paths) {
+      const { rules } = (await cluster.admin.get(path)) as { readonly rules: readonly Rule[] };
+      const left = rules.filter(({ resources = [], resourceNames = [] }) => {
+        return ![...resources, ...resourceNames].some((one) => about.includes(one));
+      });
+      const set = (body: object) => cluster.admin.patch(path, { kind: 'merge', body });
+      await set({ rules: left });
+      undo.push(() => set({ rules }));
+    }
+    return async () => {
+      for (const one of undo) await one();
+    };
+  }
+
+  test('is ready all the same, and signs when it gets them', async () => {
+    const giveBack = await takeRights();
+    const { controller } = await start();
+    await until('ready', () => controller.isSynced());
+    const name = await cluster.post(proxy, web);
+    await giveBack();
+    expect(await cluster.answerTo(name)).toMatchObject({ state: 'issued' });
+  });
+});

@@ -40,7 +40,13 @@ beforeAll(async () => {
   await cluster.account('shop', 'web');
   const web = { namespace: 'shop', name: 'web', node: 'node-a', account: 'web' };
   await cluster.pod({ ...web, address: '10.1.0.1' });
-  asker = await cluster.proxy('node-a', 'asker');
+  for (const [node, address] of [['node-a', '127.66.0.1'], ['node-b', '127.66.0.2']] as const) {
+    const proxy = new FakeTrust(cluster, address);
+    const pod = await proxy.start(node);
+    proxies.push(proxy);
+    // Every pod of the account is asked, so nobody else may ask for a certificate.
+    if (node === 'node-a') asker = await cluster.as(home, 'weft-proxy', pod);
+  }
   const list = await cluster.admin.get(
     resourcePath({ group: '', version: 'v1', plural: 'pods' }),
   );
@@ -65,12 +71,9 @@ beforeAll(async () => {
     onProblems: () => undefined,
   });
   await cluster.trust();
-  for (const [node, address] of [['node-a', '127.66.0.1'], ['node-b', '127.66.0.2']] as const) {
-    const proxy = new FakeTrust(cluster, address);
-    await proxy.start(node);
+  for (const proxy of proxies) {
     await proxy.read();
     proxy.renew();
-    proxies.push(proxy);
   }
 }, 120_000);
 

@@ -8,6 +8,7 @@ import type { Log } from '../../telemetry/index.ts';
 import type { MeterRegistry } from '../../telemetry/control.ts';
 import { askVersion } from '../ask-version.ts';
 import { AuthorityKeeper } from './authority.ts';
+import { authorityName } from './authority-secret.ts';
 import { RequestsKeeper } from './keep-requests.ts';
 import { RotationKeeper } from './keep-rotation.ts';
 import { TrustKeeper } from './keep-trust.ts';
@@ -29,6 +30,8 @@ export type IdentityKeeperOptions = {
 const dayMs = 86_400_000;
 const firstAlarmMs = 60_000;
 const alarmDays = 30;
+/** A list takes a second, or a few in a large cluster. */
+const unwatchedMs = 30_000;
 /** Of 64 digits: enough to tell a handful of roots apart. */
 const rootLabelLength = 16;
 
@@ -39,6 +42,8 @@ export class IdentityKeeper {
   readonly #requests: RequestsKeeper;
   readonly #rotation: RotationKeeper;
   #alarmTimer: Timer | undefined;
+  #watchTimer: Timer | undefined;
+  #unwatched: readonly string[] = [];
 
   constructor(options: IdentityKeeperOptions) {
     this.#options = options;
@@ -70,6 +75,7 @@ export class IdentityKeeper {
     });
     this.#sampleMetrics(options.registry);
     this.#alarm(firstAlarmMs);
+    this.#lookAtWatches();
   }
 
   /** Leadership was gained. */
@@ -80,19 +86,45 @@ export class IdentityKeeper {
     this.#rotation.look();
   }
 
-  isSynced(): boolean {
-    const parts = [this.#authority, this.#trust, this.#requests];
-    return parts.every((part) => part.isSynced());
-  }
-
   problems(): readonly Problem[] {
-    return [...this.#authority.problems(), ...this.#rotation.problems()];
+    const unwatched = this.#unwatchedProblems();
+    return [...this.#authority.problems(), ...this.#rotation.problems(), ...unwatched];
   }
 
   async stop(): Promise<void> {
     this.#alarmTimer?.cancel();
+    this.#watchTimer?.cancel();
     const parts = [this.#requests, this.#rotation, this.#trust, this.#authority];
     await Promise.all(parts.map((part) => part.stop()));
+  }
+
+  /**
+   * What cannot be listed is told. It is no reason not to be ready: an image that is newer than its
+   * RBAC rules would never be rolled out, and all but signing goes on without.
+   */
+  #lookAtWatches(): void {
+    this.#watchTimer = this.#options.runtime.timers.after(unwatchedMs, () => {
+      const parts = [
+        ['secrets', this.#authority],
+        ['configmaps', this.#trust],
+        ['certificatesigningrequests', this.#requests],
+      ] as const;
+      const missing = parts.flatMap(([plural, part]) => (part.isSynced() ? [] : [plural]));
+      const isNews = missing.join() !== this.#unwatched.join();
+      this.#unwatched = missing;
+      if (isNews) this.#options.onProblems();
+      if (missing.length > 0) this.#lookAtWatches();
+    });
+  }
+
+  #unwatchedProblems(): readonly Problem[] {
+    if (this.#unwatched.length === 0) return [];
+    const { meshNamespace: namespace } = this.#options.settings;
+    const message =
+      `the controller cannot list ${this.#unwatched.join(', ')}: no certificate is signed ` +
+      '(hint: its RBAC rules are older than its image; apply the manifests of this version)';
+    const reason = 'IdentityUnwatched';
+    return [{ kind: 'Secret', name: authorityName, namespace, reason, message }];
   }
 
   /** Both replicas tell these: they are what the Secret says. */

@@ -16,8 +16,8 @@ import { steppedAuthority } from './authority-manifest.ts';
 import type { Proposal } from './authority-manifest.ts';
 import { authorityName, readProposed } from './authority-secret.ts';
 import type { CaPhase, HeldAuthority } from './authority-secret.ts';
-import { Agreement, nextStep, readStatement } from './rotation.ts';
-import type { AskedProxy, RotationView } from './rotation.ts';
+import { Agreement, nextStep, readStatement, waitText } from './rotation.ts';
+import type { AskedProxy, RotationView, Wait } from './rotation.ts';
 
 export type RotationKeeperOptions = {
   readonly connection: Pick<Connection, 'get' | 'update'>;
@@ -39,8 +39,10 @@ const atOnceMax = 20;
 const restMs = { brisk: 5_000, patient: 60_000 };
 const briskMs = 30 * 60_000;
 const waitTellMs = 60_000;
-const nodesToldMax = 10;
-const labelSelector = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=proxy';
+const nodesLoggedMax = 10;
+/** As the manifests name it. Labels are anybody's to write, and to take away. */
+const proxyServiceAccount = 'weft-proxy';
+const fieldSelector = `spec.serviceAccountName=${proxyServiceAccount}`;
 
 export class RotationKeeper {
   readonly #options: RotationKeeperOptions;
@@ -49,6 +51,7 @@ export class RotationKeeper {
   #round: Promise<void> | undefined;
   #toldMs = Number.NEGATIVE_INFINITY;
   #fault: string | undefined;
+  #wait: string | undefined;
   /** The last round did not get through: the next one is not at once. */
   #hasFailed = false;
   #isStopped = false;
@@ -61,7 +64,10 @@ export class RotationKeeper {
   look(): void {
     if (this.#isStopped || this.#timer !== undefined || this.#round !== undefined) return;
     const view = this.#view();
-    if (view === undefined) return this.#setFault(undefined);
+    if (view === undefined) {
+      this.#setWait(undefined);
+      return this.#setFault(undefined);
+    }
     const { runtime } = this.#options;
     const ageMs = runtime.clock.wallMs() - view.phaseSinceMs;
     const isFirst = view.phase === 'steady' && !this.#hasFailed;
@@ -77,10 +83,15 @@ export class RotationKeeper {
   }
 
   problems(): readonly Problem[] {
-    if (this.#fault === undefined) return [];
     const { meshNamespace: namespace } = this.#options.settings;
-    const reason = 'AuthorityRefused';
-    return [{ kind: 'Secret', name: authorityName, namespace, reason, message: this.#fault }];
+    const told: Problem[] = [];
+    const tell = (reason: Problem['reason'], message: string | undefined): void => {
+      if (message === undefined) return;
+      told.push({ kind: 'Secret', name: authorityName, namespace, reason, message });
+    };
+    tell('AuthorityRefused', this.#fault);
+    tell('RotationWaits', this.#wait);
+    return told;
   }
 
   async stop(): Promise<void> {
@@ -117,7 +128,7 @@ export class RotationKeeper {
       const wallMs = runtime.clock.wallMs();
       const step = nextStep({ view, waitsFor, agreedMs, wallMs });
       if (step.kind === 'advance') await this.#step(held, step.to);
-      else this.#tellWait(view.phase, step.waitsFor, nowMs);
+      this.#tellWait({ view, proxies, wallMs, waitsFor: 'waitsFor' in step ? step.waitsFor : [] });
       this.#hasFailed = false;
     } catch (error) {
       this.#hasFailed = true;
@@ -172,15 +183,22 @@ export class RotationKeeper {
     this.#options.onProblems();
   }
 
-  #tellWait(phase: CaPhase, nodes: readonly string[], nowMs: number): void {
-    if (nodes.length === 0 || nowMs - this.#toldMs < waitTellMs) return;
+  #setWait(wait: string | undefined): void {
+    if (wait === this.#wait) return;
+    this.#wait = wait;
+    this.#options.onProblems();
+  }
+
+  #tellWait(wait: Wait): void {
+    this.#setWait(waitText(wait));
+    const { runtime, log } = this.#options;
+    const nowMs = runtime.clock.nowMs();
+    const { waitsFor, view } = wait;
+    if (waitsFor.length === 0 || nowMs - this.#toldMs < waitTellMs) return;
     this.#toldMs = nowMs;
-    const first = [...nodes].sort().slice(0, nodesToldMax);
-    this.#options.log.info('rotation of the root waits for proxies', {
-      phase,
-      count: nodes.length,
-      nodes: first,
-    });
+    const nodes = [...waitsFor].sort().slice(0, nodesLoggedMax);
+    const { phase } = view;
+    log.info('rotation of the root waits for proxies', { phase, count: waitsFor.length, nodes });
   }
 
   /** All pods that are not on their way out; those of no address have said nothing. */
@@ -188,7 +206,7 @@ export class RotationKeeper {
     const { connection, settings } = this.#options;
     const namespace = settings.meshNamespace;
     const path = resourcePath({ group: '', version: 'v1', plural: 'pods', namespace });
-    const pods = listAt(await connection.get(path, { labelSelector }), 'items').filter(isHere);
+    const pods = listAt(await connection.get(path, { fieldSelector }), 'items').filter(isHere);
     const asked: AskedProxy[] = [];
     const open = [...pods];
     const lanes = Array.from({ length: Math.min(atOnceMax, open.length) }, async () => {
@@ -214,8 +232,10 @@ export class RotationKeeper {
   }
 }
 
-/** Not terminating, not ended. */
+/** A proxy, not terminating, not ended. */
 function isHere(pod: unknown): boolean {
+  // What the server was asked for; one that knows no such selector gives all.
+  if (textAt(pod, 'spec', 'serviceAccountName') !== proxyServiceAccount) return false;
   const phase = textAt(pod, 'status', 'phase');
   const isEnded = phase === 'Succeeded' || phase === 'Failed';
   return !isEnded && textAt(pod, 'metadata', 'deletionTimestamp') === undefined;

@@ -27,8 +27,14 @@ export type RequestSweepOptions = {
 
 const roundMs = 1_000;
 const keptMs = { issued: 60_000, refused: 600_000 } as const;
-/** Of each kind, in a round; a burst of a hundred certificates is gone in five seconds. */
-const settledMax = 20;
+/**
+ * Of those that are due, in a round: a tenth of them, so that however fast they are made, what is
+ * left never grows beyond ten rounds of it; a few at least, and no more than an API server likes.
+ */
+const settledShare = 0.1;
+const settledMin = 20;
+const settledMax = 500;
+const atOnceMax = 20;
 const excessMax = 5;
 const orphansMax = 5;
 /** Pending ones are looked through for orphans so often. */
@@ -98,8 +104,9 @@ export class RequestSweep {
     const due = [...this.#settled.values()].filter(({ dueMs }) => dueMs <= nowMs);
     const excess = this.#options.excess(excessMax);
     const orphans = await this.#orphans(nowMs);
-    const all = [...due.slice(0, settledMax).map(({ entry }) => entry), ...excess, ...orphans];
-    await Promise.all(all.map((entry) => this.#delete(entry)));
+    const share = Math.ceil(due.length * settledShare);
+    const settled = due.slice(0, Math.min(settledMax, Math.max(settledMin, share)));
+    await this.#deleteAll([...settled.map(({ entry }) => entry), ...excess, ...orphans]);
     if (excess.length > 0) {
       const names = [...new Set(excess.map(({ requester: { name } }) => name))];
       this.#options.log.warn('certificate requests are too many and deleted unread', {
@@ -134,6 +141,16 @@ export class RequestSweep {
       // No answer is no reason to delete; there is a next round.
       return false;
     }
+  }
+
+  async #deleteAll(entries: readonly RequestEntry[]): Promise<void> {
+    const open = [...entries];
+    const lanes = Array.from({ length: Math.min(atOnceMax, open.length) }, async () => {
+      for (let entry = open.shift(); entry !== undefined; entry = open.shift()) {
+        await this.#delete(entry);
+      }
+    });
+    await Promise.all(lanes);
   }
 
   async #delete({ name, uid }: RequestEntry): Promise<void> {

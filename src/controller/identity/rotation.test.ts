@@ -26,6 +26,9 @@ function proxy(node: string, roots?: readonly string[], inUse: readonly string[]
   return { uid: `uid-${node}`, node, said };
 }
 
+/** Runs with `--mtls off`, or was built before there was any. */
+const without = (node: string): AskedProxy => ({ ...proxy(node), said: 'keeps none' });
+
 type Round = { readonly atMs: number; readonly proxies: readonly AskedProxy[] };
 
 /** The step after the last of these rounds. */
@@ -111,6 +114,22 @@ describe('a new root signs', () => {
     expect(after(adding, every([], minute)).kind).toBe('advance');
   });
 
+  test('in spite of one that keeps no identity: it takes and shows no certificate', () => {
+    const mixed = [proxy('a', [r1, r2]), without('b')];
+    expect(after(adding, every(mixed, minute)).kind).toBe('advance');
+    expect(after(adding, every([without('b')], minute)).kind).toBe('advance');
+    const late = [...every(mixed, minute - 5_000), { atMs: minute, proxies: [proxy('b')] }];
+    expect(after(adding, late)).toEqual({ kind: 'advance', to: 'switching' });
+  });
+
+  test('not while one that kept none keeps one and does not trust it', () => {
+    const rounds = [
+      { atMs: 0, proxies: [without('b')] },
+      { atMs: minute, proxies: [proxy('b', [r1])] },
+    ];
+    expect(after(adding, rounds)).toEqual({ kind: 'stay', waitsFor: ['b'] });
+  });
+
   test('not by what was heard in another phase', () => {
     const agreement = new Agreement();
     const all = [proxy('a', [r1, r2])];
@@ -147,12 +166,21 @@ describe('an old root goes', () => {
 
 describe('a rotation is over', () => {
   test('when all trust the new root alone', () => {
-    expect(after(removing, every([proxy('a', [r2, r1])], hour))).toEqual({
+    expect(after(removing, every([proxy('a', [r2, r1])], hour - 5_000))).toEqual({
       kind: 'stay',
       waitsFor: ['a'],
     });
     const done = every([proxy('a', [r2])], 0);
     expect(after(removing, done)).toEqual({ kind: 'advance', to: 'steady' });
+  });
+
+  test('after an hour, whoever is silent: nothing is taken away by it', () => {
+    const silent = [proxy('a')];
+    expect(after(removing, [{ atMs: hour - 1, proxies: silent }]).kind).toBe('stay');
+    expect(after(removing, [{ atMs: hour, proxies: silent }])).toEqual({
+      kind: 'advance',
+      to: 'steady',
+    });
   });
 });
 
@@ -162,11 +190,18 @@ describe('what a proxy says', () => {
     expect(said).toEqual({ roots: new Set([r1, r2]), inUse: new Set([r1]) });
   });
 
+  test('and without a word of trust it keeps no identity', () => {
+    expect(readStatement({ build: '0.1.0', policyVersion: 'x' })).toBe('keeps none');
+  });
+
   test.each([
     undefined,
     'text',
     {},
     { trust: {} },
+    { build: 'x', trust: {} },
+    { build: 'x', trust: null },
+    { build: 7 },
     { trust: { roots: [] } },
     { trust: { roots: ['AB', 7, r1.toUpperCase(), r1.replace(/1/g, 'A')].slice(0, 2) } },
     { trust: { roots: { length: 1, 0: r1 } } },

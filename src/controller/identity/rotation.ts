@@ -5,8 +5,10 @@
 // manifest.ts.
 //
 // The order is the whole point: a root that signs before all trust it, or goes while one uses it,
-// costs connections. Waiting costs nothing, so a proxy that does not answer is waited for.
-import { listAt } from '../raw-object.ts';
+// costs connections. Waiting costs nothing, so a proxy that does not answer is waited for. One that
+// keeps no identity (`--mtls off`, or a build from before) verifies and shows no certificate: it
+// need not trust anybody and is not waited for.
+import { listAt, textAt, valueAt } from '../raw-object.ts';
 import type { CaPhase } from './authority-secret.ts';
 
 /** What a proxy says: fingerprints of roots. */
@@ -19,9 +21,11 @@ export type TrustStatement = {
 export type AskedProxy = {
   readonly uid: string;
   readonly node: string;
-  /** `undefined`: no answer, or one of a build that says nothing of trust. */
-  readonly said: TrustStatement | undefined;
+  /** `undefined`: no answer, or none that can be read. */
+  readonly said: Said | undefined;
 };
+
+export type Said = TrustStatement | 'keeps none';
 
 export type RotationView = {
   readonly phase: CaPhase;
@@ -42,11 +46,15 @@ export type RotationStep =
 const agreedMinMs = 60_000;
 /** The longest life of a leaf, and an hour for clocks: then none of the old root is left. */
 const switchingMaxMs = 25 * 3_600_000;
+/** Nothing is taken away by the last step: it only says that all have been seen to follow. */
+const removingMaxMs = 3_600_000;
 /** Two roots, and what operators add by hand. */
 const rootsMax = 64;
 
-/** The `trust` of an answer to `GET /version`. */
-export function readStatement(answer: unknown): TrustStatement | undefined {
+/** What an answer to `GET /version` says of trust. */
+export function readStatement(answer: unknown): Said | undefined {
+  const isProxy = textAt(answer, 'build') !== undefined;
+  if (isProxy && valueAt(answer, 'trust') === undefined) return 'keeps none';
   const roots = fingerprintsOf(listAt(answer, 'trust', 'roots'));
   // Who trusts nobody has not read the bundle yet.
   if (roots.size === 0) return undefined;
@@ -63,7 +71,8 @@ function fingerprintsOf(values: readonly unknown[]): ReadonlySet<string> {
 }
 
 /** Whether this proxy is where the phase wants it. */
-function isAgreed({ phase, signing, other }: RotationView, said: TrustStatement): boolean {
+function isAgreed({ phase, signing, other }: RotationView, said: Said): boolean {
+  if (said === 'keeps none') return true;
   const { roots, inUse } = said;
   switch (phase) {
     case 'steady':
@@ -134,6 +143,42 @@ export function nextStep({ view, waitsFor, agreedMs, wallMs }: StepInput): Rotat
       return haveAgreed || isOver ? { kind: 'advance', to: 'removing' } : stay;
     }
     case 'removing':
-      return waitsFor.length === 0 ? { kind: 'advance', to: 'steady' } : stay;
+      return waitsFor.length === 0 || wallMs - view.phaseSinceMs >= removingMaxMs
+        ? { kind: 'advance', to: 'steady' }
+        : stay;
   }
+}
+
+/** A phase that lasts for longer waits for somebody to mend something: leaves take ten minutes. */
+const patienceMs: { readonly [P in CaPhase]: number } = {
+  steady: Number.POSITIVE_INFINITY,
+  adding: 3 * 60_000,
+  switching: 15 * 60_000,
+  removing: 3 * 60_000,
+};
+const nodesToldMax = 10;
+
+export type Wait = {
+  readonly view: RotationView;
+  readonly waitsFor: readonly string[];
+  readonly proxies: readonly AskedProxy[];
+  /** Wall clock. */
+  readonly wallMs: number;
+};
+
+/** Whom a rotation waits for and what to do about it; `undefined` while it is no news. */
+export function waitText({ view, waitsFor, proxies, wallMs }: Wait): string | undefined {
+  const { phase, phaseSinceMs } = view;
+  if (waitsFor.length === 0 || wallMs - phaseSinceMs < patienceMs[phase]) return undefined;
+  const silent = new Set(proxies.filter(({ said }) => !said).map(({ node }) => node));
+  const named = [...new Set(waitsFor)].sort().slice(0, nodesToldMax).map((node) => {
+    return silent.has(node) ? `${node} (does not answer)` : node;
+  });
+  const more = waitsFor.length - named.length;
+  const others = more > 0 ? ` and ${more} more` : '';
+  return (
+    `the rotation of the root waits in phase ${phase} for the proxies on ${named.join(', ')}` +
+    `${others}; mend them, or delete their pods, or the Node objects of machines that are gone: ` +
+    'a proxy that starts anew takes the bundle in force'
+  );
 }

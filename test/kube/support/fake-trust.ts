@@ -3,6 +3,7 @@
 // likes.
 import { createServer, type Server } from 'node:http';
 import { readTrustBundle, type TrustRoot } from '../../../src/identity/index.ts';
+import { textAt } from '../../../src/lib/raw-object.ts';
 import { home, type IdentityCluster } from './identity-cluster.ts';
 
 export class FakeTrust {
@@ -27,18 +28,24 @@ export class FakeTrust {
     });
   }
 
-  async start(node: string): Promise<void> {
+  /** Answers with the name and uid of its pod. */
+  async start(node: string): Promise<{ readonly name: string; readonly uid: string }> {
     await new Promise<void>((resolve) => this.#server.listen(15_020, this.#address, resolve));
     const name = `weft-proxy-${node}`;
     const labels = { 'app.kubernetes.io/name': 'weft', 'app.kubernetes.io/component': 'proxy' };
-    await this.#cluster.create('pods', home, {
+    const created = await this.#cluster.create('pods', home, {
       kind: 'Pod',
       metadata: { name, labels },
-      spec: { nodeName: node, containers: [{ name: 'proxy', image: 'none' }] },
+      spec: {
+        nodeName: node,
+        serviceAccountName: 'weft-proxy',
+        containers: [{ name: 'proxy', image: 'none' }],
+      },
     });
     const status = { phase: 'Running', podIP: this.#address, podIPs: [{ ip: this.#address }] };
     const path = `/api/v1/namespaces/${home}/pods/${name}/status`;
     await this.#cluster.admin.patch(path, { kind: 'merge', body: { status } });
+    return { name, uid: textAt(created, 'metadata', 'uid') ?? '' };
   }
 
   /** Trusts what is published. */
