@@ -5,6 +5,7 @@
 import { Pool, type Dispatcher } from 'undici';
 import { KubeFailure } from './client.ts';
 import type { Credentials, CredentialSource } from './credentials.ts';
+import { readyParser } from './ready-parser.ts';
 
 export type TransportRequest = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -50,6 +51,7 @@ const idleConnectionMs = 60_000;
 /** Loads the credentials once; throws KubeFailure when they cannot be had at all. */
 export async function openTransport(source: CredentialSource): Promise<Transport> {
   const transport = new PoolTransport(source, await source.current());
+  await readyParser();
   return {
     server: transport.server,
     send: (request) => transport.send(request),

@@ -72,7 +72,8 @@ export function bindAddresses(
     if (infrastructure.has(address)) continue;
     const nodeName = suspended.has(address) ? undefined : ownNode;
     const before = previous?.part.bindings.get(address);
-    bindings.set(address, bindingOf(claim, nodeName, before));
+    const isSame = claim === previous?.claims.get(address) && isBoundTo(before, claim, nodeName);
+    bindings.set(address, isSame ? before : bindingOf(claim, nodeName, before));
   }
   let nextChangeMs: number | undefined;
   for (const untilMs of suspended.values())
@@ -124,6 +125,16 @@ function suspendedOf(
     suspended.set(address, Math.max(untilMs, quarantine.get(address) ?? 0));
   }
   return suspended;
+}
+
+/** What the same pod was bound to says all that it would say again, but whose source it may be. */
+function isBoundTo(
+  before: AddressBinding | undefined,
+  claim: Claim,
+  nodeName: string | undefined,
+): before is AddressBinding {
+  if (before?.kind !== 'workload' || !isAlone(claim)) return false;
+  return before.isLocal === (claim.nodeName === nodeName);
 }
 
 /** `nodeName`: whose pods may be sources; `undefined` while the address is quarantined. */
