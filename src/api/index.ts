@@ -9,6 +9,7 @@ export { flagTable } from './flag-table.ts';
 export { describeFlag, flagsNotBuilt, resolveFlags } from './flags.ts';
 export { meshSettingsOf, readFlags } from './mesh-settings.ts';
 export { proxyObstacleOf } from './node-platform.ts';
+export { readNetworkPolicy } from './network-policy.ts';
 export { parsers } from './parsers.ts';
 export { resolveNamespace, resolveServiceSettings } from './resolve-settings.ts';
 export { structuralSchemas } from './structural.ts';

@@ -5,6 +5,7 @@ import type { Kind, Parsed, Problem } from './object.ts';
 import type { HttpRouteGroup, TcpRoute, TrafficSplit, TrafficTarget, UdpRoute } from './smi.ts';
 
 export type * from './core.ts';
+export type * from './network-policy.ts';
 export type * from './object.ts';
 export type * from './smi.ts';
 

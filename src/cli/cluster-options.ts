@@ -28,11 +28,17 @@ export type ClusterWiring = {
 type Environment = ClusterWiring['environment'];
 
 /** `values`: the domains are among the values of the installation already. */
+export type Domains = 'flags' | 'values';
+
+export type OptionDefaults = { readonly domains: Domains; readonly output: Output };
+
 export function addClusterOptions(
   command: Command,
   environment: Environment,
-  domains: 'flags' | 'values' = 'flags',
+  chosen: Domains | OptionDefaults = 'flags',
 ): Command {
+  const { domains, output } =
+    typeof chosen === 'string' ? { domains: chosen, output: 'table' as const } : chosen;
   const twin = (name: string, otherwise: string): string => {
     const value = environment[`WEFT_${name}`];
     return value === undefined || value === '' ? otherwise : value;
@@ -50,7 +56,7 @@ export function addClusterOptions(
       twin('MESH_NAMESPACE', 'weft-system'),
     )
     .addOption(
-      new Option('-o, --output <format>', 'how it is printed').choices(outputs).default('table'),
+      new Option('-o, --output <format>', 'how it is printed').choices(outputs).default(output),
     );
   if (domains === 'values') return command;
   const clusterDomain = twin('CLUSTER_DOMAIN', 'cluster.local');

@@ -19,6 +19,7 @@ import { installCommand } from './install/install-command.ts';
 import type { Ask } from './lifecycle/ask.ts';
 import { uninstallCommand } from './lifecycle/uninstall-command.ts';
 import { upgradeCommand } from './lifecycle/upgrade-command.ts';
+import { policyCommand } from './policy/policy-command.ts';
 
 /** What the process around the command line gives it. */
 export type CliWiring = {
@@ -64,6 +65,7 @@ export async function runCli(args: readonly string[], wiring: CliWiring): Promis
     uninstallCommand,
     caCommand,
     identityCommand,
+    policyCommand,
   ];
   for (const make of makers) {
     const command = make(wiring, setExitCode);

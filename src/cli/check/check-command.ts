@@ -10,6 +10,9 @@ import {
   type ClusterOptions,
   type ClusterWiring,
 } from '../cluster-options.ts';
+import { enforcementOf } from '../policy/enforcement.ts';
+import { readPolicyView } from '../policy/read-policy-view.ts';
+import { enforcementFindings } from './enforcement-findings.ts';
 import { exitCodeOf, findingsTable, type Finding } from './finding.ts';
 import { meshFindings, proxyNodes } from './mesh-facts.ts';
 import { preFindings } from './pre-facts.ts';
@@ -103,8 +106,9 @@ async function checkMesh(
     dns: dns.findings,
     clock: wiring.runtime.clock,
   });
-  const findings = meshFindings(facts);
-  if (!facts.isInstalled) return findings;
+  if (!facts.isInstalled) return meshFindings(facts);
+  const view = await readPolicyView(connection, options.meshNamespace);
+  const findings = [...meshFindings(facts), ...enforcementFindings(enforcementOf(view))];
   const { image } = facts;
   const nodes = proxyNodes(facts.nodes);
   const [meshDomain] = meshDomains;
