@@ -13,6 +13,7 @@ const pages = [
   'install',
   'dns',
   'adopt',
+  'network-policies',
   'canary',
   'migrate-from-traefik-mesh',
   'troubleshoot',
