@@ -1,5 +1,5 @@
 // The hold-off: what goes out when, on a clock that the test moves.
-// The figures are those of architecture §2.
+// The figures are those of ARCHITECTURE.md.
 import { describe, expect, test } from 'vitest';
 import { FakeRuntime } from '../../test/kube/support/fake-runtime.ts';
 import { createHoldOff } from './hold-off.ts';
@@ -15,22 +15,32 @@ function held(workMs = 0) {
 }
 
 describe('a hold-off', () => {
-  test('waits 10 ms after an object changed', async () => {
+  test('waits 5 ms after an object changed', async () => {
     const { fake, runs, holdOff } = held();
     holdOff.note(false);
     await fake.advance(100);
-    expect(runs).toEqual([10]);
+    expect(runs).toEqual([5]);
   });
 
   test('starts the wait anew with each further change, up to 50 ms after the first', async () => {
     const { fake, runs, holdOff } = held();
-    for (let at = 0; at < 12; at += 1) {
+    for (let at = 0; at < 22; at += 1) {
+      holdOff.note(false);
+      await fake.advance(4);
+    }
+    await fake.advance(100);
+    // The first at 0, the last at 84: runs at 50, and 5 ms after the last.
+    expect(runs).toEqual([50, 89]);
+  });
+
+  test('begins runs 20 ms apart at least while changes come one by one', async () => {
+    const { fake, runs, holdOff } = held();
+    for (let at = 0; at < 5; at += 1) {
       holdOff.note(false);
       await fake.advance(8);
     }
     await fake.advance(100);
-    // The first at 0, the last at 88: runs at 50, and 10 ms after the last.
-    expect(runs).toEqual([50, 98]);
+    expect(runs).toEqual([5, 29, 49]);
   });
 
   test('runs at once for what is urgent, with what was held', async () => {
