@@ -4,8 +4,7 @@
 // when it is picked. After the first byte of an answer went out nothing is ever retried.
 import { assert } from '../lib/assert.ts';
 import type { Backend, Destination, Endpoint, RouteTable } from '../route/index.ts';
-import type { Source, Split, VirtualHost } from '../route/index.ts';
-import { pickBackend } from '../route/index.ts';
+import { pickBackend, type Source, type Split, type VirtualHost } from '../route/index.ts';
 import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
 import { AnswerWriter } from './answer.ts';
 import { Attempt } from './attempt.ts';
@@ -190,13 +189,13 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     if (attempt.isReused) this.#send(attempt);
   }
 
-  #send({ connection, hop }: Attempt): void {
-    this.#wasSent = true;
+  #send({ connection, hop, isReused }: Attempt): void {
     this.#client.waits.touch();
     connection.cork();
     connection.write(this.#plan.upstreamHead(this, hop));
-    // Who answers in a tunnel may say that the pod got nothing.
-    this.#body.sendTo(connection, this.#plan.isRepeatable || hop.way === 'tunnel');
+    // Who answers in a tunnel may say that the pod got nothing, and tries a stale connection again.
+    const mayComeBack = hop.way === 'tunnel' || (isReused && this.#engine.answersTunnels);
+    this.#body.sendTo(connection, this.#plan.isRepeatable || mayComeBack);
     // A body that is still being read joins the head in one write, when the read ends.
     if (!this.#client.isReading) this.#flushRequest(connection);
     if (!connection.isFull) this.#client.resumeReading();
@@ -388,7 +387,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   #tryElsewhere(reason: Reason, failure: AttemptFailure, wasStale = false): void {
-    if (this.#answer.hasBegun || !this.#mayTryAgain(failure)) this.refuse(reason);
+    const isOver = this.#engine.answersTunnels && !wasStale;
+    if (isOver || !this.#mayTryAgain(failure)) this.refuse(reason);
     else this.#tryAgain(failure, wasStale);
   }
 
@@ -456,7 +456,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       return;
     }
     const closes = endsConnection(reason, this.#head) || this.#answer.closesAfterOwn(this.#body);
-    const isUnsent = !this.#wasSent;
+    const isUnsent = !this.#wasSent && this.#attempt?.connection.isSent !== true;
     this.#answer.own({ status, reason, text: refusalText(reason, this), closes, isUnsent });
     this.#finish('refused', closes ? 'close' : 'keep');
   }
@@ -475,6 +475,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#attempt = undefined;
     this.#client.waits.stopWaiting();
     this.#body.detach();
+    this.#wasSent ||= attempt.connection.isSent;
     attempt.connection.destroy();
     attempt.isCancelled = isCancelled;
     attempt.end(status, reason);

@@ -59,6 +59,19 @@ export const firstRequestMs = 1_000;
 /** A tunnel that is silent for so long is asked for by the kernel (upstream connections always). */
 export const tunnelKeepAliveMs = 30_000;
 
+/**
+ * A tunnel that was opened and not needed is kept for so long. Builds before this one close theirs
+ * after 10 s without a request.
+ */
+export const unusedTunnelMs = 5_000;
+
+/**
+ * How long the side that accepted a tunnel waits for a request, whatever users' time-outs are: well
+ * beyond the time for which the other side keeps it (`upstreamIdleMs`), so that it is always the
+ * one who sends that ends it, and nothing is sent into a connection that is being closed.
+ */
+export const arrivedIdleMs = 120_000;
+
 /** What the fields of a tunnel add to a head that was within its limits. */
 export const arrivedHeadBytesMore = 2 * 1024;
 export const arrivedFieldsMore = 16;

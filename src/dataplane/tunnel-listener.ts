@@ -52,6 +52,7 @@ export class TunnelListener {
   readonly #arrivals = new Arrivals();
   readonly #lives = new Set<TunnelLife<DownstreamConnection>>();
   readonly #byNode = new Map<string, number>();
+  #isClosed = false;
 
   constructor(options: TunnelListenerOptions) {
     const { engine, network, bindAddresses, reusePort, changed, peers } = options;
@@ -88,7 +89,7 @@ export class TunnelListener {
 
   /** It opens with its first certificate: before that nobody could be answered. */
   credentialsChanged(change: CredentialChange): void {
-    if (this.#options.credentials.server !== undefined) {
+    if (!this.#isClosed && this.#options.credentials.server !== undefined) {
       const targetPort = this.#options.port;
       this.#listeners.follow([{ protocol: 'http', servicePort: targetPort, targetPort }]);
     }
@@ -104,6 +105,7 @@ export class TunnelListener {
 
   /** Accepts nobody any more; what is authenticated lives on. */
   close(): void {
+    this.#isClosed = true;
     this.#listeners.close();
     this.#gate.close();
   }

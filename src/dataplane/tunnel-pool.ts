@@ -4,6 +4,7 @@
 // are bounded per key and per worker. A connection is replaced in order when its certificate, its
 // bundle or its peer is; one that is busy then serves its request to the end.
 // Invariant: whoever waits is told once, by a connection or a failure, or leaves by itself.
+import { backoffMs } from '../lib/backoff.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { PeerIdentity, SpiffeId } from '../identity/index.ts';
 import type { SecureSocket } from '../lib/network.ts';
@@ -12,7 +13,13 @@ import type { Credentials, CredentialChange, UsableCredential } from './credenti
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { HeadLimits } from './http1/limits.ts';
-import { idlePerEndpointMax, lingerMs, rootGoneMs, rootSpreadMs } from './limits.ts';
+import {
+  idlePerEndpointMax,
+  lingerMs,
+  rootGoneMs,
+  rootSpreadMs,
+  unusedTunnelMs,
+} from './limits.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { TurnClock } from './turn-clock.ts';
 import { TunnelDial } from './tunnel-dial.ts';
@@ -26,8 +33,11 @@ import type { UpstreamOwner } from './upstream.ts';
 /** Handshakes at once for one key, and of one worker: each costs a millisecond of CPU. */
 const dialsPerKeyMax = 8;
 const dialsMax = 64;
-/** After a failed handshake, where other connections of the key are open. */
-const redialMs = 100;
+/**
+ * After a failed handshake, with jitter: requests wait for it, so that it is short; and one dial at
+ * a time until one succeeds, so that a node that answers nobody is not stormed.
+ */
+const rest = { baseMs: 25, maxMs: 500 } as const;
 /** A pod's first requests may come before its certificate does (contract §3). */
 const identityWaitMs = 2_000;
 /** Replaced connections end within this time, not all at once. */
@@ -41,7 +51,7 @@ export type TunnelIdentities = {
 };
 
 export type TunnelPoolsOptions = {
-  readonly credentials: Credentials;
+  readonly credentials: Pick<Credentials, 'of' | 'own'>;
   readonly identities: TunnelIdentities;
   readonly peers: () => PeerPart | undefined;
   readonly deadlines: Deadlines;
@@ -70,7 +80,9 @@ type Pool = TunnelKey & {
   open: number;
   /** Which of the node's addresses is dialled next. */
   turn: number;
-  /** A handshake has failed; the next one has to wait for this. */
+  /** Rounds of all addresses that have failed since one was greeted. */
+  failures: number;
+  /** A round has failed; the next one has to wait for this. */
   readonly redial: Deadline;
 };
 
@@ -92,6 +104,11 @@ export class TunnelPools implements UpstreamOwner {
 
   get openCount(): number {
     return this.#lives.size;
+  }
+
+  /** Of which something is known. */
+  get keyCount(): number {
+    return this.#pools.size;
   }
 
   get waitingCount(): number {
@@ -124,7 +141,10 @@ export class TunnelPools implements UpstreamOwner {
       isCertified: this.#credential(key) !== undefined,
       identityWaitMs,
       waitMs,
-      left: () => pool.waiting.delete(wait),
+      left: () => {
+        pool.waiting.delete(wait);
+        this.#forgetEmpty(pool);
+      },
       bugFound: this.#options.bugFound,
     });
     pool.waiting.add(wait);
@@ -145,14 +165,14 @@ export class TunnelPools implements UpstreamOwner {
     for (const pool of [...this.#pools.values()]) {
       if (this.#credential(pool) === undefined) continue;
       for (const wait of pool.waiting) wait.certified();
-      this.#dispatch(pool);
+      this.#beginAnew(pool);
     }
   }
 
   /** Proxies have come or gone: connections to another one than the best are replaced. */
   peersChanged(): void {
     const peers = this.#options.peers();
-    for (const pool of this.#pools.values()) pool.turn = 0;
+    for (const pool of [...this.#pools.values()]) this.#beginAnew(pool);
     for (const life of [...this.#lives.values()]) {
       const best = peers?.dial.get(life.pool.node)?.[0];
       if (best !== undefined && best !== life.address) life.retireIn(0);
@@ -230,8 +250,11 @@ export class TunnelPools implements UpstreamOwner {
     if (pool === undefined) {
       const { id, node } = key;
       const live = { idle: [], waiting: new Set<TunnelWait>(), dials: new Set<TunnelDial>() };
-      const redial = new Deadline(() => this.#dispatch(made));
-      const made: Pool = { id, node, ...live, open: 0, turn: 0, redial };
+      const redial = new Deadline(() => {
+        this.#dispatch(made);
+        this.#forgetEmpty(made);
+      });
+      const made: Pool = { id, node, ...live, open: 0, turn: 0, failures: 0, redial };
       this.#pools.set(name, made);
       return made;
     }
@@ -240,17 +263,25 @@ export class TunnelPools implements UpstreamOwner {
 
   #forgetEmpty(pool: Pool): void {
     const isEmpty = pool.open === 0 && pool.dials.size === 0 && pool.waiting.size === 0;
-    if (!isEmpty) return;
+    if (isEmpty && !pool.redial.isArmed) this.#pools.delete(nameOf(pool));
+  }
+
+  /** What has failed before may succeed now. */
+  #beginAnew(pool: Pool): void {
+    pool.turn = 0;
+    pool.failures = 0;
     this.#options.deadlines.disarm(pool.redial);
-    this.#pools.delete(nameOf(pool));
+    this.#dispatch(pool);
+    this.#forgetEmpty(pool);
   }
 
   /** Opens as many connections as wait, within the limits. */
   #dispatch(pool: Pool): void {
     const credential = this.#credential(pool);
     if (credential === undefined) return;
-    if (pool.redial.isArmed && pool.open > 0) return;
-    while (pool.dials.size < Math.min(dialsPerKeyMax, pool.waiting.size)) {
+    if (pool.redial.isArmed) return;
+    const most = pool.failures > 0 ? 1 : dialsPerKeyMax;
+    while (pool.dials.size < Math.min(most, pool.waiting.size)) {
       if (this.#dials >= dialsMax) {
         this.#hungry.add(pool);
         return;
@@ -263,7 +294,8 @@ export class TunnelPools implements UpstreamOwner {
   #dial(pool: Pool, credential: UsableCredential): boolean {
     const { identities, peers, deadlines, clock, localAddress } = this.#options;
     const addresses = peers()?.dial.get(pool.node) ?? [];
-    const address = addresses[pool.turn % Math.max(1, addresses.length)];
+    const turn = pool.turn % Math.max(1, addresses.length);
+    const address = addresses[turn];
     if (address === undefined) {
       this.#failAll(pool, 'no proxy of the node is known');
       return false;
@@ -278,12 +310,12 @@ export class TunnelPools implements UpstreamOwner {
       node: pool.node,
       greeted: (socket, peer) => {
         this.#dialEnded(pool, dial);
-        this.#greeted(pool, { socket, peer, address, credential });
+        this.#greeted(pool, { socket, peer, address, credential, turn });
         this.#feed();
       },
       failed: (failure) => {
         this.#dialEnded(pool, dial);
-        this.#dialFailed(pool, failure);
+        this.#dialFailed(pool, turn, failure);
         this.#feed();
       },
     });
@@ -299,7 +331,15 @@ export class TunnelPools implements UpstreamOwner {
 
   #greeted(pool: Pool, how: Greeted): void {
     const { limits, buffers, clock, deadlines, random, dialled, opened } = this.#options;
-    const { socket, peer, address, credential } = how;
+    const { socket, peer, address, credential, turn } = how;
+    const notAfterMs = Math.min(credential.notAfterMs, peer.notAfterMs);
+    const leftMs = notAfterMs - clock.wallMs();
+    if (leftMs <= 0) {
+      socket.destroy();
+      const message = 'a certificate ran out during the handshake';
+      this.#dialFailed(pool, turn, { result: 'Expired', message });
+      return;
+    }
     dialled(pool.node, 'ok', '');
     opened();
     const connection = new UpstreamConnection({
@@ -311,7 +351,6 @@ export class TunnelPools implements UpstreamOwner {
       owner: this,
       isConnected: true,
     });
-    const notAfterMs = Math.min(credential.notAfterMs, peer.notAfterMs);
     const life = new TunnelLife({
       pool,
       address,
@@ -322,28 +361,36 @@ export class TunnelPools implements UpstreamOwner {
       // The connection's user hears of it as of any peer that is gone.
       cut: () => socket.destroy(),
     });
-    life.endWithin(lifeLeftMs(notAfterMs, clock.wallMs(), random()), notAfterMs - clock.wallMs());
+    life.endWithin(lifeLeftMs(notAfterMs, clock.wallMs(), random()), leftMs);
     this.#lives.set(connection, life);
     pool.open += 1;
+    pool.failures = 0;
     deadlines.disarm(pool.redial);
     // What changed in the meantime: a certificate that is replaced serves what waits for it, once.
     const wait = first(pool.waiting);
-    if (wait === undefined) this.keepIdle(connection, idleFirstMs);
+    if (wait === undefined) this.keepIdle(connection, unusedTunnelMs);
     else wait.opened(connection, false);
     this.#dispatch(pool);
   }
 
   /** Who waits goes on waiting as long as anything is left that could serve him. */
-  #dialFailed(pool: Pool, { result, message }: DialFailure): void {
-    const { deadlines, dialled } = this.#options;
-    dialled(pool.node, result, message);
-    pool.turn += 1;
-    if (pool.open > 0) {
-      deadlines.arm(pool.redial, redialMs);
-      return;
-    }
-    if (pool.dials.size === 0) this.#failAll(pool, `${result}: ${message}`);
+  #dialFailed(pool: Pool, turn: number, { result, message }: DialFailure): void {
+    this.#options.dialled(pool.node, result, message);
+    if (turn === pool.turn && !pool.redial.isArmed) this.#turn(pool);
+    this.#dispatch(pool);
+    if (pool.open > 0 || pool.dials.size > 0) return;
+    this.#failAll(pool, `${result}: ${message}`);
     this.#forgetEmpty(pool);
+  }
+
+  /** On to the next address; after the last one there is a rest. */
+  #turn(pool: Pool): void {
+    const { deadlines, peers, random } = this.#options;
+    pool.turn += 1;
+    if (pool.turn < (peers()?.dial.get(pool.node)?.length ?? 0)) return;
+    pool.turn = 0;
+    deadlines.arm(pool.redial, backoffMs(pool.failures, rest, random));
+    pool.failures += 1;
   }
 
   #failAll(pool: Pool, detail: string): void {
@@ -360,14 +407,12 @@ export class TunnelPools implements UpstreamOwner {
   }
 }
 
-/** Opened for a request that found another one: kept as long as any. */
-const idleFirstMs = 30_000;
-
 type Greeted = {
   readonly socket: SecureSocket;
   readonly peer: PeerIdentity;
   readonly address: string;
   readonly credential: UsableCredential;
+  readonly turn: number;
 };
 
 /** No SPIFFE id and no node's name holds a space. */

@@ -9,7 +9,7 @@ import type { IdentityUpdate } from './credentials.ts';
 import type { DownstreamConnection } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { ListenerState } from './listener.ts';
-import { arrivedFieldsMore, arrivedHeadBytesMore } from './limits.ts';
+import { arrivedFieldsMore, arrivedHeadBytesMore, arrivedIdleMs } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
 import { TunnelListener } from './tunnel-listener.ts';
 import type { ArrivedSocket } from './tunnel-listener.ts';
@@ -23,6 +23,8 @@ export type TunnelOptions = {
   readonly trustDomain: string;
   readonly proxyId: SpiffeId;
   readonly build: string;
+  /** For tests: how long an accepted tunnel may be silent. */
+  readonly silenceMs?: number | undefined;
 };
 
 export type TunnelsOptions = TunnelOptions & {
@@ -72,7 +74,7 @@ export class Tunnels {
     });
     this.#listener = new TunnelListener({
       ...options,
-      engine: arrivingEngine(engine),
+      engine: arrivingEngine(engine, options.silenceMs ?? arrivedIdleMs),
       credentials: this.#credentials,
       peers,
     });
@@ -123,9 +125,11 @@ function longerHeads({ headLimits }: Engine): Engine['headLimits'] {
 }
 
 /** The engine of what arrives by tunnel: the same live state, but a proxy for its client. */
-function arrivingEngine(engine: Engine): Engine {
+function arrivingEngine(engine: Engine, silenceMs: number): Engine {
   return {
     ...engine,
+    // Silence of a proxy that has proven who it is costs nothing but the connection.
+    limits: { ...engine.limits, headTimeoutMs: silenceMs, keepAliveTimeoutMs: silenceMs },
     headLimits: longerHeads(engine),
     answersTunnels: true,
     observer: arrivingObserver(engine.observer),

@@ -78,7 +78,8 @@ describe('a tunnel reaches', () => {
     expect(end?.endpoint).toMatchObject({ address: target.address, port: target.podPort });
     expect(end?.split.backends.map(({ backend }) => backend.endpoints)).toEqual([[end?.endpoint]]);
     expect(end?.host).toMatchObject({ namespace: 'shop', service: 'web' });
-    expect(end?.host.rules.retryAttempts).toBe(0);
+    // Of a kept connection that is stale (exchange.ts); all else the caller's proxy sees to.
+    expect(end?.host.rules).toMatchObject({ retryAttempts: 1, retryOn: ['reset'] });
   });
 
   test.each<[string, Partial<TunnelTarget>]>([

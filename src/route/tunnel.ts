@@ -35,13 +35,17 @@ export function endpointOfTunnel(
   return { endpoint, host, split: { key, totalWeight: 1, backends: [only], order: onlyOne } };
 }
 
-/** Retries, their budget, time-outs of the whole call and Host: the caller's proxy sees to them. */
+/**
+ * Retries, time-outs of the whole call and Host: the caller's proxy sees to them. What is tried
+ * again here is only what ended on a kept connection that its pod had given up, once (exchange.ts):
+ * the caller cannot tell that from a pod that fails.
+ */
 function rulesHere(rules: ServiceRules | undefined): ServiceRules {
   return {
     upstreamHost: undefined,
-    retryAttempts: 0,
-    retryOn: [],
-    retryBudgetPercent: 0,
+    retryAttempts: rules?.retryAttempts === 0 ? 0 : 1,
+    retryOn: ['reset'],
+    retryBudgetPercent: rules?.retryBudgetPercent ?? 0,
     timeoutMs: undefined,
     perTryTimeoutMs: undefined,
     connectTimeoutMs: rules?.connectTimeoutMs,

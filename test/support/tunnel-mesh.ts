@@ -193,6 +193,8 @@ export type NodeOptions = {
   readonly tunnelPort: number;
   readonly limits?: Partial<DataplaneLimits>;
   readonly observer?: Partial<ExchangeObserver>;
+  /** Of accepted tunnels. */
+  readonly silenceMs?: number;
 };
 
 /** One node's data plane, and what it has told. */
@@ -232,6 +234,7 @@ export class TestNode {
         trustDomain,
         proxyId,
         build: `test-${name}`,
+        silenceMs: options.silenceMs,
       },
       bufferReturned: (buffer) => buffer.fill('!'),
       observer: {

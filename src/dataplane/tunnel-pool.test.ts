@@ -1,0 +1,249 @@
+// When tunnels are dialled, rested and forgotten, on a clock and sockets of the test's own; the
+// handshakes themselves are in test/integration/tunnel-*.test.ts.
+import { beforeEach, describe, expect, test } from 'vitest';
+import { TestAuthority, proxyId, spiffe, trustDomain } from '../../test/support/tunnel-mesh.ts';
+import type { SpiffeId } from '../identity/index.ts';
+import type { Timer } from '../lib/clock.ts';
+import type { SecurePeer, SecureSocket, SocketReader } from '../lib/network.ts';
+import type { PeerPart } from '../snapshot/index.ts';
+import type { UsableCredential } from './credentials.ts';
+import { Deadlines } from './deadlines.ts';
+import { BodyBuffers } from './read-buffers.ts';
+import { TunnelPools } from './tunnel-pool.ts';
+import type { TunnelWait } from './tunnel-wait.ts';
+import { TurnClock } from './turn-clock.ts';
+import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
+
+const authority = new TestAuthority();
+const server = authority.credential(proxyId, 'node-b');
+const certificateDer = Buffer.from(
+  server.certificatePem.replace(/-----[A-Z ]+-----|\s/g, ''),
+  'base64',
+);
+const shop = { id: spiffe('t/client'), node: 'node-b' };
+const startMs = Date.now();
+
+/** Of a peer; the test says what it does. */
+class FakeSocket {
+  readonly address: string;
+  destroyed = false;
+  errored: Error | null = null;
+  readonly writableLength = 0;
+  readonly writableNeedDrain = false;
+  peer: SecurePeer | undefined;
+  #reader: SocketReader | undefined;
+  readonly #listeners = new Map<string, (error: Error) => void>();
+
+  constructor(address: string) {
+    this.address = address;
+  }
+
+  on(event: string, listener: (error: Error) => void): void {
+    this.#listeners.set(event, listener);
+  }
+
+  readInto(reader: SocketReader): void {
+    this.#reader = reader;
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+  }
+
+  resume(): void {
+    return;
+  }
+
+  greet(): void {
+    this.peer = { certificateDer, alpn: 'weft-h1/1', isResumed: false };
+    this.#listeners.get('connect')?.(new Error('no error'));
+    const text = Buffer.from('ok test\r\n');
+    this.#reader?.read(text, text.length);
+  }
+
+  refuse(): void {
+    this.#listeners.get('error')?.(Object.assign(new Error('no'), { code: 'ECONNREFUSED' }));
+  }
+}
+
+let nowMs: number;
+let timers: { dueMs: number; run: () => void }[];
+let dialled: FakeSocket[];
+let credentials: Map<SpiffeId, UsableCredential>;
+let peers: PeerPart;
+let pools: TunnelPools;
+
+beforeEach(() => {
+  nowMs = 0;
+  timers = [];
+  dialled = [];
+  peers = {
+    nodes: new Map(),
+    dial: new Map([['node-b', ['10.0.0.2']]]),
+    bare: new Set(),
+    deaf: new Set(),
+  };
+  credentials = new Map();
+  certify(shop.id, 86_400_000);
+  const after = (delayMs: number, run: () => void): Timer => {
+    const timer = { dueMs: nowMs + delayMs, run };
+    timers.push(timer);
+    return { cancel: () => void (timers = timers.filter((one) => one !== timer)) };
+  };
+  const clock = new TurnClock({ nowMs: () => nowMs, wallMs: () => startMs + nowMs });
+  pools = new TunnelPools({
+    credentials: { of: (id) => credentials.get(id), own: undefined },
+    identities: { trustDomain, proxyId, port: 15_008 },
+    peers: () => peers,
+    deadlines: new Deadlines(clock, { after }),
+    limits: { headBytesMax: 1024, targetBytesMax: 512, fieldsMax: 32 },
+    buffers: new BodyBuffers(),
+    clock,
+    random: () => 0.5,
+    localAddress: undefined,
+    bugFound: (error) => {
+      throw error;
+    },
+    dialled: () => undefined,
+    opened: () => undefined,
+    closed: () => undefined,
+  });
+});
+
+function certify(id: SpiffeId, leftMs: number): void {
+  const connect = ({ address }: { readonly address: string }): SecureSocket => {
+    const socket = new FakeSocket(address);
+    dialled.push(socket);
+    // What a dial and an idle connection use of a socket is there.
+    return socket as unknown as SecureSocket;
+  };
+  const context = { connect, accept: () => undefined };
+  credentials.set(id, { context, notAfterMs: startMs + leftMs });
+}
+
+function advance(ms: number): void {
+  const endMs = nowMs + ms;
+  for (;;) {
+    const [next] = timers.filter(({ dueMs }) => dueMs <= endMs).sort((a, b) => a.dueMs - b.dueMs);
+    if (next === undefined) break;
+    timers = timers.filter((one) => one !== next);
+    nowMs = Math.max(nowMs, next.dueMs);
+    next.run();
+  }
+  nowMs = endMs;
+}
+
+/** A request in front of a tunnel, and what became of it. */
+class Waiting {
+  fate = 'waits';
+  readonly wait: TunnelWait;
+
+  constructor(waitMs = 5_000) {
+    this.wait = pools.await(shop, waitMs, { tunnelOpened: () => (this.fate = 'opened') });
+    const user: Pick<UpstreamUser, 'upstreamConnected' | 'upstreamFailed'> = {
+      upstreamConnected: () => undefined,
+      upstreamFailed: ({ kind }: UpstreamFailure) => (this.fate = kind),
+    };
+    // It hears of nothing else here.
+    this.wait.use(user as unknown as UpstreamUser);
+  }
+}
+
+function last(): FakeSocket {
+  const socket = dialled.at(-1);
+  if (socket === undefined) throw new Error('nobody was dialled');
+  return socket;
+}
+
+describe('a node that nobody answers at', () => {
+  test('is dialled again only after a rest, which grows', () => {
+    const rests: number[] = [];
+    for (let round = 0; round < 6; round += 1) {
+      const before = dialled.length;
+      const one = new Waiting();
+      const fromMs = nowMs;
+      while (dialled.length === before) advance(1);
+      rests.push(nowMs - fromMs);
+      last().refuse();
+      expect(one.fate).toBe('tunnel');
+    }
+    expect(rests[0]).toBe(0);
+    expect(rests.slice(1)).toEqual([...rests.slice(1)].sort((a, b) => a - b));
+    expect(rests[5]).toBeGreaterThan(200);
+    expect(rests[5]).toBeLessThanOrEqual(1_000);
+  });
+
+  test('is dialled once for all who come in the meantime', () => {
+    new Waiting();
+    last().refuse();
+    const others = Array.from({ length: 20 }, () => new Waiting());
+    expect(dialled).toHaveLength(1);
+    advance(1_000);
+    expect(dialled.length).toBeLessThanOrEqual(1 + 8);
+    last().greet();
+    expect(others.filter(({ fate }) => fate === 'opened')).toHaveLength(1);
+  });
+
+  test('is dialled at once when its proxy is another one', () => {
+    for (let round = 0; round < 4; round += 1) {
+      new Waiting();
+      advance(1_000);
+      last().refuse();
+    }
+    const one = new Waiting();
+    peers = { ...peers, dial: new Map([['node-b', ['10.0.0.3']]]) };
+    pools.peersChanged();
+    expect(last().address).toBe('10.0.0.3');
+    last().greet();
+    expect(one.fate).toBe('opened');
+  });
+
+  test('is dialled at its next address at once, for those who wait already', () => {
+    peers = { ...peers, dial: new Map([['node-b', ['10.0.0.2', '10.0.0.3']]]) };
+    const one = new Waiting();
+    last().refuse();
+    expect(one.fate).toBe('waits');
+    expect(last().address).toBe('10.0.0.3');
+    last().refuse();
+    expect(one.fate).toBe('tunnel');
+  });
+});
+
+describe('nothing is kept of', () => {
+  test('a key whose last request has left without a dial', () => {
+    credentials.clear();
+    const one = new Waiting();
+    expect(pools.keyCount).toBe(1);
+    one.wait.destroy();
+    expect(pools.keyCount).toBe(0);
+  });
+
+  test('a key whose handshakes have failed, once it has rested', () => {
+    new Waiting();
+    last().refuse();
+    advance(1_000);
+    expect(pools.keyCount).toBe(0);
+    expect(timers).toEqual([]);
+  });
+
+  test('a tunnel whose certificate ran out before the greeting', () => {
+    credentials.clear();
+    certify(shop.id, 100);
+    const one = new Waiting();
+    advance(200);
+    last().greet();
+    expect(one.fate).toBe('tunnel');
+    expect(last().destroyed).toBe(true);
+    advance(1_000);
+    expect([pools.openCount, pools.keyCount]).toEqual([0, 0]);
+  });
+
+  test('a tunnel that was opened and never used, well before its other end gives it up', () => {
+    const one = new Waiting();
+    one.wait.destroy();
+    last().greet();
+    expect(pools.openCount).toBe(1);
+    advance(5_000);
+    expect([pools.openCount, pools.keyCount]).toEqual([0, 0]);
+  });
+});
