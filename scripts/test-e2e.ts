@@ -3,10 +3,11 @@
 // (its command `cluster`). The image is built from this tree and loaded. Nothing is ever skipped:
 // what cannot run is a failure that says what is missing.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { makeOtherBuild } from './e2e/other-build.ts';
 import { nodeOf } from './node/node-of.ts';
 
 const usage = `usage: npm run test:e2e -- [options] [FILTER...]
@@ -129,19 +130,10 @@ function loadImage(wish: Wish, cluster: Cluster, folder: string): string {
   return tag;
 }
 
-/** The build of the last commit before this one: its folder, with its image loaded. */
-function buildOther(cluster: Cluster, folder: string): string {
-  const home = join(folder, 'other');
-  mkdirSync(home);
-  run(['git', 'archive', '--output', join(folder, 'other.tar'), 'HEAD^1']);
-  run(['tar', '-C', home, '-xf', join(folder, 'other.tar')]);
-  symlinkSync(resolve('node_modules'), join(home, 'node_modules'));
-  mkdirSync(join(home, 'build'));
-  // The Node that goes into images, where there is one.
-  symlinkSync(resolve('build', 'matrix'), join(home, 'build', 'matrix'));
-  const rolldown = resolve('node_modules', 'rolldown', 'bin', 'cli.mjs');
-  const bundle = ['-c', 'scripts/bundle.config.ts', '--logLevel', 'warn'];
-  run([process.execPath, rolldown, ...bundle], home);
+/** Another build than this one: its folder, with its image loaded. */
+function loadOther(cluster: Cluster, folder: string): string {
+  const { home, commit } = makeOtherBuild(folder);
+  console.log(`upgrades go to and from the build of ${commit}`);
   const archive = join(folder, 'other-image.tar');
   const image = [resolve('build', 'image.js'), '-o', archive, '--tag', 'weft:e2e-other'];
   run([process.execPath, ...image], home);
@@ -176,7 +168,7 @@ function testAll(wish: Wish, filters: readonly string[]): number {
     const isUpgraded = files.some((name) => name.includes('-upgrade'));
     const env = {
       ...process.env,
-      WEFT_E2E_OTHER: isUpgraded ? buildOther(cluster, folder) : '',
+      WEFT_E2E_OTHER: isUpgraded ? loadOther(cluster, folder) : '',
       KUBECONFIG: cluster.kubeconfig,
       WEFT_E2E_IMAGE: image,
       WEFT_E2E_KUBECTL: findKubectl(),

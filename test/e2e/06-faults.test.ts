@@ -70,6 +70,12 @@ async function standing(): Promise<readonly string[]> {
   return (await nodeNames()).slice(0, -1);
 }
 
+/** Of one that has vanished nobody knows: `Unknown`. */
+async function isNotReady(node: string): Promise<true | undefined> {
+  const ready = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
+  return (await kubectl(['get', 'node', node, '-o', ready])) === 'True' ? undefined : true;
+}
+
 async function lastNode(): Promise<string> {
   return (await nodeNames()).at(-1) ?? '';
 }
@@ -94,9 +100,17 @@ describe('faults', () => {
     await rolledOut(meshNamespace, 'deployment/weft-controller');
   });
 
-  test('CoreDNS is restarted: kept connections go on, names are back', async () => {
+  test('CoreDNS is restarted: connections that are held go on, names are back', async () => {
+    const plan = { urls: [apiUrl], perSecond: 20, holdsOne: true };
+    const loads = await Promise.all((await callers()).map((from) => startLoad(from, plan)));
     await kubectl(['-n', 'kube-system', 'rollout', 'restart', 'deployment/coredns']);
     await rolledOut('kube-system', 'deployment/coredns');
+    const results = await Promise.all(loads.map((load) => load.stop()));
+    unfailing(results);
+    for (const { keptConnections, sent } of results) {
+      expect(sent).toBeGreaterThan(20);
+      expect(keptConnections).toBe(1);
+    }
     for (const from of await callers()) {
       const answers = await call(from, [{ url: apiUrl, times: 10 }]);
       expect(answers.map(outcome)).toEqual(Array.from({ length: 10 }, () => '200'));
@@ -183,14 +197,18 @@ describe('faults', () => {
     );
     await kit(['stop', node]);
     const vanishedMs = Date.now();
-    await pause(20_000);
+    // Until then its pods count as ready; the moment at which they do not is looked past, too.
+    await until('Kubernetes has noticed', () => isNotReady(node), 120_000);
+    const noticed = `NotReady after ${Math.round((Date.now() - vanishedMs) / 1_000)} s`;
+    await pause(12_000);
     const results = await Promise.all(loads.map((load) => load.stop()));
     // What was in flight to its pods, and what had been sent to them before they were ejected:
     // a POST without an Idempotency-Key is not sent twice.
     const late = results.flatMap(({ failures }) =>
       failures.filter(({ startedMs }) => startedMs > vanishedMs + 15_000),
     );
-    console.log(results.map(({ sent, failed }) => `${failed} of ${sent} failed`).join(', '));
+    const counts = results.map(({ sent, failed }) => `${failed} of ${sent} failed`);
+    console.log(`${noticed}; ${counts.join(', ')}`);
     expect(late).toEqual([]);
     await kit(['start']);
     await settled();

@@ -1,6 +1,6 @@
 // Load from within a pod, by clients that never try again: at a steady rate, half of the requests
 // POST with a body and no Idempotency-Key, half of them on connections of their own, the others on
-// kept ones. Open loop: a slow answer holds nothing up. Ends when its standard input does (or after
+// kept ones – or, where that is asked for, all of them on one that is held throughout. Open loop: a slow answer holds nothing up. Ends when its standard input does (or after
 // `seconds`) and prints one JSON object.
 import { Agent, request } from 'node:http';
 
@@ -8,6 +8,7 @@ type Plan = {
   readonly urls: readonly string[];
   readonly perSecond: number;
   readonly seconds: number;
+  readonly holdsOne?: boolean;
 };
 type Failure = {
   readonly atMs: number;
@@ -19,7 +20,9 @@ type Failure = {
 
 // The argument is written by the suite.
 const plan = JSON.parse(process.argv[2] ?? '{}') as Plan;
-const kept = new Agent({ keepAlive: true, maxSockets: 16 });
+const holdsOne = plan.holdsOne === true;
+const kept = new Agent({ keepAlive: true, maxSockets: holdsOne ? 1 : 16 });
+const keptSockets = new Set<unknown>();
 const body = Buffer.alloc(512, 'x');
 const failures: Failure[] = [];
 const durations: number[] = [];
@@ -32,7 +35,7 @@ function once(index: number): void {
   const url = plan.urls[index % plan.urls.length] ?? '';
   const turn = Math.floor(index / plan.urls.length);
   const isPost = turn % 2 === 0;
-  const isNew = turn % 4 < 2;
+  const isNew = !holdsOne && turn % 4 < 2;
   const how = `${isPost ? 'POST' : 'GET'} ${isNew ? 'new' : 'kept'}`;
   const startedMs = Date.now();
   let isOver = false;
@@ -50,6 +53,9 @@ function once(index: number): void {
   sent += 1;
   const agent = isNew ? new Agent({ keepAlive: false }) : kept;
   const asked = request(url, { method: isPost ? 'POST' : 'GET', agent, timeout: 10_000 });
+  asked.on('socket', (socket) => {
+    if (!isNew) keptSockets.add(socket);
+  });
   asked.on('timeout', () => asked.destroy(new Error('no answer for 10 s')));
   asked.on('error', (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
   asked.on('response', (response) => {
@@ -103,7 +109,8 @@ function finish(): void {
     if (answered + failed < sent && performance.now() < deadlineMs) return;
     clearInterval(report);
     const quantiles = { p50: quantile(0.5), p99: quantile(0.99), max: quantile(0.9999) };
-    const result = { sent, answered, failed, failures, durationsMs: quantiles, versions };
+    const counts = { sent, answered, failed, keptConnections: keptSockets.size };
+    const result = { ...counts, failures, durationsMs: quantiles, versions };
     process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
   }, 20);
 }

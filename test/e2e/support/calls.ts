@@ -45,6 +45,8 @@ export type LoadPlan = {
   readonly perSecond: number;
   /** It ends by itself after that; most tests end it before. */
   readonly seconds?: number;
+  /** All requests go over one connection, which is opened at the start. */
+  readonly holdsOne?: boolean;
 };
 
 export type LoadFailure = {
@@ -59,6 +61,8 @@ export type LoadResult = {
   readonly sent: number;
   readonly answered: number;
   readonly failed: number;
+  /** How many connections were kept for more than one request, ever. */
+  readonly keptConnections: number;
   readonly failures: readonly LoadFailure[];
   readonly durationsMs: { readonly p50: number; readonly p99: number; readonly max: number };
   /** Unix second → version that answered → how often. */

@@ -19,7 +19,7 @@ export function weft(args: readonly string[], options: WeftOptions = {}): Promis
   return ended(child, `weft ${args.join(' ')}`, { timeoutMs });
 }
 
-/** Made by scripts/test-e2e.ts, from the commit before this one. */
+/** Made by scripts/test-e2e.ts, from the last commit whose programs differ. */
 export function otherBuild(): Build {
   const folder = process.env['WEFT_E2E_OTHER'] ?? '';
   if (folder === '') throw new Error('no other build: run this by npm run test:e2e');
