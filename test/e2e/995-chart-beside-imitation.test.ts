@@ -3,12 +3,14 @@
 // another mesh domain everything works beside it. Then out again by `weft uninstall`.
 import { spawn } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
+import { commandsOf } from '../support/guides.ts';
 import { call, get, outcome } from './support/calls.ts';
 import { meshNamespace, proxies, rolledOut } from './support/cluster.ts';
 import { createImitation, imitator } from './support/imitation.ts';
 import { ended, kubectl } from './support/kubectl.ts';
 import { image } from './support/objects.ts';
 import { callers } from './support/shop.ts';
+import { openDesk } from './support/typed.ts';
 import { until } from './support/until.ts';
 import { weft } from './support/weft.ts';
 
@@ -53,7 +55,10 @@ describe('a namespace called as the mesh domain, before the installation', () =>
   });
 
   test('helm install: the Namespace is told, and the cluster’s DNS is left alone', async () => {
-    const notes = await helm(['install', 'weft', 'manifests/chart', '--create-namespace']);
+    const desk = openDesk();
+    const [commands = ''] = commandsOf('install', 'by 995-chart-beside-imitation');
+    const notes = desk.type(commands);
+    desk.leave();
     expect(notes).toContain('No traffic has changed');
     await allRolled();
     const about = 'involvedObject.name=mesh,reason=MeshDomainTaken';

@@ -1,7 +1,8 @@
 // Load from within a pod, by clients that never try again: at a steady rate, half of the requests
 // POST with a body and no Idempotency-Key, half of them on connections of their own, the others on
-// kept ones – or, where that is asked for, all of them on one that is held throughout. Open loop: a slow answer holds nothing up. Ends when its standard input does (or after
-// `seconds`) and prints one JSON object.
+// kept ones – or, where that is asked for, all of them on one that is held throughout. Open loop: a
+// slow answer holds nothing up. Ends when its standard input does (or after `seconds`) and prints
+// one JSON object.
 import { Agent, request } from 'node:http';
 
 type Plan = {

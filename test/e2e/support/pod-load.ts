@@ -8,7 +8,10 @@ import { plainPod } from './objects.ts';
 export type PodLoad = { readonly result: () => Promise<LoadResult> };
 
 /** Beside the client, on its node; resolves when the load runs. */
-export async function startPodLoad(from: From, plan: LoadPlan & { readonly seconds: number }): Promise<PodLoad> {
+export async function startPodLoad(
+  from: From,
+  plan: LoadPlan & { readonly seconds: number },
+): Promise<PodLoad> {
   const { namespace, client } = from;
   const name = `load-${client}`;
   const nodeName = await nodeOf(namespace, client);

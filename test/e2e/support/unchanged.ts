@@ -55,8 +55,19 @@ function textOf({ metadata, ...rest }: Item): string {
   const meta = Object.entries(metadata)
     .filter(([field]) => !counts.includes(field))
     .map(([field, value]) => [field, field === 'annotations' ? kept(value as Json) : value]);
-  const body = Object.entries(rest).filter(([field]) => field !== 'status');
+  const body = Object.entries(rest)
+    .filter(([field]) => field !== 'status')
+    .map(([field, value]) => [field, isEndpoints(rest, field) ? steady(value as Json[]) : value]);
   return JSON.stringify([body, meta]);
+}
+
+function isEndpoints({ kind }: Json, field: string): boolean {
+  return kind === 'EndpointSlice' && field === 'endpoints';
+}
+
+/** Without whether they are ready: a kubelet whose probe was late takes that back for a moment. */
+function steady(endpoints: readonly Json[]): readonly string[] {
+  return endpoints.map(({ conditions: _, ...one }) => JSON.stringify(one)).toSorted();
 }
 
 /** Without the time at which a pod was unready for a moment: the endpoints are the same again. */
