@@ -2,7 +2,7 @@
 // Pure: texts in, checked texts or one line of complaint out.
 import { parseDuration } from './duration.ts';
 import { flagTable, type FlagProcess, type FlagSpec } from './flag-table.ts';
-import { parseSize } from './quantity.ts';
+import { parseSize } from '../lib/quantity.ts';
 import { complaintAboutText } from './text-forms.ts';
 
 export type FlagValues = ReadonlyMap<string, readonly string[]>;

@@ -2,7 +2,7 @@
 // resolveFlags, so nothing here can fail but what needs two flags to judge.
 import { parseDuration } from './duration.ts';
 import type { FlagValues } from './flags.ts';
-import { parseSize } from './quantity.ts';
+import { parseSize } from '../lib/quantity.ts';
 import type { MeshSettings, MtlsMode, PolicyMode } from './settings.ts';
 
 export type * from './flag-table.ts';

@@ -5,7 +5,7 @@
 import { parseObject, type Draft } from './draft.ts';
 import { asObject, asText, describeValue, valueAt } from './json.ts';
 import type { Parsed } from './object.ts';
-import { integerRatio, parseQuantity, type Quantity } from './quantity.ts';
+import { integerRatio, parseQuantity, type Quantity } from '../lib/quantity.ts';
 import type { SplitBackend, TrafficSplit } from './smi.ts';
 import { readList, readName } from './smi-fields.ts';
 

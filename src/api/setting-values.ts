@@ -2,7 +2,7 @@
 // `undefined` for what it does not understand; it never guesses and never throws.
 import { parseBreakerExpression } from './breaker-expression.ts';
 import { parseDuration, parsePercent } from './duration.ts';
-import { parseSize } from './quantity.ts';
+import { parseSize } from '../lib/quantity.ts';
 import type { LoadBalancer, RetryCondition, ServiceSettings } from './settings.ts';
 
 const countMax = 1_000_000_000;

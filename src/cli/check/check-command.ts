@@ -13,13 +13,18 @@ import {
 import { enforcementOf } from '../policy/enforcement.ts';
 import { readPolicyView } from '../policy/read-policy-view.ts';
 import { enforcementFindings } from './enforcement-findings.ts';
+import { installed } from '../install/install-objects.ts';
+import { objectOf } from '../install/manifest.ts';
+import { initialValues } from '../install/read-values.ts';
 import { exitCodeOf, findingsTable, type Finding } from './finding.ts';
+import { applyRights, grantAnything, grantedRights, podNeeds } from './install-needs.ts';
 import { meshFindings, proxyNodes } from './mesh-facts.ts';
 import { preFindings } from './pre-facts.ts';
 import { probeFindings } from './probe-facts.ts';
 import { runProbe } from './probe.ts';
 import { readPreFacts } from './read-cluster.ts';
 import { readDns } from './read-dns.ts';
+import { readLimits } from './read-limits.ts';
 import { readMeshFacts } from './read-mesh.ts';
 import { readRemains, remainsFindings } from './remains.ts';
 
@@ -77,10 +82,13 @@ async function checkCluster(
   const settings = settingsOf(options);
   const { meshDomains } = settings;
   const dns = await readDns(connection, settings);
+  const objects = installed(initialValues(), options.meshNamespace, wiring.version).map(objectOf);
   const facts = await readPreFacts(connection, {
     meshNamespace: options.meshNamespace,
     meshDomains,
-    permissions: created.map((resource) => ({ verb: 'create', resource })),
+    rights: applyRights(objects),
+    granted: grantedRights(objects),
+    grantAnything,
     dns: dns.facts,
   });
   const nodes = facts.nodes.flatMap((node) =>
@@ -88,7 +96,12 @@ async function checkCluster(
   );
   const nothing = { meshDomain: undefined, image: undefined };
   const probed = await probe({ connection, options, wiring, nodes, ...nothing });
-  return [...preFindings(facts), ...probed];
+  const limits = {
+    meshNamespace: options.meshNamespace,
+    pods: podNeeds(objects, proxyNodes(facts.nodes).length),
+    ...(await readLimits(connection, options.meshNamespace)),
+  };
+  return [...preFindings({ ...facts, limits }), ...probed];
 }
 
 async function checkMesh(
@@ -139,20 +152,6 @@ async function probe(input: ProbeInput): Promise<readonly Finding[]> {
   });
   return probeFindings(facts);
 }
-
-/** Kinds that `weft install` creates, as the API server calls them. */
-const created = [
-  'namespaces',
-  'serviceaccounts',
-  'customresourcedefinitions.apiextensions.k8s.io',
-  'clusterroles.rbac.authorization.k8s.io',
-  'clusterrolebindings.rbac.authorization.k8s.io',
-  'roles.rbac.authorization.k8s.io',
-  'rolebindings.rbac.authorization.k8s.io',
-  'daemonsets.apps',
-  'deployments.apps',
-  'poddisruptionbudgets.policy',
-];
 
 function printed(findings: readonly Finding[], output: ClusterOptions['output']): string {
   switch (output) {

@@ -14,6 +14,8 @@ const node: NodeFacts = {
 const good: PreFacts = {
   serverVersion: { major: 1, minor: 34, text: 'v1.34.4' },
   permissions: [{ verb: 'create', resource: 'daemonsets.apps', isAllowed: true }],
+  grants: [],
+  limits: { meshNamespace: 'weft-system', pods: [], quotas: [], limits: [] },
   dns: { provider: 'CoreDNS', place: 'kube-system/coredns', byHand: undefined },
   namespaces: ['default', 'shop'],
   meshNamespace: 'weft-system',
@@ -54,6 +56,21 @@ describe('before the installation', () => {
     expect(finding?.state).toBe('failed');
     expect(finding?.message).toContain('create daemonsets.apps');
     expect(finding?.message).not.toContain('namespaces');
+  });
+
+  test('names what may not be granted, the first of many', () => {
+    const grants = Array.from({ length: 9 }, (_, at) => ({
+      verb: 'patch',
+      resource: `things${at}`,
+      namespace: 'kube-system',
+      isAllowed: at === 0,
+    }));
+    const [finding] = preFindings({ ...good, grants }).filter(
+      ({ check }) => check === 'permissions',
+    );
+    expect(finding?.state).toBe('failed');
+    expect(finding?.message).toContain('grant the roles of weft what you may not do: patch th');
+    expect(finding?.message).toContain('things6 in kube-system and 2 more');
   });
 
   test('a DNS that cannot be wired fails with the lines to add by hand', () => {

@@ -2,6 +2,8 @@
 // out. Which CNIs filter the source addresses of pods is from their own documentation; an unknown
 // one counts as one that does not.
 import { failed, ok, warning, type Finding } from './finding.ts';
+import { rightText, type Right } from './install-needs.ts';
+import { limitFindings, type LimitFacts } from './quota-facts.ts';
 
 export type NodeFacts = {
   readonly name: string;
@@ -12,11 +14,7 @@ export type NodeFacts = {
   readonly rawPods: number;
 };
 
-export type Permission = {
-  readonly verb: string;
-  readonly resource: string;
-  readonly isAllowed: boolean;
-};
+export type Permission = Right & { readonly isAllowed: boolean };
 
 export type DnsFacts = {
   /** `coredns`, `kube-dns`, …; `undefined` when none was found. */
@@ -29,7 +27,11 @@ export type DnsFacts = {
 
 export type PreFacts = {
   readonly serverVersion: { readonly major: number; readonly minor: number; readonly text: string };
+  /** What applying the objects of an installation takes. */
   readonly permissions: readonly Permission[];
+  /** What its roles grant; nobody may grant what they may not do. None: the installer may. */
+  readonly grants: readonly Permission[];
+  readonly limits: LimitFacts;
   readonly dns: DnsFacts;
   readonly namespaces: readonly string[];
   readonly meshNamespace: string;
@@ -48,6 +50,7 @@ export function preFindings(facts: PreFacts): readonly Finding[] {
   return [
     apiVersion(facts),
     ...permissions(facts),
+    ...limitFindings(facts.limits),
     dnsProvider(facts),
     ...domainNamespaces(facts),
     portNames(facts),
@@ -63,12 +66,26 @@ function apiVersion({ serverVersion }: PreFacts): Finding {
   return failed('api-version', message, `upgrade the cluster to 1.${minorMin} or newer`);
 }
 
-function permissions({ permissions: asked }: PreFacts): readonly Finding[] {
-  const missing = asked.filter(({ isAllowed }) => !isAllowed);
-  if (missing.length === 0) return [ok('permissions', 'you may create all that weft consists of')];
-  const names = missing.map(({ verb, resource }) => `${verb} ${resource}`).join(', ');
+const shownMax = 6;
+
+function permissions({ permissions: asked, grants }: PreFacts): readonly Finding[] {
   const fix = 'install as somebody who may, such as cluster-admin';
-  return [failed('permissions', `you may not ${names}`, fix)];
+  const missing = textsOf(asked);
+  const ungranted = textsOf(grants);
+  const found: Finding[] = [];
+  if (missing !== '') found.push(failed('permissions', `you may not ${missing}`, fix));
+  if (ungranted !== '') {
+    const message = `you may not grant the roles of weft what you may not do: ${ungranted}`;
+    found.push(failed('permissions', message, fix));
+  }
+  if (found.length > 0) return found;
+  return [ok('permissions', 'you may apply all that weft consists of')];
+}
+
+function textsOf(asked: readonly Permission[]): string {
+  const missing = asked.filter(({ isAllowed }) => !isAllowed).map(rightText);
+  const more = missing.length > shownMax ? ` and ${missing.length - shownMax} more` : '';
+  return missing.slice(0, shownMax).join(', ') + more;
 }
 
 function dnsProvider({ dns }: PreFacts): Finding {

@@ -4,6 +4,7 @@ import { proxyObstacleOf } from '../../api/index.ts';
 import { resourcePath, type Connection, type Query, type ResourcePath } from '../../kube/index.ts';
 import { kubeReason } from '../../kube/index.ts';
 import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
+import type { Right } from './install-needs.ts';
 import type { NodeFacts, Permission, PreFacts } from './pre-facts.ts';
 
 const pageSize = 500;
@@ -49,21 +50,24 @@ const apps = { group: 'apps', version: 'v1' };
 export type PreQuestion = {
   readonly meshNamespace: string;
   readonly meshDomains: readonly string[];
-  /** What the installation creates. */
-  readonly permissions: readonly Omit<Permission, 'isAllowed'>[];
+  /** What the installation applies, what its roles grant, and what saves asking for each grant. */
+  readonly rights: readonly Right[];
+  readonly granted: readonly Right[];
+  readonly grantAnything: readonly Right[];
   readonly dns: PreFacts['dns'];
 };
 
 export async function readPreFacts(
   connection: Connection,
   question: PreQuestion,
-): Promise<PreFacts> {
+): Promise<Omit<PreFacts, 'limits'>> {
   const { meshNamespace, meshDomains, dns } = question;
   const rawPods = await rawPodsByNode(connection);
   const services = { ...core, plural: 'services', namespace: meshNamespace };
   return {
     serverVersion: await serverVersion(connection),
-    permissions: await Promise.all(question.permissions.map((one) => mayI(connection, one))),
+    permissions: await mayAll(connection, question.rights),
+    grants: await readGrants(connection, question),
     dns,
     namespaces: await readAll(connection, { ...core, plural: 'namespaces' }, nameOf),
     meshNamespace,
@@ -89,19 +93,42 @@ async function serverVersion(connection: Connection): Promise<PreFacts['serverVe
   };
 }
 
-async function mayI(
+async function readGrants(
   connection: Connection,
-  { verb, resource }: Omit<Permission, 'isAllowed'>,
-): Promise<Permission> {
-  const [plural, ...group] = resource.split('.');
+  { granted, grantAnything }: PreQuestion,
+): Promise<readonly Permission[]> {
+  const anything = await mayAll(connection, grantAnything);
+  return anything.every(({ isAllowed }) => isAllowed) ? [] : mayAll(connection, granted);
+}
+
+/** So many questions are under way at once. */
+const askedAtOnce = 20;
+
+async function mayAll(
+  connection: Connection,
+  rights: readonly Right[],
+): Promise<readonly Permission[]> {
+  const answers: Permission[] = [];
+  for (let at = 0; at < rights.length; at += askedAtOnce) {
+    const some = rights.slice(at, at + askedAtOnce);
+    answers.push(...(await Promise.all(some.map((right) => mayI(connection, right)))));
+  }
+  return answers;
+}
+
+async function mayI(connection: Connection, right: Right): Promise<Permission> {
+  const { verb, resource, namespace, name } = right;
+  const [whole = '', ...group] = resource.split('.');
+  const [plural, subresource] = whole.split('/');
+  const attributes = { verb, resource: plural, subresource, group: group.join('.') };
   const review = {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectAccessReview',
-    spec: { resourceAttributes: { verb, resource: plural, group: group.join('.') } },
+    spec: { resourceAttributes: { ...attributes, namespace, name } },
   };
   const path = { group: 'authorization.k8s.io', version: 'v1', plural: 'selfsubjectaccessreviews' };
   const answer = await connection.create(resourcePath(path), review);
-  return { verb, resource, isAllowed: valueAt(answer, 'status', 'allowed') === true };
+  return { ...right, isAllowed: valueAt(answer, 'status', 'allowed') === true };
 }
 
 function nodeFacts(object: unknown, rawPods: ReadonlyMap<string, number>): NodeFacts {

@@ -4,6 +4,7 @@
 import { resourcePath, type Connection, type ResourcePath } from '../../kube/index.ts';
 import { orNothing } from '../check/read-cluster.ts';
 import { isMap, type Json, type JsonMap } from '../install/json.ts';
+import { pathOf } from '../install/object-path.ts';
 import { planMerge, type FieldChange } from './merge-plan.ts';
 
 export type ObjectChange = {
@@ -16,13 +17,6 @@ export type ObjectChange = {
 };
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-
-/** Plurals of the kinds that an installation consists of. */
-const irregular: ReadonlyMap<string, string> = new Map([
-  ['NetworkPolicy', 'networkpolicies'],
-  ['ValidatingAdmissionPolicy', 'validatingadmissionpolicies'],
-  ['PriorityClass', 'priorityclasses'],
-]);
 
 export async function planUpgrade(
   connection: Connection,
@@ -89,19 +83,10 @@ function mapAt(object: JsonMap, key: string): JsonMap {
 }
 
 function identityOf(object: JsonMap): Identity {
-  const kind = textAt(object, 'kind');
-  const apiVersion = textAt(object, 'apiVersion');
-  const metadata = mapAt(object, 'metadata');
-  const [name, namespace] = [textAt(metadata, 'name'), textAt(metadata, 'namespace')];
-  const slash = apiVersion.indexOf('/');
-  const path = {
-    group: slash < 0 ? '' : apiVersion.slice(0, slash),
-    version: apiVersion.slice(slash + 1),
-    plural: irregular.get(kind) ?? `${kind.toLowerCase()}s`,
-    name,
-  };
-  if (namespace === '') return { path, what: `${kind} ${name}` };
-  return { path: { ...path, namespace }, what: `${kind} ${namespace}/${name}` };
+  const path = pathOf(object);
+  const { name = '', namespace } = path;
+  const place = namespace === undefined ? name : `${namespace}/${name}`;
+  return { path, what: `${textAt(object, 'kind')} ${place}` };
 }
 
 function textAt(object: JsonMap, key: string): string {
