@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { grantedRights, rightText } from '../../src/cli/check/install-needs.ts';
 import { startControlPlane, type ControlPlane } from './support/control-plane.ts';
 import { installedObjects } from './support/installed.ts';
 import { output, run } from './support/tools.ts';
@@ -238,7 +239,9 @@ type Try = {
   readonly resource: Resource;
   /** Empty: cluster-scoped. */
   readonly place: string;
-  readonly verb: keyof typeof verbs;
+  readonly verb: keyof typeof verbs | 'get';
+  /** Of the object, where the verb takes one. */
+  readonly name?: string;
 };
 
 function triesOf(resource: Resource): readonly Try[] {
@@ -251,19 +254,20 @@ function triesOf(resource: Resource): readonly Try[] {
   );
 }
 
-async function isForbidden(account: Account, { resource, place, verb }: Try): Promise<boolean> {
+async function isForbidden(account: Account, one: Try): Promise<boolean> {
+  const { resource, place, verb, name = 'any' } = one;
   const [plural = '', sub] = resource.name.split('/');
   const where = place === '' ? '' : `/namespaces/${place}`;
   const hasName = sub !== undefined || !['create', 'deletecollection'].includes(verb);
-  const end = hasName ? `/any${sub === undefined ? '' : `/${sub}`}` : '';
+  const end = hasName ? `/${name}${sub === undefined ? '' : `/${sub}`}` : '';
   const answer = await request(`${plane.url}${resource.path}${where}/${plural}${end}?dryRun=All`, {
-    method: verbs[verb],
+    method: verb === 'get' ? 'GET' : verbs[verb],
     dispatcher: agent,
     headers: {
       authorization: `Bearer ${tokens.get(account) ?? ''}`,
       'content-type': verb === 'patch' ? 'application/merge-patch+json' : 'application/json',
     },
-    body: '{}',
+    ...(verb === 'get' ? {} : { body: '{}' }),
   });
   await answer.body.dump();
   return answer.statusCode === 403;
@@ -273,12 +277,18 @@ async function isForbidden(account: Account, { resource, place, verb }: Try): Pr
 async function allowedWrites(account: Account): Promise<readonly string[]> {
   const tries = allResources().flatMap(triesOf);
   expect(tries.length).toBeGreaterThan(500);
+  return allowedOf(account, tries);
+}
+
+/** What of these is not forbidden, as `verb place resource`, with the name where one was given. */
+async function allowedOf(account: Account, tries: readonly Try[]): Promise<readonly string[]> {
   const allowed = new Set<string>();
   const open = [...tries];
   const work = async (): Promise<void> => {
     for (let one = open.pop(); one !== undefined; one = open.pop()) {
       if (await isForbidden(account, one)) continue;
-      allowed.add(`${one.verb} ${one.place} ${one.resource.name}`);
+      const name = one.name === undefined ? '' : ` ${one.name}`;
+      allowed.add(`${one.verb} ${one.place} ${one.resource.name}${name}`);
     }
   };
   await Promise.all(Array.from({ length: 16 }, work));
@@ -335,4 +345,144 @@ describe('of all writes to all resources', () => {
     );
     expect(new Set(asked)).toEqual(new Set(['no']));
   });
+});
+
+/** Names that an attacker would like. */
+const liked: readonly string[] = ['default', 'weft-proxy', 'weft-controller', 'cluster-admin'];
+
+/** Every name that a rule of ours names, and others. */
+function realNames(): readonly string[] {
+  const named = installedObjects().flatMap((object) => grantedRights([object]));
+  // The name of our signer is that of no object.
+  const ours = named.flatMap(({ name = '' }) => (name.includes('/') ? [] : [name]));
+  const others = ['any', 'kube-root-ca.crt', 'extension-apiserver-authentication'];
+  return [...new Set([...ours, ...liked, ...others])].filter((name) => name !== '');
+}
+
+/** Kinds of which our rules name objects, or let all be written. */
+const named = new Set([
+  'configmaps',
+  'secrets',
+  'leases',
+  'services',
+  'certificatesigningrequests',
+]);
+
+/** Kinds that would be worth something. */
+const worthwhile = new Set([
+  'serviceaccounts',
+  'serviceaccounts/token',
+  'pods',
+  'pods/exec',
+  'daemonsets',
+  'deployments',
+  'roles',
+  'rolebindings',
+  'clusterroles',
+  'clusterrolebindings',
+  'validatingadmissionpolicies',
+  'validatingadmissionpolicybindings',
+  'customresourcedefinitions',
+]);
+
+/** Writes to objects of these names, and reads of what may hold secrets. */
+function namedTries(): readonly Try[] {
+  const resources = allResources().filter(({ name }) => named.has(name) || worthwhile.has(name));
+  return resources.flatMap((resource) =>
+    (resource.isNamespaced ? places : ['']).flatMap((place) =>
+      (named.has(resource.name) ? realNames() : liked).flatMap((name) => {
+        const mayHoldSecrets = /^(secrets|configmaps)$/.test(resource.name);
+        const reads = mayHoldSecrets ? (['get'] as const) : [];
+        const writes = ['update', 'patch', 'delete'] as const;
+        return [...writes, ...reads].map((verb) => ({ resource, place, verb, name }));
+      }),
+    ),
+  );
+}
+
+describe('of objects by their names', () => {
+  test('a proxy reads the roots, and writes none', async () => {
+    expect(await allowedOf('weft-proxy', namedTries())).toEqual([
+      `get ${home} configmaps weft-trust`,
+    ]);
+  });
+
+  test('the controller keeps those that its rules name, and the mesh Services', async () => {
+    const dns = [
+      'coredns', 'rke2-coredns-rke2-coredns', 'kube-dns', 'coredns-custom', 'node-local-dns',
+    ];
+    const wanted = [
+      ...dns.flatMap((name) =>
+        ['get', 'patch'].map((verb) => `${verb} kube-system configmaps ${name}`),
+      ),
+      ...places.map((place) => `get ${place} configmaps dns-default`),
+      `get ${home} configmaps weft-addresses`,
+      `patch ${home} configmaps weft-addresses`,
+      `get ${home} configmaps weft-trust`,
+      `update ${home} configmaps weft-trust`,
+      `get ${home} secrets weft-ca`,
+      `update ${home} secrets weft-ca`,
+      `update ${home} leases weft-controller`,
+      ...realNames().flatMap((name) => [
+        `patch ${home} services ${name}`,
+        `delete ${home} services ${name}`,
+        `delete  certificatesigningrequests ${name}`,
+      ]),
+    ];
+    expect(await allowedOf('weft-controller', namedTries())).toEqual(wanted.sort());
+  });
+});
+
+type Rule = Readonly<Record<'verbs' | 'apiGroups' | 'resources', readonly string[]>> & {
+  readonly resourceNames?: readonly string[];
+};
+
+/** Absent means any. */
+function namesOf({ resourceNames = [] }: Rule): readonly string[] {
+  return resourceNames;
+}
+
+/** The authoriser's own list of what the account may do there, one right per line. */
+async function rightsOf(account: Account, place: string): Promise<readonly string[]> {
+  const path = '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews';
+  const answer = await request(`${plane.url}${path}`, {
+    method: 'POST',
+    dispatcher: agent,
+    headers: {
+      authorization: `Bearer ${tokens.get(account) ?? ''}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectRulesReview',
+      spec: { namespace: place },
+    }),
+  });
+  type Review = { readonly status: { readonly resourceRules: readonly Rule[] } };
+  const { status } = (await answer.body.json()) as Review;
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' };
+  const rules = status.resourceRules.map((rule) => ({ ...rule, resourceNames: namesOf(rule) }));
+  return grantedRights([{ ...role, metadata: { name: account }, rules }])
+    .map(rightText)
+    .filter((right) => !right.includes('selfsubject'))
+    .sort();
+}
+
+describe('the API server’s own list of rights', () => {
+  test.each(['weft-proxy', 'weft-controller'] as const)(
+    'holds for %s what its rules say, each with a reason, and nothing else',
+    async (account) => {
+      for (const place of [...places, 'shop']) {
+        const roles = installedObjects().filter(({ kind, metadata }) => {
+          const isThere = kind === 'ClusterRole' || metadata.namespace === place;
+          return kind.endsWith('Role') && isThere && metadata.name.startsWith(account);
+        });
+        const written = roles.flatMap((role) => grantedRights([role])).map((right) => {
+          const { namespace: _, ...anywhere } = right;
+          return rightText(anywhere);
+        });
+        expect(await rightsOf(account, place), place).toEqual([...new Set(written)].sort());
+      }
+    },
+  );
 });
