@@ -8,6 +8,15 @@ import { blockTimeoutMs, openDesk, writeFilesOf, type Desk } from './support/typ
 
 let desk: Desk;
 
+/** What whoever types a page must have seen on the way. */
+const shown: Readonly<Record<string, RegExp>> = {
+  install: /DNS, proxy and pod answer on \d+ nodes/,
+  dns: /# weft:begin/,
+  troubleshoot: /mutual TLS is off \(--mtls off\)[^]*"items":/,
+  'certificate-authority': /ok +certificates +\d+ proxies hold all the certificates/,
+  uninstall: /CertificateSigningRequests of signer weft\.dev\/workload/,
+};
+
 beforeAll(() => {
   desk = openDesk();
 });
@@ -19,17 +28,19 @@ afterAll(async () => {
 
 describe.each(guidePages)('docs/guides/%s.md', (page) => {
   const commands = commandsOf(page, '');
+  let said = '';
 
   test.each(commands.map((text) => [text.trim()]))(
     '%s',
     (text) => {
       writeFilesOf(page, desk);
-      desk.type(text);
+      said += desk.type(text);
     },
     blockTimeoutMs + 10_000,
   );
 
-  test('has something to type', () => {
+  test('had something to type, and showed what it is about', () => {
     expect(commands.length).toBeGreaterThan(0);
+    expect(said).toMatch(shown[page] ?? /(?:)/);
   });
 });
