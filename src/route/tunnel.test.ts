@@ -34,6 +34,10 @@ const table = compileTable(
       '10.1.0.5:8080',
       '10.1.0.6:8080',
       '[fd00::1]:80',
+      // In the node's network; the second one's pod is not, or has gone.
+      { address: '10.0.0.1', port: 9100, nodeName: 'node-a', podName: 'node-agent' },
+      { address: '10.0.0.1', port: 9101, nodeName: 'node-a', podName: 'gone' },
+      { address: '10.0.0.1', port: 9102, nodeName: 'node-b', podName: 'node-agent' },
     ]),
     // A slice that its owner has filled with the addresses of others.
     serviceSection('evil/web'),
@@ -53,7 +57,7 @@ const table = compileTable(
       ['10.1.0.5', pod('shop/web', 'node-b', false)],
       ['10.1.0.6', pod('shop/web', 'node-a', false)],
       ['10.1.0.7', { kind: 'disputed' }],
-      ['10.0.0.1', { kind: 'infrastructure' }],
+      ['10.0.0.1', { kind: 'infrastructure', hostPods: ['shop/node-agent', 'shop/web-1'] }],
       ['fd00::1', pod('shop/web')],
     ]),
   },
@@ -72,6 +76,7 @@ describe('a tunnel reaches', () => {
     ['a pod of this node', {}],
     ['a pod in quarantine: as a destination it is known', { address: '10.1.0.6' }],
     ['a pod by its IPv6 address', { address: 'fd00::1', podPort: 80 }],
+    ['a pod in the network of this node', { address: '10.0.0.1', podPort: 9100 }],
   ])('%s', (_, said) => {
     const target = { ...web, ...said };
     const end = endpointOfTunnel(table, target);
@@ -93,6 +98,9 @@ describe('a tunnel reaches', () => {
       'another namespace’s pod at a port of a forged slice',
       { namespace: 'evil', address: '10.1.0.2', podPort: 22 },
     ],
+    ['a pod that is not in the network of this node', { address: '10.0.0.1', podPort: 9101 }],
+    ['a pod in the network of another node', { address: '10.0.0.1', podPort: 9102 }],
+    ['a port of the node that is no endpoint’s', { address: '10.0.0.1', podPort: 10250 }],
     ['the node itself', { namespace: 'evil', address: '10.0.0.1', podPort: 10250 }],
     ['an address outside', { namespace: 'evil', address: '1.2.3.4', podPort: 80 }],
     ['a disputed address', { address: '10.1.0.7' }],

@@ -5,7 +5,7 @@
 import type { SectionId, ServiceRules } from '../snapshot/index.ts';
 import { compileOrder } from './split-order.ts';
 import type { RouteTable } from './table.ts';
-import type { TunnelEnd, TunnelTarget } from './types.ts';
+import type { Endpoint, TunnelEnd, TunnelTarget } from './types.ts';
 
 const onlyOne = compileOrder([1]);
 
@@ -18,9 +18,6 @@ export function endpointOfTunnel(
   target: TunnelTarget,
 ): TunnelEnd | undefined {
   const { namespace, service, port, address, podPort } = target;
-  const binding = table.node.bindings.get(address);
-  if (binding?.kind !== 'workload' || binding.nodeName !== table.node.nodeName) return undefined;
-  if (binding.workload.namespace !== namespace) return undefined;
   // Section ids as `snapshot` spells them; what the peer sent is only ever looked up.
   const section = `endpoints/${namespace}/${service}` as SectionId;
   const backend = table.endpoints.get(section)?.backends.get(port);
@@ -28,11 +25,25 @@ export function endpointOfTunnel(
     (one) => one.address === address && one.port === podPort,
   );
   if (backend === undefined || endpoint === undefined) return undefined;
+  if (!isPodHere(table, endpoint)) return undefined;
   const known = table.services.get(`service/${namespace}/${service}` as SectionId)?.shape.host;
   const host = { namespace, service, rules: rulesHere(known?.rules) };
   const only = { backend: { ...backend, endpoints: [endpoint] }, weight: 1 };
   const key = `tunnel ${namespace}/${service}:${port}`;
   return { endpoint, host, split: { key, totalWeight: 1, backends: [only], order: onlyOne } };
+}
+
+/** A live pod of this node, of the Service's own namespace. */
+function isPodHere({ node }: RouteTable, endpoint: Endpoint): boolean {
+  const binding = node.bindings.get(endpoint.address);
+  const { namespace, podName, nodeName } = endpoint;
+  if (binding?.kind === 'workload') {
+    return binding.nodeName === node.nodeName && binding.workload.namespace === namespace;
+  }
+  // The address is the node's and many things listen there: the pod is the one that a proven slice
+  // names, and it has to be in this node's network now.
+  if (binding?.kind !== 'infrastructure' || nodeName !== node.nodeName) return false;
+  return binding.hostPods?.includes(`${namespace}/${podName}`) === true;
 }
 
 /**

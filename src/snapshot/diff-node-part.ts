@@ -31,6 +31,9 @@ export function applyNodePart(held: NodePart | undefined, delta: NodePartDelta):
 export function isSameBinding(left: AddressBinding | undefined, right: AddressBinding): boolean {
   if (left === right) return true;
   if (left === undefined || left.kind !== right.kind) return false;
+  if (left.kind === 'infrastructure' && right.kind === 'infrastructure') {
+    return left.hostPods?.join(' ') === right.hostPods?.join(' ');
+  }
   if (left.kind !== 'workload' || right.kind !== 'workload') return true;
   return (
     left.isLocal === right.isLocal &&

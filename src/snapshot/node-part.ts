@@ -26,8 +26,12 @@ export type AddressBinding =
     }
   /** Two live claims, or none right after an old pod: nobody's. */
   | { readonly kind: 'disputed' }
-  /** A node's address (also of hostNetwork pods): never a workload, never external. */
-  | { readonly kind: 'infrastructure' };
+  /**
+   * A node's address (also of hostNetwork pods): never a workload, never external. `hostPods`: the
+   * live pods in the network of this very node, `namespace/name`, sorted; destinations of tunnels,
+   * never sources, because nobody can tell one from another by an address.
+   */
+  | { readonly kind: 'infrastructure'; readonly hostPods?: readonly string[] };
 
 export type NodePart = {
   readonly nodeName: string;

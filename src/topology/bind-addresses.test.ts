@@ -59,6 +59,24 @@ describe('an address', () => {
     expect(kindOf(book([pod('one'), pod('two', { phase: 'Succeeded' })]))).toBe('workload');
   });
 
+  test('of this node names the live pods in its network, and no others', () => {
+    const own = { isHostNetwork: true, addresses: ['192.168.0.1'] };
+    const pods = [
+      pod('agent', own),
+      pod('another', own),
+      pod('done', { ...own, phase: 'Succeeded' }),
+      pod('far', { ...own, nodeName: 'node-2' }),
+      pod('elsewhere', { ...own, addresses: ['192.168.0.2'], nodeName: 'node-2' }),
+    ];
+    const bound = book(pods);
+    const binding = { kind: 'infrastructure', hostPods: ['shop/agent', 'shop/another'] };
+    expect(bound.part.bindings.get('192.168.0.1')).toEqual(binding);
+    expect(bound.part.bindings.get('192.168.0.2')).toEqual({ kind: 'infrastructure' });
+    expect(diffNodePart(bound.part, book(pods, bound).part).set).toEqual([]);
+    const left = diffNodePart(bound.part, book(pods.slice(1), bound).part);
+    expect(left.set).toEqual([['192.168.0.1', { ...binding, hostPods: ['shop/another'] }]]);
+  });
+
   test('of a node is never a pod’s', () => {
     const claimed = book([pod('web', { addresses: ['192.168.0.1'] })]);
     expect(kindOf(claimed, '192.168.0.1')).toBe('infrastructure');

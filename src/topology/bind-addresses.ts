@@ -64,7 +64,9 @@ export function bindAddresses(
   const sightings = sightingsOf(previous, input, claims, nowMs);
   const suspended = suspendedOf(quarantine.untilMs, sightings, nowMs);
   const bindings = new Map<string, AddressBinding>();
-  for (const address of infrastructure) bindings.set(address, { kind: 'infrastructure' });
+  for (const address of infrastructure) {
+    bindings.set(address, infrastructureOf(seen.hostPods.get(address)));
+  }
   for (const address of quarantine.untilMs.keys()) {
     if (!infrastructure.has(address)) bindings.set(address, { kind: 'disputed' });
   }
@@ -87,6 +89,10 @@ export function bindAddresses(
   ]);
   const disputed = new Set([...contested, ...contradicted]).size;
   return { part, problems, nextChangeMs, claims, quarantine, sightings, disputed };
+}
+
+function infrastructureOf(hostPods: readonly string[] | undefined): AddressBinding {
+  return { kind: 'infrastructure', ...(hostPods && { hostPods }) };
 }
 
 /** What the neighbour table says of the pods of this node. */

@@ -1,6 +1,7 @@
 // Which live pods claim which address, as the objects say. A pod claims its addresses from the
 // moment it names them (init containers call too) until its containers have ended.
 import type { Node, Pod } from '../api/index.ts';
+import { byText } from '../lib/order.ts';
 
 /** Address → the live pod that claims it, or all of them where there are several. */
 export type Claims = ReadonlyMap<string, Claim>;
@@ -9,6 +10,8 @@ export type Claim = Pod | readonly Pod[];
 export type AllClaims = {
   /** Addresses of nodes, and of pods that use their node's. */
   readonly infrastructure: ReadonlySet<string>;
+  /** Address → the live pods of this node that use its network there, sorted. */
+  readonly hostPods: ReadonlyMap<string, readonly string[]>;
   readonly claims: Claims;
   /** Addresses that several live pods claim. */
   readonly contested: ReadonlySet<string>;
@@ -24,6 +27,7 @@ export type ClaimInput = {
 
 export function claimsOf({ nodes, nodeName, pods }: ClaimInput): AllClaims {
   const infrastructure = new Set<string>();
+  const hostPods = new Map<string, string[]>();
   const claims = new Map<string, Claim>();
   const contested = new Set<string>();
   const ended: Pod[] = [];
@@ -31,11 +35,20 @@ export function claimsOf({ nodes, nodeName, pods }: ClaimInput): AllClaims {
   for (const pod of pods) {
     if (pod.isHostNetwork) {
       for (const address of pod.addresses) infrastructure.add(address);
+      if (pod.nodeName === nodeName && isLive(pod)) addHostPod(pod, hostPods);
     } else if (isLive(pod)) {
       for (const address of pod.addresses) claim(address, pod, claims, contested);
     } else if (pod.nodeName === nodeName && pod.addresses.length > 0) ended.push(pod);
   }
-  return { infrastructure, claims, contested, ended };
+  for (const names of hostPods.values()) names.sort(byText);
+  return { infrastructure, hostPods, claims, contested, ended };
+}
+
+function addHostPod({ meta, addresses }: Pod, hostPods: Map<string, string[]>): void {
+  const name = `${meta.namespace}/${meta.name}`;
+  for (const address of new Set(addresses)) {
+    hostPods.set(address, [...(hostPods.get(address) ?? []), name]);
+  }
 }
 
 function claim(

@@ -125,7 +125,7 @@ export function matchSpec(said: Partial<MatchSpec> = {}): MatchSpec {
 /** `endpointsSection('shop/web', ['10.1.0.1:8080'])` for Service port 80. */
 export function endpointsSection(
   name: string,
-  addresses: readonly string[],
+  addresses: readonly (string | EndpointSpec)[],
   port = 80,
 ): EndpointsSection {
   const [namespace, service] = halves(name);
@@ -133,7 +133,8 @@ export function endpointsSection(
   return { kind: 'endpoints', namespace, service, backends: [{ port, scheme: 'http', endpoints }] };
 }
 
-function endpointSpec(text: string): EndpointSpec {
+function endpointSpec(text: string | EndpointSpec): EndpointSpec {
+  if (typeof text !== 'string') return text;
   const colon = text.lastIndexOf(':');
   const address = text.slice(0, colon).replace(/^\[|\]$/g, '');
   return { address, port: Number(text.slice(colon + 1)), nodeName: 'node-a', podName: '' };
