@@ -13,7 +13,7 @@ import { openDesk } from './support/typed.ts';
 import { weft } from './support/weft.ts';
 
 /** Made by cases in between. */
-const extraNamespaces = ['depot', 'kinds', 'mesh', 'wrong'];
+const extraNamespaces = ['depot', 'desk', 'kinds', 'mesh', 'vault', 'wrong', 'yard'];
 
 function snapshotBefore(): Snapshot {
   const path = join(process.env['WEFT_E2E_STATE'] ?? 'build/e2e', 'before.json');

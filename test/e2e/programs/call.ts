@@ -6,6 +6,8 @@ type Call = {
   readonly url: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly timeoutMs?: number;
   readonly times?: number;
 };
 type Answer = {
@@ -15,12 +17,13 @@ type Answer = {
   readonly error: string;
 };
 
-function once({ url, method = 'GET', headers = {} }: Call): Promise<Answer> {
+function once(call: Call): Promise<Answer> {
+  const { url, method = 'GET', headers = {}, body: sent, timeoutMs = 10_000 } = call;
   return new Promise((resolve) => {
     const fail = (error: NodeJS.ErrnoException): void =>
       resolve({ status: 0, reason: '', body: '', error: error.code ?? error.message });
-    const asked = request(url, { method, headers, agent: false, timeout: 10_000 });
-    asked.on('timeout', () => asked.destroy(new Error('no answer for 10 s')));
+    const asked = request(url, { method, headers, agent: false, timeout: timeoutMs });
+    asked.on('timeout', () => asked.destroy(new Error(`no answer for ${timeoutMs / 1_000} s`)));
     asked.on('error', fail);
     asked.on('response', (response) => {
       let body = '';
@@ -38,7 +41,7 @@ function once({ url, method = 'GET', headers = {} }: Call): Promise<Answer> {
         }),
       );
     });
-    asked.end();
+    asked.end(sent);
   });
 }
 

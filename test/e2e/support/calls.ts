@@ -2,12 +2,15 @@
 // cluster's network. The programs are in test/e2e/programs.
 import { ended, kubectl, startKubectl } from './kubectl.ts';
 
+/** A Deployment by its name, or `pod/NAME`. */
 export type From = { readonly namespace: string; readonly client: string };
 
 export type Call = {
   readonly url: string;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly timeoutMs?: number;
   readonly times?: number;
 };
 
@@ -18,11 +21,13 @@ export type Answer = {
   readonly error: string;
 };
 
-const deployment = ({ namespace, client }: From) => ['-n', namespace, `deploy/${client}`];
+function placeOf({ namespace, client }: From): readonly string[] {
+  return ['-n', namespace, client.includes('/') ? client : `deploy/${client}`];
+}
 
 export async function call(from: From, calls: readonly Call[]): Promise<readonly Answer[]> {
   const command = ['node', '/programs/call.ts', JSON.stringify(calls)];
-  const told = await kubectl(['exec', ...deployment(from), '--', ...command], {
+  const told = await kubectl(['exec', ...placeOf(from), '--', ...command], {
     timeoutMs: 120_000,
   });
   // Written by programs/call.ts.
@@ -75,7 +80,7 @@ export type Load = { readonly stop: () => Promise<LoadResult> };
 export async function startLoad(from: From, plan: LoadPlan): Promise<Load> {
   const seconds = plan.seconds ?? 300;
   const command = ['node', '/programs/load.ts', JSON.stringify({ ...plan, seconds })];
-  const child = startKubectl(['exec', '-i', ...deployment(from), '--', ...command]);
+  const child = startKubectl(['exec', '-i', ...placeOf(from), '--', ...command]);
   const what = `load from ${from.namespace}/${from.client}`;
   const end = ended(child, what, { timeoutMs: (seconds + 30) * 1_000 });
   const started = new Promise<void>((resolve) => {

@@ -11,7 +11,7 @@ export type Mode = 'off' | 'permissive' | 'strict';
 export function flagsFor(mode: Mode, reference = image()): readonly string[] {
   const cut = reference.lastIndexOf(':');
   const named = ['--image', reference.slice(0, cut), '--tag', reference.slice(cut + 1)];
-  return [...named, '--set', `proxy.flags={test-hooks: true, mtls: ${mode}}`];
+  return [...named, '--mtls', mode, '--set', 'proxy.flags={test-hooks: true}'];
 }
 
 /** Returns when every node has a proxy of that mode and no other. */

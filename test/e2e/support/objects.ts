@@ -116,7 +116,8 @@ export function plainPod(app: App, command: readonly string[]): Json {
   };
 }
 
-const idle = ['node', '-e', 'setInterval(() => 0, 1e9)'];
+/** A command for a pod that is there to call from. */
+export const idle = ['node', '-e', 'setInterval(() => 0, 1e9)'];
 
 function deployment(app: App, command: readonly string[]): Json {
   const { namespace, name, labels = {} } = app;
