@@ -43,7 +43,7 @@ let gate: TunnelGate;
 
 function peersOf(...addresses: readonly string[]): PeerPart {
   const nodes = new Map(addresses.map((address) => [address, ['node-b']]));
-  return { nodes, dial: new Map(), bare: new Set(), deaf: new Set() };
+  return { nodes, dial: new Map(), bare: new Set(), deaf: new Set(), knowsAllPods: true };
 }
 
 beforeEach(() => {

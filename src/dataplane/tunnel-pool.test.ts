@@ -82,6 +82,7 @@ beforeEach(() => {
     dial: new Map([['node-b', ['10.0.0.2']]]),
     bare: new Set(),
     deaf: new Set(),
+    knowsAllPods: true,
   };
   credentials = new Map();
   certify(shop.id, 86_400_000);

@@ -28,8 +28,10 @@ const urgentKinds: ReadonlySet<WatchedKind> = new Set(['EndpointSlice', 'Pod']);
 
 export class ClusterStore {
   readonly #shelves: { readonly [K in WatchedKind]: Shelf<KindTypes[K]> };
+  readonly #otherPods: Shelf<KindTypes['Pod']>;
   readonly #listeners = new Set<(change: Change) => void>();
   #state: ClusterState | undefined;
+  #pods: JoinedPods | undefined;
 
   constructor() {
     this.#shelves = {
@@ -44,11 +46,17 @@ export class ClusterStore {
       UDPRoute: this.#shelf('UDPRoute'),
       TrafficSplit: this.#shelf('TrafficSplit'),
     };
+    this.#otherPods = this.#shelf('Pod');
   }
 
   /** Where the reflector of this kind puts its objects. */
   sinkFor<K extends WatchedKind>(kind: K): Sink<KindTypes[K]> {
     return this.#shelves[kind].sink();
+  }
+
+  /** Where pods go that a second watch is about: they never displace those of the first. */
+  otherPodsSink(): Sink<KindTypes['Pod']> {
+    return this.#otherPods.sink();
   }
 
   /** The same value until something changes. */
@@ -71,12 +79,28 @@ export class ClusterStore {
     });
   }
 
+  /** Of two pods of one name the younger is the one that is; watches may be behind each other. */
+  #joinPods(): Pods {
+    const own = this.#shelves.Pod.objects();
+    const others = this.#otherPods.objects();
+    if (others.size === 0) return own;
+    const before = this.#pods;
+    if (before?.own === own && before.others === others) return before.all;
+    const all = new Map(others);
+    for (const [key, pod] of own) {
+      const other = others.get(key);
+      if (other === undefined || other.meta.createdMs <= pod.meta.createdMs) all.set(key, pod);
+    }
+    this.#pods = { own, others, all };
+    return all;
+  }
+
   #read(): ClusterState {
     const shelves = this.#shelves;
     return {
       services: shelves.Service.objects(),
       endpointSlices: shelves.EndpointSlice.objects(),
-      pods: shelves.Pod.objects(),
+      pods: this.#joinPods(),
       nodes: shelves.Node.objects(),
       namespaces: shelves.Namespace.objects(),
       trafficTargets: shelves.TrafficTarget.objects(),
@@ -90,6 +114,9 @@ export class ClusterStore {
 }
 
 type Meta = { readonly uid: string; readonly annotations: ReadonlyMap<string, string> };
+
+type Pods = ClusterState['pods'];
+type JoinedPods = { readonly own: Pods; readonly others: Pods; readonly all: Pods };
 
 /** The objects of one kind. */
 class Shelf<T extends { readonly meta: Meta }> {

@@ -42,8 +42,10 @@ class EmptyServer {
       return { status: 404, retryAfterMs: undefined, body };
     }
     request.signal.addEventListener('abort', () => body.end());
-    this.streams.set(plural, body);
-    if (plural !== this.slowKind) this.endInitial(plural);
+    // Those of other nodes have a watch of their own.
+    const name = request.target.includes('%21%3D') ? `${plural}!=` : plural;
+    this.streams.set(name, body);
+    if (name !== this.slowKind) this.endInitial(name);
     return { status: 200, retryAfterMs: undefined, body };
   }
 }
@@ -107,6 +109,68 @@ describe('a cluster watch', () => {
     server.send('namespaces', 'MODIFIED', namespace('shop'));
     await fake.advance(1_000);
     expect(states).toHaveLength(2);
+    await watch.stop();
+  });
+
+  const pod = (name: string, nodeName: string, createdAt = '2024-01-01T00:00:00Z') => ({
+    metadata: {
+      ...{ name, namespace: 'shop', uid: `uid-${name}-${nodeName}`, resourceVersion: '11' },
+      creationTimestamp: createdAt,
+    },
+    spec: { nodeName, serviceAccountName: 'web' },
+    status: { phase: 'Running', podIP: '10.1.0.1', podIPs: [{ ip: '10.1.0.1' }] },
+  });
+  const others = 'pods!=';
+  const namesIn = (state: ClusterState): readonly string[] =>
+    [...state.pods].map(([key, { nodeName }]) => `${key} on ${nodeName ?? ''}`).sort();
+
+  test('tells the pods of other nodes while they are wanted, and its own ones always', async () => {
+    const { fake, server, states, watch } = watched({ kind: 'node', nodeName: 'node-1' });
+    await fake.advance(100);
+    server.send('pods', 'ADDED', pod('own', 'node-1'));
+    await fake.advance(100);
+    expect(watch.knowsAllPods()).toBe(false);
+    server.slowKind = others;
+    watch.followOtherPods(true);
+    watch.followOtherPods(true);
+    await fake.advance(100);
+    server.send(others, 'ADDED', pod('far', 'node-2'));
+    await fake.advance(100);
+    // Half a list is none.
+    expect(watch.knowsAllPods()).toBe(false);
+    expect(namesIn(watch.state())).toEqual(['shop/own on node-1']);
+    server.endInitial(others);
+    await fake.advance(100);
+    expect(watch.knowsAllPods()).toBe(true);
+    expect(namesIn(watch.state())).toEqual(['shop/far on node-2', 'shop/own on node-1']);
+    server.send('pods', 'ADDED', pod('own-2', 'node-1'));
+    await fake.advance(100);
+    expect(watch.state().pods.size).toBe(3);
+    watch.followOtherPods(false);
+    expect([watch.knowsAllPods(), watch.state().pods.size]).toEqual([false, 2]);
+    await fake.advance(1_000);
+    for (const state of states.slice(1)) expect(state.pods.has('shop/own')).toBe(true);
+    expect(server.targets.filter((target) => target.includes('nodeName%21%3D'))).toHaveLength(1);
+    await watch.stop();
+    expect(fake.timerCount).toBe(0);
+  });
+
+  test('knows a pod that comes back on another node, however late the old one goes', async () => {
+    const { fake, server, watch } = watched({ kind: 'node', nodeName: 'node-1' });
+    watch.followOtherPods(true);
+    await fake.advance(100);
+    server.send(others, 'ADDED', pod('db-0', 'node-2', '2024-01-01T00:00:00Z'));
+    server.send('pods', 'ADDED', pod('db-0', 'node-1', '2024-01-01T00:00:09Z'));
+    // The watch of the others is behind.
+    server.send(others, 'MODIFIED', pod('db-0', 'node-2', '2024-01-01T00:00:00Z'));
+    await fake.advance(100);
+    expect(namesIn(watch.state())).toEqual(['shop/db-0 on node-1']);
+    server.send(others, 'DELETED', pod('db-0', 'node-2', '2024-01-01T00:00:00Z'));
+    await fake.advance(100);
+    expect(namesIn(watch.state())).toEqual(['shop/db-0 on node-1']);
+    server.send(others, 'ADDED', pod('db-0', 'node-2', '2024-01-01T00:01:00Z'));
+    await fake.advance(100);
+    expect(namesIn(watch.state())).toEqual(['shop/db-0 on node-2']);
     await watch.stop();
   });
 

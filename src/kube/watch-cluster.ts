@@ -12,9 +12,13 @@ import { watchedKinds, watchedResources } from './kinds.ts';
 import type { Reflector, ReflectorStatus } from './reflector.ts';
 import { startReflector } from './reflector.ts';
 import { ClusterStore } from './store.ts';
+import type { Sink } from './sink.ts';
 import type { WatchedKind } from './store.ts';
 
-/** Whose pods are watched. A proxy that has tunnels needs only those of its node. */
+/**
+ * Whose pods are watched. A proxy that has tunnels needs those of its node, always; the others come
+ * and go as they are wanted, by a watch of their own, so that the own ones are never unknown.
+ */
 export type PodScope =
   | { readonly kind: 'cluster' }
   | { readonly kind: 'node'; readonly nodeName: string };
@@ -36,6 +40,10 @@ export type KindStatus = ReflectorStatus & { readonly kind: Kind };
 export type ClusterWatch = {
   readonly isSynced: () => boolean;
   readonly state: () => ClusterState;
+  /** Of scope `node`: from now on the pods of other nodes are watched too, or forgotten. */
+  readonly followOtherPods: (isWanted: boolean) => void;
+  /** The pods of all nodes were listed and are watched. */
+  readonly knowsAllPods: () => boolean;
   /** One entry per kind, always in the same order. */
   readonly status: () => readonly KindStatus[];
   readonly stop: () => Promise<void>;
@@ -60,9 +68,12 @@ export function watchCluster(options: WatchClusterOptions): ClusterWatch {
     holdOff.note(isUrgent);
   };
   const unsubscribe = store.subscribe((change) => note(change.isUrgent));
-  const start = <K extends WatchedKind>(kind: K): void => {
-    const selector = kind === 'Pod' ? podSelector(options.podScope) : {};
-    const reflector = startReflector<KindTypes[K]>({
+  const start = <K extends WatchedKind>(
+    kind: K,
+    selector: Query = {},
+    sink: Sink<KindTypes[K]> = store.sinkFor(kind),
+  ): Reflector =>
+    startReflector<KindTypes[K]>({
       connection: options.connection,
       runtime: options.runtime,
       log: options.log.with({ kind }),
@@ -70,24 +81,97 @@ export function watchCluster(options: WatchClusterOptions): ClusterWatch {
       selector,
       discovery,
       parse: parsers[kind],
-      sink: store.sinkFor(kind),
+      sink,
       onSynced: () => note(true),
     });
-    reflectors.set(kind, reflector);
-  };
-  for (const kind of watchedKinds) start(kind);
+  const { podScope } = options;
+  for (const kind of watchedKinds) {
+    reflectors.set(kind, start(kind, kind === 'Pod' ? ownPods(podScope) : {}));
+  }
+  const others = new OtherPods({
+    scope: podScope,
+    sink: store.otherPodsSink(),
+    start: (selector, sink) => start('Pod', selector, sink),
+  });
   return {
     isSynced,
     state: () => store.state(),
+    followOtherPods: (isWanted) => others.follow(isWanted),
+    knowsAllPods: () => isSynced() && others.isKnown(),
     status: () => [...reflectors].map(([kind, reflector]) => ({ kind, ...reflector.status() })),
     stop: async () => {
       unsubscribe();
       holdOff.cancel();
-      await Promise.all([...reflectors.values()].map((reflector) => reflector.stop()));
+      const stopped = [...reflectors.values()].map((reflector) => reflector.stop());
+      await Promise.all([...stopped, others.stop()]);
     },
   };
 }
 
-function podSelector(scope: PodScope): Query {
+type PodSink = Sink<KindTypes['Pod']>;
+
+type OtherPodsOptions = {
+  readonly scope: PodScope;
+  readonly sink: PodSink;
+  readonly start: (selector: Query, sink: PodSink) => Reflector;
+};
+
+/** The pods of other nodes, while they are wanted. */
+class OtherPods {
+  readonly #options: OtherPodsOptions;
+  #reflector: Reflector | undefined;
+  #stopping: Promise<void> = Promise.resolve();
+
+  constructor(options: OtherPodsOptions) {
+    this.#options = options;
+  }
+
+  isKnown(): boolean {
+    if (this.#options.scope.kind === 'cluster') return true;
+    return this.#reflector?.status().isSynced === true;
+  }
+
+  follow(isWanted: boolean): void {
+    const { scope, sink, start } = this.#options;
+    if (scope.kind === 'cluster' || isWanted === (this.#reflector !== undefined)) return;
+    const before = this.#reflector;
+    this.#reflector = undefined;
+    if (before === undefined) {
+      const isCurrent = (): boolean => this.#reflector === running;
+      const running: Reflector = start(podsElsewhere(scope.nodeName), whileTrue(sink, isCurrent));
+      this.#reflector = running;
+      return;
+    }
+    this.#stopping = Promise.all([this.#stopping, before.stop()]).then(() => undefined);
+    sink.replace().commit();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#stopping, this.#reflector?.stop()]);
+  }
+}
+
+/** A reflector that was stopped may still have a word to say. */
+function whileTrue(sink: PodSink, isCurrent: () => boolean): PodSink {
+  return {
+    put: (key, parsed) => {
+      if (isCurrent()) sink.put(key, parsed);
+    },
+    remove: (key, uid) => {
+      if (isCurrent()) sink.remove(key, uid);
+    },
+    replace: () => {
+      const { put, remove, commit } = sink.replace();
+      return { put, remove, commit: () => (isCurrent() ? commit() : undefined) };
+    },
+  };
+}
+
+function ownPods(scope: PodScope): Query {
   return scope.kind === 'cluster' ? {} : { fieldSelector: `spec.nodeName=${scope.nodeName}` };
+}
+
+/** One that has no node yet has no address either. */
+function podsElsewhere(nodeName: string): Query {
+  return { fieldSelector: `spec.nodeName!=${nodeName},spec.nodeName!=` };
 }

@@ -89,7 +89,8 @@ describe('a paced thread', () => {
   test('peers come with the last piece', () => {
     const { paced, posted, turn } = recorded();
     const none = new Set<string>();
-    const peers = { nodes: new Map(), dial: new Map(), bare: none, deaf: none };
+    const sets = { bare: none, deaf: none };
+    const peers = { nodes: new Map(), dial: new Map(), ...sets, knowsAllPods: true };
     paced.post({ ...update(3, 4_500), peers });
     while (turn());
     expect(updatesOf(posted).map((one) => one.peers)).toEqual([undefined, undefined, peers]);

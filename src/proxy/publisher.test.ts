@@ -237,7 +237,7 @@ describe('whose addresses are', () => {
 });
 
 describe('peers', () => {
-  const sight = { isAfterGap: false, isLive: true, neighbours: undefined };
+  const sight = { knowsAllPods: true, isAfterGap: false, isLive: true, neighbours: undefined };
   const peers = (...nodes: readonly string[]): AnyObject =>
     sliceOf('weft-system/weft-peers', {
       endpoints: nodes.map((nodeName, index) => entryOf(`10.0.0.${index}`, { nodeName })),
@@ -283,7 +283,7 @@ function pick({ endpointSlices }: ClusterState): Pick<ClusterState, 'endpointSli
 }
 
 describe('what is seen besides the objects', () => {
-  const sight = { isAfterGap: false, isLive: true, neighbours: undefined };
+  const sight = { knowsAllPods: true, isAfterGap: false, isLive: true, neighbours: undefined };
   const fresh = podOf('shop/fresh', { addresses: ['10.1.0.8'] });
 
   test('a pod that is new after a gap of the watch is no source yet', () => {

@@ -48,11 +48,18 @@ export type Sight = {
   readonly isAfterGap: boolean;
   /** EndpointSlices are watched. */
   readonly isLive: boolean;
+  /** The pods of all nodes are watched. */
+  readonly knowsAllPods: boolean;
   /** The kernel's neighbour table; the same object as long as it does not change. */
   readonly neighbours: Neighbours | undefined;
 };
 
-const plainSight: Sight = { isAfterGap: false, isLive: true, neighbours: undefined };
+const plainSight: Sight = {
+  isAfterGap: false,
+  isLive: true,
+  knowsAllPods: true,
+  neighbours: undefined,
+};
 
 type NewSnapshot = { readonly delta: SnapshotDelta; readonly slots: SlotDelta };
 
@@ -180,15 +187,19 @@ export class Publisher {
   #bindPeers(
     { endpointSlices, nodes }: ClusterState,
     nowMs: number,
-    { isLive }: Sight,
+    { isLive, knowsAllPods }: Sight,
   ): PeerPart | undefined {
     if (this.#options.hasTunnels !== true) return undefined;
     const held = this.#peered;
     const isSameWorld = held?.endpointSlices === endpointSlices && held.nodes === nodes;
     const isDue = nowMs >= (held?.book.nextChangeMs ?? Number.POSITIVE_INFINITY);
-    if (isSameWorld && held?.book.isLive === isLive && !isDue) return undefined;
+    const { book: before } = held ?? {};
+    const isSameSight =
+      before?.isLive === isLive && before.part.knowsAllPods === knowsAllPods;
+    if (isSameWorld && isSameSight && !isDue) return undefined;
     const { meshNamespace } = this.#options.settings;
-    const input = { meshNamespace, slices: endpointSlices.values(), nodes: nodes.keys(), isLive };
+    const objects = { slices: endpointSlices.values(), nodes: nodes.keys() };
+    const input = { meshNamespace, ...objects, isLive, knowsAllPods };
     const book = bindPeers(held?.book, input, nowMs);
     this.#peered = { book, endpointSlices, nodes };
     return book.part === held?.book.part ? undefined : book.part;

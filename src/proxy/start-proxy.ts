@@ -2,7 +2,7 @@
 // port beside them. It lives until it is told to drain, and ends with everything it opened closed.
 // Traffic goes on while the API server is away: nothing here stops the workers but a drain.
 import type { ClusterState } from '../api/index.ts';
-import { watchCluster, type ClusterWatch, type Connection } from '../kube/index.ts';
+import { watchCluster, type ClusterWatch, type Connection, type PodScope } from '../kube/index.ts';
 import type { Runtime, Timer } from '../lib/clock.ts';
 import type { LocalFiles } from '../lib/files.ts';
 import type { KeyMaker } from '../lib/keys.ts';
@@ -23,6 +23,7 @@ import { ownIdentity } from './identity-plan.ts';
 import type { TunnelSettings } from './messages.ts';
 import { followNeighbours } from './neighbours.ts';
 import { isOfEndpointsOnly, Publisher } from './publisher.ts';
+import { PodNeed } from './pod-need.ts';
 import { hasCertificates, hasOtherProxy, readinessOf, type Readiness } from './readiness.ts';
 import { readinessSoon } from './readiness-soon.ts';
 import type { ProxySettings } from './settings.ts';
@@ -88,6 +89,9 @@ class Control implements Proxy {
   #admin: readonly AdminServer[] = [];
   #second: Timer | undefined;
   #next: Timer | undefined;
+  readonly #podNeed = new PodNeed();
+  /** Those of other nodes too, where some calls need them. */
+  #knowsItsPods = false;
   #isDraining = false;
   #wasReady = false;
   readonly #startedMs: number;
@@ -117,9 +121,7 @@ class Control implements Proxy {
       connection: options.connection,
       runtime,
       log,
-      // Until calls between nodes go through tunnels, the source's proxy authorises at the chosen
-      // pod, wherever that is: it has to know all pods.
-      podScope: { kind: 'cluster' },
+      podScope: podScopeOf(settings),
       onChange: (state, seenMs) => this.#publish(state, seenMs),
     });
     this.#stopNeighbours = this.#followNeighbours();
@@ -143,7 +145,7 @@ class Control implements Proxy {
   readiness(): Readiness {
     const readiness = readinessOf({
       wasReady: this.#wasReady,
-      isSynced: this.#watch.isSynced(),
+      isSynced: this.#watch.isSynced() && (this.#wasReady || this.#knowsItsPods),
       workers: this.#fleet.states(),
       version: this.#publisher.snapshot?.version,
       dns: this.#dns?.listening() ?? { open: 0, wanted: 1 },
@@ -239,9 +241,11 @@ class Control implements Proxy {
     const update = this.#publisher.publish(state, nowMs, {
       isAfterGap: this.#podGap.take(),
       isLive: this.#sliceGap.isLive(nowMs),
+      knowsAllPods: this.#watch.knowsAllPods(),
       neighbours: this.#neighbours,
     });
     this.#scheduleNext(nowMs);
+    this.#followPods(nowMs);
     if (update === undefined) return;
     const sequence = this.#fleet.publish(update);
     this.#appliedTimes.published(sequence, seenMs);
@@ -257,6 +261,18 @@ class Control implements Proxy {
     // Pods come and go ten times a second in a roll-out; what people change is worth a line.
     if (isOfEndpointsOnly(update)) log.debug('endpoints changed', facts);
     else log.info('configuration changed', facts);
+  }
+
+  /** The pods of other nodes are watched while some call needs them. */
+  #followPods(nowMs: number): void {
+    const { snapshot, peers } = this.#publisher;
+    if (snapshot === undefined) return;
+    const isNeeded = this.#podNeed.isNeeded(snapshot, peers, nowMs);
+    this.#watch.followOtherPods(isNeeded);
+    const knowsAllPods = this.#watch.knowsAllPods();
+    this.#knowsItsPods = !isNeeded || knowsAllPods;
+    // Workers must not take an address for nobody's a moment longer than all pods are known.
+    if (peers !== undefined && peers.knowsAllPods !== knowsAllPods) this.#publishAgain();
   }
 
   /** What is left of a large change, or the end of an address's quarantine: due by itself. */
@@ -408,6 +424,7 @@ class Control implements Proxy {
       const wasLive = this.#sliceGap.isLive(nowMs - secondMs);
       this.#lookAtWatch(nowMs);
       if (wasLive !== this.#sliceGap.isLive(nowMs)) this.#publishAgain();
+      this.#followPods(nowMs);
       this.#everySecond();
     });
   }
@@ -445,4 +462,10 @@ class Control implements Proxy {
       return [{ labels: {}, value: Math.max(0, ...ages) / 1_000 }];
     });
   }
+}
+
+/** With tunnels the own pods suffice, and others are watched only while some call needs them. */
+function podScopeOf({ identity, mesh, nodeName }: ProxySettings): PodScope {
+  const hasTunnels = identity !== undefined && mesh.mtls !== 'off';
+  return hasTunnels ? { kind: 'node', nodeName } : { kind: 'cluster' };
 }

@@ -55,6 +55,7 @@ const noPeers: PeerPart = {
   dial: new Map(),
   bare: new Set(),
   deaf: new Set(),
+  knowsAllPods: false,
 };
 
 /** How often lines of the access log and new series go to the control thread. */

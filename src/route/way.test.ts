@@ -54,7 +54,8 @@ function way(said: Case): Way {
     podName: 'web-1',
   };
   if (said.peers === 'untold') return wayTo(table, endpoint);
-  const empty: PeerPart = { nodes: new Map(), dial: new Map(), bare: new Set(), deaf: new Set() };
+  const sets = { bare: new Set<string>(), deaf: new Set<string>() };
+  const empty: PeerPart = { nodes: new Map(), dial: new Map(), ...sets, knowsAllPods: true };
   return wayTo(withPeers(table, { ...empty, ...said.peers }), endpoint);
 }
 
@@ -77,6 +78,11 @@ describe('the way to an endpoint', () => {
     ['a pod of this node that a slice puts elsewhere', { binding: on('node-a') }, 'here'],
     ['a pod of this node, not proven', { binding: on('node-a'), node: '' }, 'here'],
     ['an address outside', { node: '', mtls: 'strict' }, 'external'],
+    [
+      'an address outside, while it could be a pod of another node',
+      { node: '', mtls: 'off', peers: { knowsAllPods: false } },
+      'none',
+    ],
     ['a hand-written address of a pod elsewhere', { node: '', binding: on('node-b') }, 'none'],
     ['a hand-written address of a node', { node: '', binding: { kind: 'infrastructure' } }, 'none'],
     ['a hand-written disputed address', { node: '', binding: { kind: 'disputed' } }, 'none'],
@@ -163,7 +169,8 @@ describe('the way to an endpoint', () => {
       bindings: new Map([[address, on('node-b')]]),
     });
     const some = new Set(['node-b']);
-    const peers = { nodes: new Map(), dial: new Map(), bare: some, deaf: some };
+    const sets = { bare: some, deaf: some };
+    const peers = { nodes: new Map(), dial: new Map(), ...sets, knowsAllPods: true };
     const place = { address, port: 1, nodeName: 'node-b', podName: '' };
     const endpoint = { id: 'x', namespace: 'shop', ...place };
     expect(wayTo(withPeers(table, peers), endpoint)).toEqual({ kind: 'none' });
@@ -172,7 +179,8 @@ describe('the way to an endpoint', () => {
   test('peers stay when a new snapshot comes', () => {
     const node = { nodeName: 'node-a', bindings: new Map() };
     const none = new Set<string>();
-    const peers = { nodes: new Map(), dial: new Map(), bare: none, deaf: none };
+    const sets = { bare: none, deaf: none };
+    const peers = { nodes: new Map(), dial: new Map(), ...sets, knowsAllPods: true };
     const table = withPeers(compileTable(recordsOf(), node), peers);
     expect(compileTable(recordsOf(meshSection()), node, table).peers).toBe(peers);
   });

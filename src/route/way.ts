@@ -23,8 +23,11 @@ export function wayTo(table: RouteTable, endpoint: Endpoint): Way {
   const binding = node.bindings.get(endpoint.address);
   if (binding?.kind === 'workload' && binding.nodeName === node.nodeName) return here;
   const { nodeName } = endpoint;
-  // Nobody's of ours: neither a pod's address nor a node's.
-  if (nodeName === '') return binding === undefined ? plain.external : none;
+  // Nobody's of ours: neither a pod's address nor a node's. Who knows only the pods of this node
+  // cannot tell, and waits until all are known.
+  if (nodeName === '') {
+    return binding === undefined && peers.knowsAllPods ? plain.external : none;
+  }
   // A pod of this node in the node's own network; no binding can say which one it is.
   if (nodeName === node.nodeName) return binding?.kind === 'infrastructure' ? here : none;
   return wayAcross(modeOf(table, endpoint, binding), { binding, nodeName, peers });

@@ -11,4 +11,6 @@ export type PeerPart = {
   readonly bare: ReadonlySet<string>;
   /** Nodes whose serving proxy accepts no tunnels, as its pod's ports say: plain text likewise. */
   readonly deaf: ReadonlySet<string>;
+  /** Bindings are of the pods of all nodes: an address that has none is no pod's. */
+  readonly knowsAllPods: boolean;
 };

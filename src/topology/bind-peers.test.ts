@@ -26,7 +26,7 @@ function look(
   nowMs: number,
   isLive = true,
 ): PeerBook {
-  return bindPeers(previous, { meshNamespace, slices, nodes, isLive }, nowMs);
+  return bindPeers(previous, { meshNamespace, slices, nodes, isLive, knowsAllPods: true }, nowMs);
 }
 
 function bareOf({ part }: PeerBook): readonly string[] {
@@ -142,8 +142,8 @@ describe('a node is bare', () => {
   });
 
   test('only if it exists', () => {
-    const first = bindPeers(undefined, { meshNamespace, slices: [], nodes: [], isLive: true }, 0);
-    const input = { meshNamespace, slices: [], nodes: [], isLive: true };
+    const input = { meshNamespace, slices: [], nodes: [], isLive: true, knowsAllPods: true };
+    const first = bindPeers(undefined, input, 0);
     expect(bareOf(bindPeers(first, input, 100_000))).toEqual([]);
   });
 });

@@ -28,6 +28,8 @@ export type PeerInput = {
   readonly nodes: Iterable<string>;
   /** The slices are watched. Whoever binds has to do so at each change of this. */
   readonly isLive: boolean;
+  /** The pods of all nodes are watched. */
+  readonly knowsAllPods: boolean;
 };
 
 export type PeerBook = {
@@ -75,7 +77,8 @@ export function bindPeers(
     else if (input.isLive) nextChangeMs = Math.min(dueMs, nextChangeMs ?? dueMs);
   }
   const dial = dialOf(entries, appeared);
-  const part = { nodes: nodesOf(entries), dial, bare, deaf: deafOf(entries) };
+  const { knowsAllPods } = input;
+  const part = { nodes: nodesOf(entries), dial, bare, deaf: deafOf(entries), knowsAllPods };
   const isSame = previous !== undefined && isSamePart(previous.part, part);
   const kept = isSame ? previous.part : part;
   return { part: kept, nextChangeMs, appeared, unseenMs, look, isLive: input.isLive };
@@ -186,7 +189,8 @@ function isSamePart(left: PeerPart, right: PeerPart): boolean {
     isSameMap(left.nodes, right.nodes) &&
     isSameMap(left.dial, right.dial) &&
     isSameSet(left.bare, right.bare) &&
-    isSameSet(left.deaf, right.deaf)
+    isSameSet(left.deaf, right.deaf) &&
+    left.knowsAllPods === right.knowsAllPods
   );
 }
 

@@ -121,6 +121,7 @@ test('a proxy that drains is left in order, and the one that follows is dialled'
       dial: new Map([['node-b', ['127.0.0.4', nodeAddress['node-b']]]]),
       bare: new Set<string>(),
       deaf: new Set<string>(),
+      knowsAllPods: true,
     },
   };
   await after.publish(worldTable('node-b', world));

@@ -118,8 +118,9 @@ describe('another endpoint', () => {
 });
 
 describe('plain text', () => {
-  const nobody = { nodes: new Map(), dial: new Map(), deaf: new Set<string>() };
-  const far = { nodes: new Map(), dial: new Map([['node-b', ['127.0.0.3']]]) };
+  const known = { nodes: new Map(), knowsAllPods: true };
+  const nobody = { ...known, dial: new Map(), deaf: new Set<string>() };
+  const far = { ...known, dial: new Map([['node-b', ['127.0.0.3']]]) };
 
   test('is what `off` says, and judged here', async () => {
     await mesh.publish(world({ mtls: 'off', policy: 'enforce' }));

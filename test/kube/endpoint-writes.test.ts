@@ -298,7 +298,8 @@ test('a proxy whose pod declares no port for tunnels is listed apart, and so kno
       ...slice,
       endpoints: slice.endpoints.filter(({ addresses }) => addresses.includes(address)),
     }));
-    const input = { meshNamespace, slices: only, nodes: [nodeName], isLive: true };
+    const known = { isLive: true, knowsAllPods: true };
+    const input = { meshNamespace, slices: only, nodes: [nodeName], ...known };
     return [...bindPeers(undefined, input, 0).part.deaf];
   };
   expect(deafOf(ip)).toEqual([nodeName]);

@@ -136,6 +136,7 @@ const bothPeers: PeerPart = {
   ]),
   bare: new Set(),
   deaf: new Set(),
+  knowsAllPods: true,
 };
 
 /** The table of one node in this world. */
