@@ -26,6 +26,7 @@ import { readPreFacts } from './read-cluster.ts';
 import { readDns } from './read-dns.ts';
 import { readLimits } from './read-limits.ts';
 import { readMeshFacts } from './read-mesh.ts';
+import { readPorts } from './read-ports.ts';
 import { readRemains, remainsFindings } from './remains.ts';
 
 export type CheckWiring = ClusterWiring & {
@@ -101,7 +102,8 @@ async function checkCluster(
     pods: podNeeds(objects, proxyNodes(facts.nodes).length),
     ...(await readLimits(connection, options.meshNamespace)),
   };
-  return [...preFindings({ ...facts, limits }), ...probed];
+  const ports = await readPorts(connection, settings);
+  return [...preFindings({ ...facts, limits }), ...ports, ...probed];
 }
 
 async function checkMesh(
