@@ -1,5 +1,6 @@
 // The command line: what reaches a command, what a user's mistake gets, and that help hides
 // no flag. What the commands do is their modules' business.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { flagTable, type FlagProcess, type FlagValues } from '../api/index.ts';
 import { runCli } from './run-cli.ts';
@@ -137,6 +138,15 @@ describe('help and version', () => {
     const { exitCode, out } = await weft(['--help']);
     expect(exitCode).toBe(0);
     for (const name of ['proxy', 'controller', 'version']) expect(out).toContain(name);
+  });
+
+  test('docs/reference/commands.md tells of every command', async () => {
+    const { out } = await weft(['--help']);
+    const commands = [...out.matchAll(/^ {2}([a-z]+) .*\S$/gm)].map(([, name = '']) => name);
+    const page = readFileSync('docs/reference/commands.md', 'utf8');
+    const missing = commands.filter((name) => !page.includes(`\`weft ${name}`));
+    expect(commands.length).toBeGreaterThan(7);
+    expect(missing).toEqual(['help']);
   });
 
   test.each([

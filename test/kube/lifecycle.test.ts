@@ -4,6 +4,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { openConnection, resourcePath, type Connection } from '../../src/kube/index.ts';
 import { textAt, valueAt } from '../../src/lib/raw-object.ts';
 import { realRuntime } from '../../src/main/runtime.ts';
@@ -175,6 +176,12 @@ describe('the life of an installation', () => {
     expect(shown.out).toContain(`~ DaemonSet weft-system/weft-proxy`);
     expect(shown.out).toContain(`"${before}" → "weft:other"`);
     expect(await imageInForce()).toBe(before);
+    const told = await weft('upgrade', '--tag', 'other', '--dry-run', '-o', 'json');
+    expect(told.code).toBe(1);
+    type Change = { readonly what: string; readonly kind: string; readonly changes: object[] };
+    const { items } = JSON.parse(told.out) as { readonly items: readonly Change[] };
+    const one = items.find(({ what }) => what === 'DaemonSet weft-system/weft-proxy');
+    expect(one).toMatchObject({ kind: 'change', changes: [{ from: before, to: 'weft:other' }] });
     expect((await weft('upgrade', '--tag', 'other', '--yes')).code).toBe(0);
     expect(await imageInForce()).toBe('weft:other');
     expect((await weft('upgrade', '--tag', 'other', '--dry-run')).out).toBe(
@@ -207,6 +214,20 @@ describe('the life of an installation', () => {
     expect(`${applied.code} ${applied.err}`).toBe('0 ');
     expect((await weft('upgrade', '--dry-run')).out).toBe('nothing would change\n');
   }, 120_000);
+
+  test('check says each thing with what to do, for people and for programs', async () => {
+    const { code, out } = await weft('check', '--no-probe', '-o', 'yaml');
+    expect(code).toBe(1);
+    const { items } = parse(out) as { readonly items: readonly Record<string, string>[] };
+    for (const item of items) {
+      const keys = ['check', 'message', 'state'];
+      if (item['state'] !== 'ok') keys.splice(1, 0, 'fix');
+      expect(Object.keys(item).sort()).toEqual(keys);
+      expect(item['fix'] ?? 'none').toMatch(/\S/);
+    }
+    const nowhere = ['dist/weft.js', 'check', '--kubeconfig', '/nowhere'];
+    expect((await run(process.execPath, nowhere)).code).toBe(2);
+  }, 60_000);
 
   test('check names what does not run', async () => {
     const found = await findings();

@@ -33,7 +33,8 @@ function dnsFindings(report: DnsReport): readonly Finding[] {
   const findings = report.problems.map(({ reason, message }) => {
     // The first line says what is wrong, the others are to be copied.
     const [what = '', ...lines] = message.split('\n');
-    const fix = lines.length === 0 ? 'see docs/guides/dns.md' : `\n${lines.join('\n')}`;
+    const byHand = lines.join('\n').trimEnd();
+    const fix = byHand === '' ? 'see docs/guides/dns.md' : `\n${byHand}`;
     const isHarmless = reason === 'DnsReverted' || reason === 'DnsNotReloaded';
     return isHarmless ? warning('dns', what, fix) : failed('dns', what, fix);
   });
