@@ -180,6 +180,22 @@ function closureOf(entry: string): Set<string> {
   return seen;
 }
 
+describe('weight', () => {
+  test('nothing loads the network of a browser', () => {
+    // Their doors do, and so each proxy would carry 15 MB: src/kube/undici.ts, admin-server.ts.
+    const heavy = ['undici', 'node:http'];
+    const light = ['src/main/probe.ts', 'src/playground/', 'src/kube/undici-core.d.ts'];
+    const broken = product
+      .filter(({ path }) => !light.some((one) => path.startsWith(one)))
+      .flatMap((file) =>
+        file.imports
+          .filter((edge) => !edge.isTypeOnly && heavy.includes(edge.target))
+          .map((edge) => `${file.path} imports ${edge.target}`),
+      );
+    expect(broken).toEqual([]);
+  });
+});
+
 describe('purity (A1)', () => {
   test('pure modules hold no time, chance, IO or async', () => {
     const broken: string[] = [];

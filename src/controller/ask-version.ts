@@ -1,7 +1,7 @@
 // Asks one proxy which policy versions it has had: `GET /version` on its admin port (contract §5).
 // One request, one deadline, a bounded answer; what the answer means is proxy-versions.ts.
-import { request } from 'undici';
 import { isIPv6 } from 'node:net';
+import { Agent } from '../kube/index.ts';
 
 export type AskVersion = (address: string) => Promise<unknown>;
 
@@ -12,10 +12,15 @@ const deadlineMs = 1_000;
 /** 32 versions of 16 digits and the build: below 2 kB. */
 const answerBytesMax = 64 * 1024;
 
+const agent = new Agent();
+
 /** Throws what the network throws, and for every answer that is not one. */
 export async function askVersion(address: string): Promise<unknown> {
   const host = isIPv6(address) ? `[${address}]` : address;
-  const answer = await request(`http://${host}:${adminPort}/version`, {
+  const answer = await agent.request({
+    method: 'GET',
+    origin: `http://${host}:${adminPort}`,
+    path: '/version',
     signal: AbortSignal.timeout(deadlineMs),
     // Rounds are rare: a connection that was kept would mostly be dead by the next one.
     reset: true,

@@ -13,6 +13,7 @@ export { startReflector } from './reflector.ts';
 export type * from './reflector.ts';
 export type * from './sink.ts';
 export type * from './transport.ts';
+export { Agent } from './undici.ts';
 export { watchCluster } from './watch-cluster.ts';
 export type * from './watch-cluster.ts';
 export { startWorkQueue } from './work-queue.ts';

@@ -1,7 +1,7 @@
 // undici's parser of answers is WebAssembly, compiled at the first answer, in one turn: 13 to 30 ms
 // in which a proxy that listens already answers no probe and no name. This lets it happen before.
 import { Socket } from 'node:net';
-import { Client } from 'undici';
+import { Client } from './undici.ts';
 
 /** Nothing is sent anywhere; later calls find the parser there. Never rejects. */
 export function readyParser(): Promise<void> {

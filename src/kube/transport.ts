@@ -2,10 +2,11 @@
 // `openTransport` makes the real one on undici; tests give an API server that lives in memory
 // instead. It knows nothing of Kubernetes objects, statuses or repetition.
 // A dead peer is found by TCP keep-alive: first probe after 15 s, then one a second, ten of them.
-import { Pool, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { KubeFailure } from './client.ts';
 import type { Credentials, CredentialSource } from './credentials.ts';
 import { readyParser } from './ready-parser.ts';
+import { Pool } from './undici.ts';
 
 export type TransportRequest = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';

@@ -4,12 +4,14 @@ import { runCli } from '../cli/index.ts';
 import { launchController } from '../controller/index.ts';
 import { launchProxy, nodeNetwork } from '../proxy/index.ts';
 import { askPerson } from './ask-person.ts';
+import { limitHeapGrowth } from './heap-growth.ts';
 import { machineFacts } from './machine.ts';
 import { openDatagrams } from './node-datagrams.ts';
 import { nodeFiles } from './node-files.ts';
 import { endProcess, launchPlatform } from './platform.ts';
 import { spawnWorker } from './spawn-worker.ts';
 
+limitHeapGrowth();
 const platform = launchPlatform();
 
 // Timers of ours hold no process: a command that waits for nothing else must not end half-way.

@@ -1,11 +1,16 @@
 // The admin port, alike for proxy and controller: a table of paths and what they answer. It
 // shares no socket, port or event loop with traffic. It promises little to strangers: at most 32
 // connections, small heads, no bodies, short waits. Who may see what: admin-access.ts.
-import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Failure } from '../lib/failure.ts';
 import { adminRefusal } from './admin-access.ts';
+
+/**
+ * Importing `node:http` reads each of its exports, and since Node 22 WebSocket is one of them: a
+ * browser's network that takes 11 MB, which nobody here asks for.
+ */
+const { createServer } = process.getBuiltinModule('node:http');
 
 export type AdminRequest = {
   readonly method: 'GET' | 'POST';

@@ -302,6 +302,8 @@ export type WeftOptions = {
   /** The built program: dist/weft.js of this tree or of another. */
   readonly program: string;
   readonly nodeFlags?: readonly string[];
+  /** Besides our own. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Absent: one, on the core of the proxies. */
   readonly workers?: number;
   /** As taskset says it. */
@@ -336,6 +338,7 @@ export async function startWeft(options: WeftOptions): Promise<RunningWeft> {
   };
   const child = startChild({
     core: options.core ?? proxyCore,
+    env: { ...process.env, ...options.env },
     command: [
       nodeProgram,
       ...nodeFlags,

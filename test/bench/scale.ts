@@ -2,10 +2,12 @@
 // Memory: one worker, 1 000 services with 10 000 endpoints, 4 000 idle connections. Workers: two
 // beside one on the same cores, where each has half of the load; with four cores or more their
 // throughput is compared, on fewer the CPU per request, which bounds it where cores are free.
-// WEFT_BENCH_NODE names the Node of the proxies (two workers need 22.12).
+// WEFT_BENCH_NODE names the Node of the proxies (two workers need 22.12); they are started with the
+// flags and the environment of the image.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { allocator, entrypoint } from '../../scripts/image/weft-image.ts';
 import {
   complaintOf,
   hostOf,
@@ -94,6 +96,8 @@ async function inMesh(
         program: 'dist/weft.js',
         workers,
         core: proxyCores,
+        nodeFlags: entrypoint.filter((word) => word.startsWith('--')),
+        env: allocator,
       });
       stops.push(() => weft.child.stop());
       return weft;

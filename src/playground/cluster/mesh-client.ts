@@ -3,7 +3,7 @@
 // and dials from its own address, which is how the proxy knows who calls. Connections are kept
 // open.
 import { Resolver } from 'node:dns/promises';
-import { Agent } from 'undici';
+import { Agent } from '../../kube/index.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 /** Who calls, and through which proxy. */

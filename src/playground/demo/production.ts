@@ -3,7 +3,7 @@
 // token; here each becomes a child of this program, on a loopback address of its own.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { request } from 'undici';
+import { Agent } from '../../kube/index.ts';
 import type { Runtime } from '../../lib/clock.ts';
 import type {
   PodIdentity,
@@ -37,6 +37,7 @@ export type ProductionOptions = {
 const probeTimeoutMs = 2000;
 /** Ctrl-C in a demo should not take the 25 s that a node is given. */
 const shortDrain = ['--drain-delay', '0s', '--drain-timeout', '2s'];
+const probes = new Agent();
 /** Of all that is installed: the rest is above, or has no meaning without RBAC and admission. */
 const playedKinds = ['DaemonSet', 'Deployment'];
 
@@ -149,7 +150,7 @@ export class Production implements PodPrograms {
       if (!isStopping) onEnd(child, how);
     });
     return {
-      isReady: () => isReadyAt(`http://${pod.address}:${port}/readyz`),
+      isReady: () => isReadyAt(`http://${pod.address}:${port}`),
       stop: async () => {
         isStopping = true;
         await child.stop(runtime);
@@ -199,8 +200,9 @@ export class Production implements PodPrograms {
 }
 
 /** A kubelet's probe: 2xx and 3xx are good. */
-async function isReadyAt(url: string): Promise<boolean> {
-  const answer = await request(url, { signal: AbortSignal.timeout(probeTimeoutMs) });
+async function isReadyAt(origin: string): Promise<boolean> {
+  const signal = AbortSignal.timeout(probeTimeoutMs);
+  const answer = await probes.request({ method: 'GET', origin, path: '/readyz', signal });
   await answer.body.dump();
   return answer.statusCode >= 200 && answer.statusCode < 400;
 }
