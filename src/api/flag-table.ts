@@ -127,11 +127,9 @@ export const flagTable: readonly FlagSpec[] = [
     name: 'mtls',
     kind: 'choice',
     processes: both,
-    // The contract says permissive: not before pods in their node's network can be called by
-    // tunnel, and the end-to-end suite has run with it.
-    initial: 'off',
+    initial: 'permissive',
     choices: ['off', 'permissive', 'strict'],
-    doc: 'mutual TLS between nodes (new; permissive will be the default)',
+    doc: 'mutual TLS between nodes; permissive: plain text only to nodes without a proxy for it',
   },
   {
     name: 'trust-domain',

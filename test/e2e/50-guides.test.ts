@@ -12,7 +12,7 @@ let desk: Desk;
 const shown: Readonly<Record<string, RegExp>> = {
   install: /DNS, proxy and pod answer on \d+ nodes/,
   dns: /# weft:begin/,
-  troubleshoot: /mutual TLS is off \(--mtls off\)[^]*"items":/,
+  troubleshoot: /proxies hold all the certificates[^]*"items":/,
   'certificate-authority': /ok +certificates +\d+ proxies hold all the certificates/,
   uninstall: /CertificateSigningRequests of signer weft\.dev\/workload/,
 };

@@ -48,9 +48,9 @@ describe('certificates', () => {
     ]);
   });
 
-  test('with mutual TLS off there are none, and that is said', () => {
+  test('of builds that have none are missing, and that is said', () => {
     const [line] = told({ identity: undefined, without: ['weft-proxy-a'] });
-    expect(line).toMatch(/^ok: mutual TLS is off \(--mtls off\)/);
+    expect(line).toMatch(/^ok: mutual TLS is off \(proxies of a build before it\)/);
   });
 
   test('of no proxy that answers nothing is said', () => {
@@ -59,7 +59,7 @@ describe('certificates', () => {
 
   test('proxies of which some have mutual TLS and some have not are a warning', () => {
     const lines = told({ without: ['weft-proxy-c'] });
-    expect(lines[1]).toMatch(/^warning: mutual TLS is on, but off in weft-proxy-c/);
+    expect(lines[1]).toMatch(/^warning: no certificates in weft-proxy-c/);
   });
 
   test('one that is missing is named with its node, and the other nodes are still well', () => {

@@ -28,8 +28,8 @@ export function certificateFindings(facts: CertificateFacts): readonly Finding[]
   const { identity } = facts;
   if (identity === undefined) {
     if (facts.without.length === 0) return [];
-    const plain = 'calls between nodes are plain, and proxies hold no certificates';
-    return [ok(check, `mutual TLS is off (--mtls off): ${plain}`)];
+    const plain = 'no proxy holds certificates, so calls between nodes are plain';
+    return [ok(check, `mutual TLS is off (proxies of a build before it): ${plain}`)];
   }
   const broken = [...mixed(facts), ...roots(facts, identity)];
   let count = 0;
@@ -50,7 +50,8 @@ export function certificateFindings(facts: CertificateFacts): readonly Finding[]
 
 function mixed({ without, meshNamespace }: CertificateFacts): readonly Finding[] {
   if (without.length === 0) return [];
-  const message = `mutual TLS is on, but off in ${shown(without)}: calls between the two are cut`;
+  const what = 'calls to their nodes are plain, and refused where mutual TLS is strict';
+  const message = `no certificates in ${shown(without)} (a build before mutual TLS): ${what}`;
   const fix = `kubectl -n ${meshNamespace} rollout status daemonset weft-proxy`;
   return [warning(check, message, fix)];
 }

@@ -18,8 +18,11 @@ Not on:
 {{- if eq .Values.mesh.policy "off" }}
   - policy: every caller may call every service, until a namespace says audit or enforce
 {{- end }}
-  - mutual TLS between nodes (new, off by default: mesh.mtls=permissive or strict): calls
-    to pods of other nodes are plain HTTP
+{{- if eq .Values.mesh.mtls "off" }}
+  - mutual TLS between nodes (mesh.mtls): calls to pods of other nodes are plain HTTP
+{{- else if ne .Values.mesh.mtls "strict" }}
+  - mutual TLS to nodes without a proxy: such calls are plain HTTP, unless mesh.mtls is strict
+{{- end }}
   - TCP, UDP, HTTP/2 and gRPC: not built yet, HTTP/1.1 only
 {{- if not .Values.admissionPolicy.enabled }}
   - ValidatingAdmissionPolicies: misspelt settings are told by conditions only, and weft-requests
