@@ -109,7 +109,7 @@ describe('weft policy networkpolicies', () => {
     const { code, out, err } = await weft(...policies);
     expect(err).toBe('');
     expect(out).toContain('# namespace vault: policy is advisory now');
-    expect(out).toContain('# blocks    NetworkPolicy vault/only-dns: its egress keeps out');
+    expect(out).toContain('# blocks NetworkPolicy vault/only-dns: its egress keeps out');
     expect(code).toBe(1);
     const taken = await kubectl(['apply', '--dry-run=server', '-f', '-'], out);
     expect(taken).toContain('weft-ingress created (server dry run)');

@@ -3,7 +3,7 @@
 // they add up with ours), and which say less than before about who may call, because calls through
 // the mesh arrive from a proxy (`widened`: TrafficTargets decide about them). Pure: nothing is
 // applied.
-import type { NetworkPolicy } from '../../api/index.ts';
+import type { NetworkPolicy, PolicyMode } from '../../api/index.ts';
 import { blockOf } from './address-block.ts';
 import { isOurs, peerText, stateOf, type Enforcement } from './enforcement.ts';
 import {
@@ -31,6 +31,8 @@ export type PolicyManifest = Readonly<Record<string, unknown>>;
 
 export type PolicyPlan = {
   readonly namespace: string;
+  /** Of the namespace: only `enforce` refuses anybody. */
+  readonly policy: PolicyMode;
   /** As it is now. */
   readonly state: Enforcement['state'];
   readonly gaps: Enforcement['gaps'];
@@ -56,6 +58,7 @@ export function planPolicies(view: PolicyView, namespace: string): PolicyPlan {
   const callers = blocks.filter((one) => one.direction === 'egress' && one.isCaller);
   return {
     namespace,
+    policy: view.namespaces.get(namespace)?.policy ?? 'off',
     state,
     gaps,
     manifests: [

@@ -14,15 +14,16 @@ export function isFinding({ existing }: PolicyPlan): boolean {
 }
 
 export function planJson(plan: PolicyPlan): string {
-  const { namespace, state, gaps, existing, manifests } = plan;
+  const { namespace, policy, state, gaps, existing, manifests } = plan;
   // A List, so that it can be applied as it is.
   const list = { apiVersion: 'v1', kind: 'List', items: manifests };
-  const told = { namespace, state, gaps: gaps.map(gapText), existing };
+  const told = { namespace, policy, state, gaps: gaps.map(gapText), existing };
   return `${JSON.stringify({ ...list, ...told }, null, 2)}\n`;
 }
 
 export function planYaml(plan: PolicyPlan): string {
-  const about = summary(plan).map((line) => `# ${line}\n`);
+  // One line each: what comes after a line break would be no comment.
+  const about = summary(plan).map((line) => `# ${line.replace(/\s+/g, ' ')}\n`);
   return `${about.join('')}${plan.manifests.map((one) => `---\n${stringify(one)}`).join('')}`;
 }
 
@@ -34,12 +35,15 @@ export function planTable(plan: PolicyPlan): string {
   return `${[...summary(plan), ...names].join('\n')}\n`;
 }
 
-function summary({ namespace, state, gaps, existing }: PolicyPlan): readonly string[] {
+function summary({ namespace, policy, state, gaps, existing }: PolicyPlan): readonly string[] {
   const shown = gaps.slice(0, shownMax).map((gap) => `gap       ${gapText(gap)}`);
   const more = gaps.length > shownMax ? [`gap       and ${gaps.length - shownMax} more`] : [];
   const found = existing.map(
     ({ policy, effect, message }) => `${effect.padEnd(8)}  NetworkPolicy ${policy}: ${message}`,
   );
-  const title = `namespace ${namespace}: policy is ${state} now`;
+  const title =
+    policy === 'enforce'
+      ? `namespace ${namespace}: policy is ${state} now`
+      : `namespace ${namespace}: policy is ${policy}: the mesh itself refuses nobody yet`;
   return [title, ...shown, ...more, ...found, unseen];
 }
