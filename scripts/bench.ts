@@ -8,6 +8,7 @@ import { benchCompiler } from '../test/bench/compiler.ts';
 import { benchDataplane } from '../test/bench/dataplane.ts';
 import { benchRoute } from '../test/bench/route.ts';
 import { benchScale } from '../test/bench/scale.ts';
+import { benchTunnels } from '../test/bench/tunnels.ts';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
 const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map([
@@ -15,7 +16,12 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['route', benchRoute],
   ['codec', benchCodec],
 ]);
-const all = [...inProcess.keys(), 'dataplane', 'scale', 'cluster'];
+const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
+  ['dataplane', benchDataplane],
+  ['tunnels', benchTunnels],
+  ['scale', benchScale],
+]);
+const all = [...inProcess.keys(), 'dataplane', 'tunnels', 'scale', 'cluster'];
 const given = process.argv.slice(2);
 const flagsAt = given.findIndex((one) => one.startsWith('--'));
 const flags = flagsAt < 0 ? [] : given.slice(flagsAt);
@@ -32,8 +38,9 @@ for (const name of asked.length > 0 ? asked : all) {
     for (const line of await measure()) console.log(line);
     continue;
   }
-  if (name === 'dataplane' || name === 'scale') {
-    const code = name === 'scale' ? await benchScale(flags) : await benchDataplane(flags);
+  const bench = withFlags.get(name);
+  if (bench !== undefined) {
+    const code = await bench(flags);
     if (code !== 0) process.exitCode = code;
     continue;
   }
