@@ -83,7 +83,27 @@ describe('the way to an endpoint', () => {
       { node: '', mtls: 'off', peers: { knowsAllPods: false } },
       'none',
     ],
-    ['a hand-written address of a pod elsewhere', { node: '', binding: on('node-b') }, 'none'],
+    [
+      'a hand-written address of a pod elsewhere, of another namespace',
+      { node: '', binding: on('node-b', 'far'), peers: farPeer },
+      'none',
+    ],
+    [
+      'the same where plain text would do',
+      { node: '', binding: on('node-b', 'far'), mtls: 'off' },
+      'none',
+    ],
+    [
+      'a hand-written address of a pod elsewhere, of the Service’s own namespace',
+      { node: '', binding: on('node-b'), peers: farPeer, mtls: 'strict' },
+      'tunnel node-b',
+    ],
+    [
+      'the same without mutual TLS',
+      { node: '', binding: on('node-b'), peers: farPeer, mtls: 'off' },
+      'mtls_off',
+    ],
+    ['the same without a peer', { node: '', binding: on('node-b'), mtls: 'strict' }, 'none'],
     ['a hand-written address of a node', { node: '', binding: { kind: 'infrastructure' } }, 'none'],
     ['a hand-written disputed address', { node: '', binding: { kind: 'disputed' } }, 'none'],
     ['said to be here, but nobody knows it', { node: 'node-a', mtls: 'off' }, 'none'],

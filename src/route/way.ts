@@ -22,7 +22,7 @@ export function wayTo(table: RouteTable, endpoint: Endpoint): Way {
   if (peers === undefined) return here;
   const binding = node.bindings.get(endpoint.address);
   if (binding?.kind === 'workload' && binding.nodeName === node.nodeName) return here;
-  const { nodeName } = endpoint;
+  const nodeName = nodeOf(endpoint, binding);
   // Nobody's of ours: neither a pod's address nor a node's. Who knows only the pods of this node
   // cannot tell, and waits until all are known.
   if (nodeName === '') {
@@ -31,6 +31,16 @@ export function wayTo(table: RouteTable, endpoint: Endpoint): Way {
   // A pod of this node in the node's own network; no binding can say which one it is.
   if (nodeName === node.nodeName) return binding?.kind === 'infrastructure' ? here : none;
   return wayAcross(modeOf(table, endpoint, binding), { binding, nodeName, peers });
+}
+
+/**
+ * Where the pod behind the endpoint is; empty: not known. What a slice says that somebody has
+ * written by hand proves nothing; but a pod of the Service's own namespace proves it by itself:
+ * operators of databases write such slices, and the pod's own node checks the same again.
+ */
+function nodeOf({ nodeName, namespace }: Endpoint, binding: AddressBinding | undefined): string {
+  if (nodeName !== '' || binding?.kind !== 'workload') return nodeName;
+  return binding.workload.namespace === namespace ? binding.nodeName : '';
 }
 
 type Across = {
