@@ -25,6 +25,7 @@ const identity: IdentityFacts = {
 const good: CertificateFacts = {
   meshNamespace: 'weft-system',
   nowMs,
+  mode: 'permissive',
   without: [],
   identity,
   wanted: new Map(['node-1', 'node-2'].map((node) => [node, [own, web]])),
@@ -32,9 +33,9 @@ const good: CertificateFacts = {
 
 /** `state: message`, of a mesh that is well but for this. */
 function told(facts: Partial<CertificateFacts>): readonly string[] {
-  return certificateFindings({ ...good, ...facts }).map(({ state, message }) => {
-    return `${state}: ${message}`;
-  });
+  return certificateFindings({ ...good, ...facts }).flatMap(({ check, state, message }) =>
+    check === 'certificates' ? [`${state}: ${message}`] : [],
+  );
 }
 
 function withProxies(...proxies: readonly ProxyIdentities[]): Partial<CertificateFacts> {
@@ -46,6 +47,16 @@ describe('certificates', () => {
     expect(told({})).toEqual([
       'ok: 2 proxies hold all the certificates that they need, the first ends in 17 h',
     ]);
+  });
+
+  test.each([
+    ['off', /^mutual TLS is off \(--mtls off\): calls between nodes are plain/],
+    ['permissive', /^permissive: plain to nodes without a proxy/],
+    ['strict', /^strict: nothing between nodes is plain/],
+  ] as const)('are needed in every mode; that it is %s is said', (mode, expected) => {
+    const [first] = certificateFindings({ ...good, mode });
+    expect(first).toMatchObject({ check: 'mutual-tls', state: 'ok' });
+    expect(first?.message).toMatch(expected);
   });
 
   test('of builds that have none are missing, and that is said', () => {

@@ -1,12 +1,15 @@
 // What `weft check` concludes of certificates: which nodes have all that they need, which lack one,
 // and which use one that should have been replaced long ago. Pure. What a node needs is what its
 // proxy itself would ask for (the same function says so), less what is too young to have it yet.
+import type { MtlsMode } from '../../snapshot/index.ts';
 import type { IdentityFacts, ProxyIdentities } from '../identity/identity-facts.ts';
 import { failed, ok, warning, type Finding } from './finding.ts';
 
 export type CertificateFacts = {
   readonly meshNamespace: string;
   readonly nowMs: number;
+  /** Of the mesh; a Namespace may say its own. */
+  readonly mode: MtlsMode;
   /** Pods of proxies that answer and have no identity: mutual TLS is off there. */
   readonly without: readonly string[];
   /** `undefined`: no proxy has one. */
@@ -31,6 +34,23 @@ export function certificateFindings(facts: CertificateFacts): readonly Finding[]
     const plain = 'no proxy holds certificates, so calls between nodes are plain';
     return [ok(check, `mutual TLS is off (proxies of a build before it): ${plain}`)];
   }
+  return [modeFinding(facts.mode), ...heldFindings(facts, identity)];
+}
+
+function modeFinding(mode: MtlsMode): Finding {
+  const name = 'mutual-tls';
+  const own = 'where the Namespace says nothing else';
+  switch (mode) {
+    case 'off':
+      return ok(name, `mutual TLS is off (--mtls off): calls between nodes are plain ${own}`);
+    case 'permissive':
+      return ok(name, `permissive: plain to nodes without a proxy, ${own}`);
+    case 'strict':
+      return ok(name, `strict: nothing between nodes is plain, ${own}`);
+  }
+}
+
+function heldFindings(facts: CertificateFacts, identity: IdentityFacts): readonly Finding[] {
   const broken = [...mixed(facts), ...roots(facts, identity)];
   let count = 0;
   let firstEndMs = Infinity;

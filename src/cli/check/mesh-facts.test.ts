@@ -25,6 +25,7 @@ const good: MeshFacts = {
   certificates: {
     meshNamespace: 'weft-system',
     nowMs: 0,
+    mode: 'off',
     without: ['weft-proxy-node-1', 'weft-proxy-node-2'],
     identity: undefined,
     wanted: new Map(),

@@ -5,6 +5,7 @@ import { parsers } from '../../api/index.ts';
 import type { Connection } from '../../kube/index.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { wantedIdentities } from '../../proxy/index.ts';
+import { readSettings } from '../policy/read-policy-view.ts';
 import { readIdentity } from '../identity/read-identity.ts';
 import type { CertificateFacts } from './certificate-facts.ts';
 import type { ProxyFacts } from './mesh-facts.ts';
@@ -28,7 +29,8 @@ export async function readCertificateFacts(
   const answering = proxies.filter(({ version }) => version !== undefined);
   const without = answering.filter(({ version }) => version?.hasIdentity === false);
   const nowMs = clock.wallMs();
-  const base = { meshNamespace, nowMs, without: without.map(({ pod }) => pod) };
+  const { mtls: mode } = await readSettings(connection, meshNamespace);
+  const base = { meshNamespace, nowMs, mode, without: without.map(({ pod }) => pod) };
   if (without.length === answering.length) {
     return { ...base, identity: undefined, wanted: new Map() };
   }

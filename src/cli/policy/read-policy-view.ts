@@ -36,7 +36,8 @@ export async function readPolicyView(
   });
 }
 
-async function readSettings(
+/** What the proxies of an installation were told. */
+export async function readSettings(
   connection: Connection,
   meshNamespace: string,
 ): Promise<MeshSettings> {
