@@ -25,6 +25,8 @@ import { Pools } from './pool.ts';
 import { BodyBuffers } from './read-buffers.ts';
 import { RetryBudgets } from './retries.ts';
 import { reasonStatus } from './refusals.ts';
+import { SourceGate } from './source-gate.ts';
+import type { NewConnection } from './source-gate.ts';
 import { TrustedSources } from './trusted-sources.ts';
 import type { ArrivedSocket } from './tunnel-listener.ts';
 import { Tunnels } from './tunnels.ts';
@@ -64,6 +66,8 @@ export type DataplaneState = Readonly<Counts> & {
   readonly deadlines: number;
   /** Long bodies that own a read buffer. */
   readonly bodyBuffers: number;
+  /** Connections whose pod is not told yet. */
+  readonly waitingSources: number;
   readonly isDraining: boolean;
   readonly tunnels: TunnelState | undefined;
 };
@@ -100,6 +104,7 @@ class RunningDataplane {
   readonly #listeners: Listeners;
   readonly #tunnels: Tunnels | undefined;
   readonly #owners = new AddressOwners();
+  readonly #gate: SourceGate;
   readonly #connections = new ConnectionList<DownstreamConnection>();
   /** Drained: the next table opens nothing again. */
   #hasLeft = false;
@@ -153,6 +158,11 @@ class RunningDataplane {
       accepted: (socket, servicePort) => this.#accept(socket, servicePort),
       changed: options.events.listenersChanged,
     });
+    this.#gate = new SourceGate({
+      deadlines,
+      table: () => this.#engine.table,
+      enter: (connection) => this.#enter(connection),
+    });
     this.#tunnels = this.#startTunnels(options);
   }
 
@@ -166,6 +176,8 @@ class RunningDataplane {
       if (reassigned.has(connection.remoteAddress)) connection.destroy();
       else connection.recheck(table);
     });
+    // Who waits for this word is no connection of an old pod.
+    this.#gate.tableChanged(table);
   }
 
   identify(update: IdentityUpdate): void {
@@ -175,7 +187,7 @@ class RunningDataplane {
   drain(options: DrainOptions): Promise<void> {
     this.#engine.isDraining = true;
     return drain(this.#engine.deadlines, options, {
-      inFlight: () => this.#connections.size,
+      inFlight: () => this.#connections.size + this.#gate.size,
       closeIdleConnections: () => this.#connections.forEach((one) => one.closeIfIdle()),
       stopAccepting: () => {
         this.#hasLeft = true;
@@ -188,6 +200,7 @@ class RunningDataplane {
   close(): void {
     this.#listeners.close();
     this.#tunnels?.close();
+    this.#gate.close();
     this.#connections.forEach((connection) => connection.destroy());
     this.#engine.pools.close();
     this.#engine.deadlines.close();
@@ -202,6 +215,7 @@ class RunningDataplane {
       upstreamIdle: pools.idleCount,
       deadlines: deadlines.armed,
       bodyBuffers: buffers.owners,
+      waitingSources: this.#gate.size,
       isDraining,
       tunnels: this.#tunnels?.state(),
     };
@@ -243,28 +257,27 @@ class RunningDataplane {
   }
 
   #accept(socket: NetworkSocket, servicePort: number): void {
-    const { counts, limits, observer } = this.#engine;
+    const { counts, limits } = this.#engine;
     const remoteAddress = normaliseAddress(socket.remoteAddress ?? '');
     // The client was gone before it was accepted.
     if (remoteAddress === undefined) {
       socket.destroy();
       return;
     }
-    if (counts.connections >= limits.connectionsMax) {
+    if (counts.connections + this.#gate.size >= limits.connectionsMax) {
       this.#shed(socket);
       return;
     }
+    const connection = { socket, remoteAddress, servicePort };
+    if (!this.#gate.holds(connection)) this.#enter(connection);
+  }
+
+  #enter(connection: NewConnection): void {
+    const { counts, observer } = this.#engine;
     counts.connections += 1;
     observer.connectionOpened();
-    this.#connections.add(
-      new DownstreamConnection({
-        engine: this.#engine,
-        socket,
-        remoteAddress,
-        servicePort,
-        closed: this.#closed,
-      }),
-    );
+    const opened = { ...connection, engine: this.#engine, closed: this.#closed };
+    this.#connections.add(new DownstreamConnection(opened));
   }
 
   /** Says why without reading anything; a client that has sent a lot may see a reset instead. */
