@@ -3,6 +3,7 @@
 // are written by hand, since nothing runs here; whether packets are dropped is the network
 // plugin's.
 import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startControlPlane, type ControlPlane } from './support/control-plane.ts';
@@ -144,5 +145,62 @@ describe('weft policy networkpolicies', () => {
     const none = await weft('policy', 'networkpolicies');
     expect(none.code).toBe(2);
     expect(none.err.split('\n')).toHaveLength(2);
+  });
+});
+
+/** May read everything that `weft check` reads, but NetworkPolicies. */
+const reader = `
+kind: ServiceAccount
+apiVersion: v1
+metadata: { namespace: vault, name: reader }
+---
+kind: ClusterRole
+apiVersion: rbac.authorization.k8s.io/v1
+metadata: { name: reader }
+rules:
+  - apiGroups:
+      ['', apps, coordination.k8s.io, discovery.k8s.io, access.smi-spec.io, specs.smi-spec.io,
+       split.smi-spec.io]
+    resources: ['*']
+    verbs: [get, list]
+---
+kind: ClusterRoleBinding
+apiVersion: rbac.authorization.k8s.io/v1
+metadata: { name: reader }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader }
+subjects: [{ kind: ServiceAccount, namespace: vault, name: reader }]
+`;
+
+describe('weft check', () => {
+  beforeAll(async () => {
+    const { out } = await run(process.execPath, ['dist/weft.js', 'install']);
+    await kubectl(['apply', '-f', '-'], out);
+    await kubectl(['apply', '-f', '-'], reader);
+  });
+
+  async function policyFindings(kubeconfig: string): Promise<readonly string[]> {
+    const args = ['check', '--no-probe', '-o', 'json', '--kubeconfig', kubeconfig];
+    const { out } = await run(process.execPath, ['dist/weft.js', ...args]);
+    type Finding = { readonly check: string; readonly state: string; readonly message: string };
+    const { items } = JSON.parse(out) as { readonly items: readonly Finding[] };
+    const found = items.filter(({ check }) => check === 'policy');
+    return found.map(({ state, message }) => `${state}: ${message}`);
+  }
+
+  test('calls the namespace enforced, and advisory once the policy is gone', async () => {
+    const [enforced] = await policyFindings(plane.kubeconfigPath);
+    expect(enforced).toContain('ok: namespace vault is enforced');
+    await kubectl(['-n', 'vault', 'delete', 'networkpolicy', 'weft-ingress']);
+    const [advisory] = await policyFindings(plane.kubeconfigPath);
+    expect(advisory).toContain('warning: namespace vault is advisory: vault/ledger-1');
+  });
+
+  test('goes on for somebody who may not read NetworkPolicies, and says so', async () => {
+    const token = (await kubectl(['-n', 'vault', 'create', 'token', 'reader'])).trim();
+    const file = `${plane.kubeconfigPath}.reader`;
+    const text = readFileSync(plane.kubeconfigPath, 'utf8');
+    writeFileSync(file, text.replace(plane.token, token), { mode: 0o600 });
+    const [finding] = await policyFindings(file);
+    expect(finding).toContain('warning: NetworkPolicies may not be read');
   });
 });

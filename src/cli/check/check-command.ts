@@ -10,9 +10,6 @@ import {
   type ClusterOptions,
   type ClusterWiring,
 } from '../cluster-options.ts';
-import { enforcementOf } from '../policy/enforcement.ts';
-import { readPolicyView } from '../policy/read-policy-view.ts';
-import { enforcementFindings } from './enforcement-findings.ts';
 import { installed } from '../install/install-objects.ts';
 import { objectOf } from '../install/manifest.ts';
 import { initialValues } from '../install/read-values.ts';
@@ -24,6 +21,7 @@ import { probeFindings } from './probe-facts.ts';
 import { runProbe } from './probe.ts';
 import { readPreFacts } from './read-cluster.ts';
 import { readDns } from './read-dns.ts';
+import { readEnforcement } from './read-enforcement.ts';
 import { readLimits } from './read-limits.ts';
 import { readMeshFacts } from './read-mesh.ts';
 import { readPorts } from './read-ports.ts';
@@ -122,8 +120,8 @@ async function checkMesh(
     clock: wiring.runtime.clock,
   });
   if (!facts.isInstalled) return meshFindings(facts);
-  const view = await readPolicyView(connection, options.meshNamespace);
-  const findings = [...meshFindings(facts), ...enforcementFindings(enforcementOf(view))];
+  const enforcement = await readEnforcement(connection, options.meshNamespace);
+  const findings = [...meshFindings(facts), ...enforcement];
   const { image } = facts;
   const nodes = proxyNodes(facts.nodes);
   const [meshDomain] = meshDomains;
