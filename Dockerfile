@@ -5,6 +5,8 @@
 #   docker build -t weft:dev .
 #   docker build -t weft:dev --build-arg NODE_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot .
 #
+# Where no daemon runs, `buildah build --isolation chroot` takes it as it is.
+#
 # NODE_IMAGE is what runs: any image with Node 24 (20.19 at least) in /usr/local/bin or /nodejs/bin.
 # No shell is needed in it. The defaults name one release by tag, which a registry may move: whoever
 # publishes an image gives both by digest,
