@@ -8,6 +8,7 @@ import { benchCompiler } from '../test/bench/compiler.ts';
 import { benchDataplane } from '../test/bench/dataplane.ts';
 import { benchRoute } from '../test/bench/route.ts';
 import { benchScale } from '../test/bench/scale.ts';
+import { benchStorm } from '../test/bench/tunnel-storm.ts';
 import { benchTunnels } from '../test/bench/tunnels.ts';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
@@ -15,6 +16,7 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['compiler', benchCompiler],
   ['route', benchRoute],
   ['codec', benchCodec],
+  ['storm', benchStorm],
 ]);
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
   ['dataplane', benchDataplane],

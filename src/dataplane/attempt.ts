@@ -29,6 +29,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   connection: Carriage;
   /** The connection was idle: it can be written to at once, and it may be stale. */
   isReused: boolean;
+  /** Every endpoint was tried before this. */
+  readonly isPatient: boolean;
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly destination: Destination;
@@ -48,6 +50,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
 
   constructor(options: AttemptOptions) {
     const { engine, endpoint, hop, connectTimeoutMs } = options;
+    this.isPatient = options.facts.attempts > options.backend.endpoints.length;
     const idle = options.wantsFresh ? undefined : takeIdle(engine, endpoint, hop);
     this.connection = idle
       ?? this.#openTunnel(engine, hop, connectTimeoutMs)

@@ -139,8 +139,9 @@ class Waiting {
   fate = 'waits';
   readonly wait: TunnelWait;
 
-  constructor(waitMs = 5_000) {
-    this.wait = pools.await(shop, waitMs, { tunnelOpened: () => (this.fate = 'opened') });
+  constructor(isPatient = false) {
+    const taker = { isPatient, tunnelOpened: () => (this.fate = 'opened') };
+    this.wait = pools.await(shop, 5_000, taker);
     const user: Pick<UpstreamUser, 'upstreamConnected' | 'upstreamFailed'> = {
       upstreamConnected: () => undefined,
       upstreamFailed: ({ kind }: UpstreamFailure) => (this.fate = kind),
@@ -207,6 +208,31 @@ describe('a node that nobody answers at', () => {
     expect(last().address).toBe('10.0.0.3');
     last().refuse();
     expect(one.fate).toBe('tunnel');
+  });
+});
+
+describe('who has nowhere else to go', () => {
+  test('waits through a restart of the other proxy', () => {
+    const other = new Waiting();
+    const one = new Waiting(true);
+    last().refuse();
+    last().refuse();
+    for (const socket of dialled) socket.refuse();
+    expect([other.fate, one.fate]).toEqual(['tunnel', 'waits']);
+    advance(700);
+    last().greet();
+    expect(one.fate).toBe('opened');
+  });
+
+  test('does so for a second', () => {
+    const one = new Waiting(true);
+    for (let round = 0; round < 20 && one.fate === 'waits'; round += 1) {
+      last().refuse();
+      advance(100);
+    }
+    expect(one.fate).toBe('tunnel');
+    expect(nowMs).toBeGreaterThan(1_000);
+    expect(nowMs).toBeLessThanOrEqual(1_600);
   });
 });
 

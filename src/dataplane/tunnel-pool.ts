@@ -297,7 +297,7 @@ export class TunnelPools implements UpstreamOwner {
     const turn = pool.turn % Math.max(1, addresses.length);
     const address = addresses[turn];
     if (address === undefined) {
-      this.#failAll(pool, 'no proxy of the node is known');
+      for (const wait of [...pool.waiting]) wait.failed('no proxy of the node is known');
       return false;
     }
     const dial: TunnelDial = new TunnelDial({
@@ -394,7 +394,7 @@ export class TunnelPools implements UpstreamOwner {
   }
 
   #failAll(pool: Pool, detail: string): void {
-    for (const wait of [...pool.waiting]) wait.failed(detail);
+    for (const wait of [...pool.waiting]) wait.dialFailed(detail);
   }
 
   /** A handshake has ended: others may begin theirs. */

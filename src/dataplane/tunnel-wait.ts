@@ -28,9 +28,14 @@ export type Carriage = Pick<
 >;
 
 export type TunnelTaker = {
+  /** There is no other endpoint to try: a dial that fails is no news for `patienceMs`. */
+  readonly isPatient?: boolean;
   /** From here on the attempt has this connection. `isReused`: it may be stale. */
   tunnelOpened(connection: UpstreamConnection, isReused: boolean): void;
 };
+
+/** A proxy that is killed is back within it. */
+const patienceMs = 1_000;
 
 export type WaitOptions = {
   readonly taker: TunnelTaker;
@@ -52,6 +57,7 @@ export class TunnelWait implements Carriage {
   readonly unsentBytes = 0;
   readonly #options: WaitOptions;
   readonly #deadline = new Deadline(() => this.#expired());
+  readonly #sinceMs: number;
   #isCertified: boolean;
   #user: UpstreamUser | undefined;
   #isOver = false;
@@ -61,6 +67,7 @@ export class TunnelWait implements Carriage {
     this.#isCertified = options.isCertified;
     this.buffer = new ReadBuffer(options.buffers);
     const { deadlines, waitMs, identityWaitMs } = options;
+    this.#sinceMs = deadlines.nowMs();
     deadlines.arm(this.#deadline, this.#isCertified ? waitMs : identityWaitMs);
   }
 
@@ -89,6 +96,14 @@ export class TunnelWait implements Carriage {
       connection.destroy();
       user?.upstreamFailed({ kind: 'bug', isUnsent: false, detail: 'a fault of the proxy' });
     }
+  }
+
+  /** A dial has failed, and none is under way. */
+  dialFailed(detail: string): void {
+    const { taker, deadlines } = this.#options;
+    const isPatient = taker.isPatient === true
+      && deadlines.nowMs() - this.#sinceMs < patienceMs;
+    if (!isPatient) this.failed(detail);
   }
 
   failed(detail: string): void {
