@@ -23,6 +23,34 @@ describe('pages for readers', () => {
   });
 });
 
+describe('the threat model', () => {
+  const note = readFileSync('docs/design/0007-threat-model.md', 'utf8');
+  const rules = [...note.matchAll(/^\| (S\d+) \|(.*)$/gm)].map(([, id = '', row = '']) => {
+    return { id, shown: row.split(' | ').at(-1) ?? '' };
+  });
+  const filesIn = (text: string): readonly string[] =>
+    [...text.matchAll(/`((?:src|test)\/[\w./-]+)`/g)].map((match) => match[1] ?? '');
+
+  test('names a test for every rule, and only tests that exist', () => {
+    expect(rules.length).toBeGreaterThan(30);
+    let above: readonly string[] = [];
+    for (const { id, shown } of rules) {
+      const own = filesIn(shown);
+      // `the same` is what the row above names.
+      const files = shown.includes('the same') ? [...above, ...own] : own;
+      expect(files.length, id).toBeGreaterThan(0);
+      above = files;
+    }
+    expect(filesIn(note).filter((path) => !existsSync(path))).toEqual([]);
+  });
+
+  test('speaks of no rule that it does not have', () => {
+    const known = new Set(rules.map(({ id }) => id));
+    const named = [...note.matchAll(/\bS\d+\b/g)].map(([id]) => id);
+    expect(named.filter((id) => !known.has(id))).toEqual([]);
+  });
+});
+
 describe('reasons', () => {
   const page = readFileSync('docs/reference/reasons.md', 'utf8');
   const explained = new Set([...page.matchAll(/^\| `(\w+)`/gm)].map((match) => match[1] ?? ''));
