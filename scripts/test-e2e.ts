@@ -26,7 +26,7 @@ FILTER: only files with this in their names (01-install has to have run on the c
 
 /** What each part consists of, by the numbers that files begin with. */
 const parts: Readonly<Record<string, readonly string[]>> = {
-  ci: ['01-', '02-', '04-', '99-'],
+  ci: ['01-', '02-', '021-', '04-', '99-'],
 };
 
 const options = {
