@@ -180,6 +180,36 @@ describe('a certificate', () => {
     }
   });
 
+  test.each([-3, 3])('is taken and renewed by a clock that is off by %d min', async (min) => {
+    const kept = new Kept();
+    const offMs = min * 60_000;
+    // The issuer's clock is right, the proxy's is not.
+    kept.answer = async (id) => {
+      const key = await testKeys.makeKey();
+      const pem = kept.authority.leaf(id, node, key.publicKeySpki, kept.wallMs - offMs);
+      return { kind: 'issued', key, pem };
+    };
+    await kept.start(wish('proxy'), wish('web', 'web-1'));
+    expect(kept.results).toEqual(['issued', 'issued']);
+    await kept.fake.advance(12 * hourMs);
+    expect(kept.results).toEqual(['issued', 'issued', 'issued', 'issued']);
+    await kept.fake.advance(36 * hourMs);
+    expect(kept.told.flatMap(({ removed }) => removed)).toEqual([]);
+    expect(new Set(kept.results)).toEqual(new Set(['issued']));
+  });
+
+  test('of an issuer whose clock is ahead by more than five minutes waits', async () => {
+    const kept = new Kept();
+    kept.answer = async (id) => {
+      const key = await testKeys.makeKey();
+      const pem = kept.authority.leaf(id, node, key.publicKeySpki, kept.wallMs + 6 * 60_000);
+      return { kind: 'issued', key, pem };
+    };
+    await kept.start(wish('web', 'web-1'));
+    expect(kept.held.size).toBe(0);
+    expect(kept.keeper.facts()[0]?.lastFailure).toContain('NotYetValid');
+  });
+
   test('that has expired is taken from the workers, and asked for on and on', async () => {
     const kept = new Kept();
     await kept.start(wish('web', 'web-1'));
