@@ -6,6 +6,7 @@ import { bodyFault, soakBody, SoakReader } from './soak-message.ts';
 import type { SoakMessage } from './soak-message.ts';
 import { readTarget } from './soak-plan.ts';
 import type { PodDeed } from './soak-plan.ts';
+import type { PodTrace } from './soak-trace.ts';
 
 export type SoakPod = {
   readonly endpoint: { readonly address: string; readonly port: number };
@@ -18,6 +19,7 @@ export type SoakPod = {
 export type PodReport = {
   requests: number;
   readonly violations: string[];
+  readonly trace: PodTrace;
 };
 
 /** Longer than the soak's idle time-out. */
@@ -57,6 +59,7 @@ function playPod(socket: net.Socket, report: PodReport): void {
     head: (message) => {
       const [, target = ''] = message.start.split(' ');
       order = readTarget(target);
+      report.trace.note(order.id, 'head');
       const isContinued = message.fields.has('expect') && order.deed !== 'early';
       if (isContinued) socket.write('HTTP/1.1 100 Continue\r\n\r\n');
       answerHead(socket, order);
@@ -68,11 +71,19 @@ function playPod(socket: net.Socket, report: PodReport): void {
       if (order === undefined) return;
       const fault = requestFault(message, order.id);
       if (fault !== undefined) report.violations.push(`pod: ${fault}`);
+      report.trace.note(order.id, 'message');
       answerWhole(socket, order, message.start.startsWith('HEAD '));
     },
   });
+  const note = (event: string): void => {
+    if (order !== undefined) report.trace.note(order.id, event);
+  };
   socket.on('data', (data) => reader.push(data));
-  socket.on('end', () => socket.end());
+  socket.on('end', () => {
+    note('end');
+    socket.end();
+  });
+  socket.on('close', () => note('close'));
 }
 
 /** The client says in a field how long the body is that it wants to send. */

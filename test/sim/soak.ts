@@ -18,6 +18,7 @@ import type { ClientReport } from './soak-client.ts';
 import { planVisit } from './soak-plan.ts';
 import { startSoakPod } from './soak-pod.ts';
 import type { PodReport, SoakPod } from './soak-pod.ts';
+import { PodTrace } from './soak-trace.ts';
 
 export type SoakOptions = {
   readonly exchanges: number;
@@ -56,6 +57,8 @@ const rssNoiseBytes = 32 * 1024 * 1024;
 /** 1 MB per 100 000 exchanges. */
 const slopeBytesMax = 10;
 const listenersMax = 4;
+/** Of those since the last line. */
+const toldViolationsMax = 5;
 
 /**
  * The time-outs are short and the machine may be busy: one that falls due before its answer or its
@@ -68,7 +71,7 @@ type Sample = Memory & { readonly exchanges: number };
 
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const before = liveResources();
-  const podReport: PodReport = { requests: 0, violations: [] };
+  const podReport: PodReport = { requests: 0, violations: [], trace: new PodTrace() };
   const pods = await Promise.all(podAddresses.map((one) => startSoakPod(one, podReport)));
   const { network, isDirect } = options.plain
     ? { network: nodeNetwork(), isDirect: false }
@@ -109,6 +112,7 @@ class RunningSoak {
   readonly #startedMs = Date.now();
   #visits = 0;
   #printedMs = Date.now();
+  #toldViolations = 0;
 
   constructor(options: SoakOptions, parts: Parts) {
     this.#options = options;
@@ -175,6 +179,7 @@ class RunningSoak {
         visit: planVisit(seed, number),
         report: this.report,
         limitMs: plant === 'none' ? visitMs : plantedVisitMs,
+        situation: (id) => this.#situation(id),
       });
       if (Date.now() - this.#printedMs > printMs) this.#print('...');
     }
@@ -246,6 +251,18 @@ class RunningSoak {
     }
   }
 
+  /** For a visit that hangs: where its last exchange has got to. */
+  #situation(id: string): string {
+    const { podReport, harness } = this.#parts;
+    const { connections, exchanges, lingering, upstreamOpen, upstreamIdle, deadlines } =
+      harness.dataplane.state();
+    return (
+      `${podReport.trace.describe(id)}; data plane: ${connections} connections, ` +
+      `${exchanges} exchanges, ${lingering} linger, upstream ${upstreamOpen} open and ` +
+      `${upstreamIdle} idle, ${deadlines} deadlines`
+    );
+  }
+
   #print(what: string): void {
     this.#printedMs = Date.now();
     const { exchanges, answered, unanswered, refused, violations } = this.report;
@@ -259,6 +276,11 @@ class RunningSoak {
         `${reasons === '' ? 'none' : reasons}; open ${connections}+${upstreamOpen}, ` +
         `buffered ${bufferedBytes} B, unanswered ${unanswered}, violations ${violations.length}`,
     );
+    const toldMax = this.#toldViolations + toldViolationsMax;
+    for (const one of violations.slice(this.#toldViolations, toldMax)) {
+      this.#options.print(`  ${one}`);
+    }
+    this.#toldViolations = violations.length;
   }
 }
 
