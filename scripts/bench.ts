@@ -3,6 +3,7 @@
 // of them run; `cluster` needs KUBEBUILDER_ASSETS and a network namespace, like the kube tests.
 // Flags are those of `dataplane` (test/bench/dataplane.ts), which is meant when they come alone.
 import { spawnSync } from 'node:child_process';
+import { benchAllocation } from '../test/bench/allocation.ts';
 import { benchCodec } from '../test/bench/codec.ts';
 import { benchCompiler } from '../test/bench/compiler.ts';
 import { benchDataplane } from '../test/bench/dataplane.ts';
@@ -21,9 +22,10 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
   ['dataplane', benchDataplane],
   ['tunnels', benchTunnels],
+  ['allocation', benchAllocation],
   ['scale', benchScale],
 ]);
-const all = [...inProcess.keys(), 'dataplane', 'tunnels', 'scale', 'cluster'];
+const all = [...inProcess.keys(), 'dataplane', 'tunnels', 'allocation', 'scale', 'cluster'];
 const given = process.argv.slice(2);
 const flagsAt = given.findIndex((one) => one.startsWith('--'));
 const flags = flagsAt < 0 ? [] : given.slice(flagsAt);
