@@ -1,6 +1,7 @@
 // Load from every node at once: 200 requests/s in all, by clients that never try again; half of the
 // requests are POSTs without an Idempotency-Key, half of them on new connections.
-import { startLoad, type Load, type LoadResult } from './calls.ts';
+import { expect } from 'vitest';
+import { failuresOf, startLoad, type Load, type LoadResult } from './calls.ts';
 import { nodeNames } from './cluster.ts';
 import { apiUrl, callerOn } from './shop.ts';
 
@@ -30,4 +31,22 @@ export function told(results: ReadonlyMap<string, LoadResult>): string {
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Load from every node while `change` runs: not one request may fail. */
+export async function unfailingWhile(title: string, change: () => Promise<void>): Promise<void> {
+  const loads = await loadEverywhere();
+  const startedMs = Date.now();
+  let results: ReadonlyMap<string, LoadResult>;
+  try {
+    await change();
+  } finally {
+    results = await stopAll(loads);
+    const seconds = Math.round((Date.now() - startedMs) / 1_000);
+    console.log(`${title}, ${seconds} s\n${told(results)}`);
+  }
+  const failures = [...results].flatMap(([node, result]) =>
+    failuresOf(result).map((text) => `${node} ${text}`),
+  );
+  expect(failures, title).toEqual([]);
 }
