@@ -3,7 +3,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { referencePages } from './support/reference-pages.ts';
-import { readSources } from './support/source-tree.ts';
 
 describe('generated references', () => {
   test.each([...referencePages().keys()])('%s is what the tables say (npm run docs)', (path) => {
@@ -81,11 +80,16 @@ describe('reasons', () => {
   });
 
   test('each reason stands in at least one test or golden case', () => {
-    const tests = readSources(['src', 'test']).filter((file) => file.path.endsWith('.test.ts'));
-    const pages = readdirSync('test/golden').filter((name) => name.endsWith('.md'));
-    const golden = pages.map((name) => readFileSync(`test/golden/${name}`, 'utf8'));
-    const text = [...tests.map((file) => file.text), ...golden].join('\n');
+    const tests = [...filesOf('src', '.test.ts'), ...filesOf('test', '.test.ts')];
+    const golden = filesOf('test/golden', '.md');
+    const text = [...tests, ...golden].map((path) => readFileSync(path, 'utf8')).join('\n');
     const all = [...problems, ...refusals, ...denials];
     expect(all.filter((reason) => !text.includes(reason))).toEqual([]);
   });
 });
+
+function filesOf(folder: string, ending: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => `${folder}/${name}`);
+}
