@@ -27,12 +27,21 @@ export type MeshWriterOptions = {
   readonly mirrorOf: (kind: Manifest['kind']) => RawMirror;
 };
 
+/**
+ * An API server tells that a Service is gone a moment before it gives the address free: a refusal
+ * of the former address means that somebody has it only when it lasts.
+ */
+const addressFreedMs = 2_000;
+const addressRestMs = 400;
+
 /** Lives as long as the keeper. */
 export class MeshWriter {
   readonly #options: MeshWriterOptions;
   readonly #budgets = new Map<string, WriteBudget>();
   /** Name → what the server made of which manifest, when that differs: not to be tried for ever. */
   readonly #taken = new Map<string, string>();
+  /** Name → since when its former address is refused. */
+  readonly #refusedMs = new Map<string, number>();
 
   constructor(options: MeshWriterOptions) {
     this.#options = options;
@@ -48,6 +57,7 @@ export class MeshWriter {
     const waitMs = this.#budgetOf(name).take(this.#options.runtime.clock.nowMs());
     if (waitMs > 0) return { againAfterMs: waitMs };
     let answer = await this.#apply(manifest, formerIps);
+    if (answer === 'later') return { againAfterMs: addressRestMs };
     const steps = foreignPartsPatch(answer, manifest);
     if (steps.length > 0) answer = await this.#patch(manifest, steps);
     if (!isAsDesired(answer, manifest)) {
@@ -88,6 +98,7 @@ export class MeshWriter {
     return budget;
   }
 
+  /** What the server made of it; `later`: its former address may be free in a moment. */
   async #apply(manifest: Manifest, formerIps: readonly string[]): Promise<unknown> {
     const actual = this.#actual(manifest);
     const hasAddress = clusterIpsOf(actual).length > 0;
@@ -96,11 +107,19 @@ export class MeshWriter {
       return await this.#send(asked, actual);
     } catch (error) {
       if (kubeReason(error) !== 'Invalid') throw error;
+      if (asked !== manifest && this.#mayBeFreed(manifest.metadata.name)) return 'later';
       // Somebody else has the address by now, or foreign ports stand under names of ours.
       if (asked !== manifest) return this.#send(manifest, actual);
       if (actual === undefined || manifest.kind !== 'Service') throw error;
       return this.#patch(manifest, allPortsPatch(actual, manifest));
     }
+  }
+
+  #mayBeFreed(name: string): boolean {
+    const nowMs = this.#options.runtime.clock.nowMs();
+    const sinceMs = this.#refusedMs.get(name) ?? nowMs;
+    this.#refusedMs.set(name, sinceMs);
+    return nowMs - sinceMs < addressFreedMs;
   }
 
   async #send(manifest: Manifest, actual: unknown): Promise<unknown> {
@@ -113,6 +132,7 @@ export class MeshWriter {
         : { ...manifest, metadata: { ...metadata, resourceVersion } };
     const path = this.#pathOf(kind, namespace, name);
     const answer = await this.#options.connection.apply(path, object, { force: true });
+    this.#refusedMs.delete(name);
     this.#options.log.info('mesh object applied', { object: name, was: resourceVersion ?? '' });
     this.#options.mirrorOf(kind).see(answer);
     return answer;

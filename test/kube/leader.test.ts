@@ -185,7 +185,10 @@ describe('of two controllers', () => {
       return true;
     });
     expect((await writesOf(other(paused), wokenMs)).length).toBeGreaterThan(0);
-    expect(await writesOf(paused, wokenMs)).toEqual([]);
+    // A process can be stopped between its last look at the lease and the kernel's write. What is
+    // in between goes out when it wakes: one request at most, which carries the object's version,
+    // so that it is taken only where nobody has written since (each object once: the next test).
+    expect((await writesOf(paused, wokenMs)).length).toBeLessThanOrEqual(1);
   }, 90_000);
 
   test('each object was written once for what it says', async () => {
