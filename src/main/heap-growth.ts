@@ -4,7 +4,7 @@
 import { setFlagsFromString } from 'node:v8';
 
 /** Per cent of what lives. */
-const growth = 25;
+const growth = 60;
 
 /** For all threads of the process, those that already run as well. */
 export function limitHeapGrowth(): void {
