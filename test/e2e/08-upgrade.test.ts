@@ -1,14 +1,16 @@
 // Another build takes over under load, and this one again: the build of the last commit whose
 // programs differ. No request fails on either way; both builds serve side by side meanwhile, and
-// are told apart by name all the time.
+// are told apart by name all the time. All of it with strict mutual TLS, so that every call between
+// nodes takes a tunnel, between the two builds too; 081-modes goes back.
 import { describe, expect, test } from 'vitest';
 import { failuresOf, startLoad } from './support/calls.ts';
 import { meshNamespace, podsOf, proxies, proxySelector, rolledOut } from './support/cluster.ts';
 import { kubectl, tryKubectl } from './support/kubectl.ts';
-import { pause } from './support/load-everywhere.ts';
+import { pause, unfailingWhile } from './support/load-everywhere.ts';
+import { flagsFor, switchMesh } from './support/mtls.ts';
 import { image } from './support/objects.ts';
 import { apiUrl, callers } from './support/shop.ts';
-import { installFlags, otherBuild, weft, type Build } from './support/weft.ts';
+import { otherBuild, weft, type Build } from './support/weft.ts';
 
 const thisBuild: Build = { program: 'dist/weft.js', image: image() };
 
@@ -42,7 +44,7 @@ async function upgradeUnderLoad(build: Build): Promise<void> {
   const loads = await Promise.all(
     (await callers()).map((from) => startLoad(from, { urls: [apiUrl], perSecond: 60 })),
   );
-  const upgraded = await weft(['upgrade', '--yes', ...installFlags(build.image)], { build });
+  const upgraded = await weft(['upgrade', '--yes', ...flagsFor('strict', build.image)], { build });
   expect(upgraded.stderr).not.toContain('BUG');
   expect(upgraded.status).toBe(0);
   let isOver = false;
@@ -69,8 +71,12 @@ async function upgradeUnderLoad(build: Build): Promise<void> {
 }
 
 describe('upgrade', () => {
+  test('to strict mutual TLS, under load: no request fails', async () => {
+    await unfailingWhile('to strict', () => switchMesh('strict'));
+  });
+
   test('to what is installed already changes nothing, and says so', async () => {
-    const { status, stdout } = await weft(['upgrade', '--dry-run', ...installFlags(image())]);
+    const { status, stdout } = await weft(['upgrade', '--dry-run', ...flagsFor('strict')]);
     expect(stdout).not.toMatch(/daemonset/i);
     expect(status).toBe(0);
   });

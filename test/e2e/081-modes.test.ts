@@ -1,5 +1,6 @@
-// Mutual TLS is switched off and on again under load: each is a roll-out during which proxies of
-// two modes call each other. No request fails. Ends as the suite has installed the mesh.
+// Mutual TLS is switched under load, from strict, as 08-upgrade leaves it, through every mode: each
+// is a roll-out during which proxies of two modes call each other. No request fails. Ends as the
+// suite has installed the mesh.
 import { describe, test } from 'vitest';
 import { meshNamespace, proxies, rolledOut } from './support/cluster.ts';
 import { unfailingWhile } from './support/load-everywhere.ts';
@@ -8,6 +9,7 @@ import { image } from './support/objects.ts';
 import { installFlags, weft } from './support/weft.ts';
 
 const steps: readonly (readonly [from: Mode, to: Mode])[] = [
+  ['strict', 'permissive'],
   ['permissive', 'off'],
   ['off', 'permissive'],
 ];
