@@ -327,7 +327,11 @@ export function statusSuite(start: () => Promise<TestCluster>, runtime: Runtime)
     test('another controller does not tell an unchanged problem again', async () => {
       const all = async () => {
         const list = (await admin.get('/api/v1/events')) as { items: TestEvent[] };
-        return list.items.map(({ metadata, count }) => `${metadata.name} ${count}`).sort();
+        // Not those of web-v2: it gets one below, and an API server tells of its addresses, too.
+        return list.items
+          .filter(({ metadata }) => !metadata.name.startsWith('web-v2.'))
+          .map(({ metadata, count }) => `${metadata.name} ${count}`)
+          .sort();
       };
       const before = await all();
       expect(before.length).toBeGreaterThan(15);
@@ -340,8 +344,7 @@ export function statusSuite(start: () => Promise<TestCluster>, runtime: Runtime)
         body: { metadata: { annotations: { 'weft.dev/timeout': 'soon' } } },
       });
       await event('shop', 'Service', 'web-v2', 'soon');
-      const after = await all();
-      expect(after.filter((one) => !one.startsWith('web-v2.'))).toEqual(before);
+      expect(await all()).toEqual(before);
     });
   });
 
