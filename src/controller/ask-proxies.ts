@@ -1,6 +1,7 @@
 // Finds out on which nodes a generation has arrived: watches which proxies are ready and, while
 // somebody wants to know, asks those that lag – 20 at a time, each with a deadline, in rounds that
 // grow rarer. Only the leader asks. What the answers mean is proxy-versions.ts.
+import { proxyServiceAccount } from '../identity/index.ts';
 import { startReflector } from '../kube/index.ts';
 import type { Connection, Reflector, Replacement, Sink } from '../kube/index.ts';
 import { backoffMs } from '../lib/backoff.ts';
@@ -28,7 +29,6 @@ export type AskProxiesOptions = {
 const firstRestMs = 150;
 const laterRests = { baseMs: 300, maxMs: 10_000 };
 const atOnceMax = 20;
-const proxyServiceAccount = 'weft-proxy';
 const labels = 'app.kubernetes.io/name=weft,app.kubernetes.io/component=proxy';
 
 export class ProxyRounds {

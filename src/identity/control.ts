@@ -7,7 +7,7 @@ export type * from './authority.ts';
 export { createCertificate } from './certificate.ts';
 export { issueLeaf, makeRoot } from './issue.ts';
 export type * from './issue.ts';
-export { judgeRequest, requestUsages, workloadSigner } from './judge-request.ts';
+export { judgeRequest, podUidKey, requestUsages, workloadSigner } from './judge-request.ts';
 export type * from './judge-request.ts';
 export { pemOf } from './pem.ts';
 export { createCertificateRequest, workloadNames } from './request.ts';

@@ -1,7 +1,7 @@
 // Door of `identity` for everybody, workers among them: names, the judgement of peers, bundles and
 // the schedule of renewals; no packages. Making certificates is behind control.ts.
 export type { Credential } from './credential.ts';
-export { boundNodeOf, nodeBindingOf } from './names.ts';
+export { boundNodeOf, nodeBindingOf, proxyServiceAccount } from './names.ts';
 export { readCertificate } from './read-certificate.ts';
 export type { CertificateReading, ParsedCertificate } from './read-certificate.ts';
 export type { Refused } from './refusal.ts';

@@ -125,7 +125,8 @@ const lifetimeSecondsMax = 86_400;
 const requestBytesMax = 8_192;
 
 const podNameKey = 'authentication.kubernetes.io/pod-name';
-const podUidKey = 'authentication.kubernetes.io/pod-uid';
+/** Key of `spec.extra`. */
+export const podUidKey = 'authentication.kubernetes.io/pod-uid';
 const nodeNameKey = 'authentication.kubernetes.io/node-name';
 
 /** Who asks, as the API server has stamped it. */

@@ -1,6 +1,9 @@
 // Names of Kubernetes (RFC 1123) as identities use them, and the name that binds a certificate to a
 // node: `<node>.node.weft.dev`. Lower case only: two spellings of a name would be two readings.
 
+/** Service account of the proxies, as the manifests name it; labels are anybody's to write. */
+export const proxyServiceAccount = 'weft-proxy';
+
 /** RFC 1123 label, as Kubernetes names namespaces. */
 const labelPattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 /** Longest RFC 1123 subdomain, and the longest DNS name as text. */

@@ -2,10 +2,13 @@
 // what the controller would issue (it repeats every check); a pod that it would refuse is not asked
 // for, because every refusal costs a request and tells nobody anything.
 import type { Pod } from '../api/index.ts';
-import { formatSpiffeId, renewalOf, type SpiffeId, type TrustRoot } from '../identity/index.ts';
-
-/** Service account of the proxies; theirs is the identity that a peer is asked for. */
-const proxyAccount = 'weft-proxy';
+import {
+  formatSpiffeId,
+  proxyServiceAccount,
+  renewalOf,
+  type SpiffeId,
+  type TrustRoot,
+} from '../identity/index.ts';
 
 export type PlanInput = {
   readonly nodeName: string;
@@ -46,7 +49,7 @@ export function ownIdentity(
   mesh: Pick<PlanInput, 'meshNamespace' | 'trustDomain'>,
 ): SpiffeId | undefined {
   const { trustDomain, meshNamespace: namespace } = mesh;
-  return formatSpiffeId({ trustDomain, namespace, serviceAccount: proxyAccount });
+  return formatSpiffeId({ trustDomain, namespace, serviceAccount: proxyServiceAccount });
 }
 
 /** As the controller judges: of this node, not hostNetwork, alive, with an address. */

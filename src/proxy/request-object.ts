@@ -1,8 +1,8 @@
 // One CertificateSigningRequest as a proxy writes it and reads it again (note 0008). Pure. What a
 // request says of itself is believed only where the API server has stamped that this pod made it.
-import { requestUsages, workloadSigner } from '../identity/control.ts';
+import { podUidKey, requestUsages, workloadSigner } from '../identity/control.ts';
 import type { SpiffeId } from '../identity/index.ts';
-import { listAt, textAt, valueAt } from '../lib/raw-object.ts';
+import { listAt, textAt } from '../lib/raw-object.ts';
 
 export const requestKind = {
   group: 'certificates.k8s.io',
@@ -12,7 +12,6 @@ export const requestKind = {
 
 const expirationSeconds = 86_400;
 const identityAnnotation = 'weft.dev/identity';
-const podUidExtra = 'authentication.kubernetes.io/pod-uid';
 
 export type RequestFacts = {
   readonly name: string;
@@ -56,7 +55,7 @@ export function requestManifest(facts: RequestFacts): unknown {
 }
 
 export function seenRequest(object: unknown): SeenRequest {
-  const [madeBy] = listAt(object, 'spec', 'extra', podUidExtra);
+  const [madeBy] = listAt(object, 'spec', 'extra', podUidKey);
   return {
     uid: uidOf(object),
     madeBy: typeof madeBy === 'string' ? madeBy : '',
@@ -66,7 +65,7 @@ export function seenRequest(object: unknown): SeenRequest {
 }
 
 export function uidOf(object: unknown): string {
-  return textAt(valueAt(object, 'metadata'), 'uid') ?? '';
+  return textAt(object, 'metadata', 'uid') ?? '';
 }
 
 function answerOf(object: unknown): RequestAnswer | undefined {

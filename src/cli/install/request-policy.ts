@@ -2,24 +2,25 @@
 // `weft.dev/workload`, and they may ask no other. The controller would deny the first anyway; the
 // second keeps a stolen token of a proxy from asking the cluster's own signers. It matches these
 // requests alone, so that it may fail closed.
+import { workloadSigner } from '../../identity/control.ts';
+import { proxyServiceAccount } from '../../identity/index.ts';
 import type { InstallFacts } from './facts.ts';
 import { remarked, type Manifest } from './manifest.ts';
 import { policyPair } from './policy-pair.ts';
 
 const name = 'weft-requests';
-const signer = 'weft.dev/workload';
-const account = 'weft-proxy';
 
-const isOurs = `object.spec.signerName == "${signer}"`;
+const isOurs = `object.spec.signerName == "${workloadSigner}"`;
 // A match condition knows no variables: the name is compared in full by the validations.
-const mayBeProxy = `request.userInfo.username.endsWith(":${account}")`;
+const mayBeProxy = `request.userInfo.username.endsWith(":${proxyServiceAccount}")`;
 
 const variables = [
   { name: 'isOurs', expression: isOurs },
   {
     name: 'isProxy',
     expression:
-      'request.userInfo.username == ' + `"system:serviceaccount:" + variables.home + ":${account}"`,
+      'request.userInfo.username == "system:serviceaccount:" + variables.home + ' +
+      `":${proxyServiceAccount}"`,
   },
 ];
 
@@ -37,17 +38,19 @@ const isSmall = [
 const validations = [
   {
     expression: '!variables.isOurs || variables.isProxy',
-    message: `signer ${signer} is asked by ServiceAccount ${account} of the mesh alone`,
+    message:
+      `signer ${workloadSigner} is asked by ServiceAccount ${proxyServiceAccount} ` +
+      'of the mesh alone',
     reason: 'Forbidden',
   },
   {
     expression: '!variables.isProxy || variables.isOurs',
-    message: `ServiceAccount ${account} asks signer ${signer} and no other`,
+    message: `ServiceAccount ${proxyServiceAccount} asks signer ${workloadSigner} and no other`,
     reason: 'Forbidden',
   },
   {
     expression: `!variables.isOurs || (${isSmall})`,
-    message: `a request of ${signer} has 8 KiB, 16 short annotations, and no finalizer`,
+    message: `a request of ${workloadSigner} has 8 KiB, 16 short annotations, and no finalizer`,
     reason: 'RequestEntityTooLarge',
   },
 ];

@@ -6,6 +6,7 @@
 import type { ClusterState, MeshSettings } from '../../api/index.ts';
 import { workloadSigner } from '../../identity/control.ts';
 import type { IssueRules } from '../../identity/control.ts';
+import { proxyServiceAccount } from '../../identity/index.ts';
 import { kubeReason, startReflector } from '../../kube/index.ts';
 import type { Connection, Reflector, Replacement, Sink } from '../../kube/index.ts';
 import { backoffMs } from '../../lib/backoff.ts';
@@ -33,9 +34,6 @@ export type RequestsKeeperOptions = {
   readonly signing: () => Signing | undefined;
   readonly events: RequestEvents;
 };
-
-/** As the manifests name it. */
-const proxyServiceAccount = 'weft-proxy';
 
 /** Three calls each; a hundred new identities take a second of this. */
 const atOnceMax = 16;

@@ -4,6 +4,7 @@
 // leader goes on. Between rotations it does nothing.
 import type { MeshSettings, Problem } from '../../api/index.ts';
 import { makeRoot } from '../../identity/control.ts';
+import { proxyServiceAccount } from '../../identity/index.ts';
 import { kubeReason, resourcePath } from '../../kube/index.ts';
 import type { Connection } from '../../kube/index.ts';
 import type { Runtime, Timer } from '../../lib/clock.ts';
@@ -40,8 +41,6 @@ const restMs = { brisk: 5_000, patient: 60_000 };
 const briskMs = 30 * 60_000;
 const waitTellMs = 60_000;
 const nodesLoggedMax = 10;
-/** As the manifests name it. Labels are anybody's to write, and to take away. */
-const proxyServiceAccount = 'weft-proxy';
 const fieldSelector = `spec.serviceAccountName=${proxyServiceAccount}`;
 
 export class RotationKeeper {
