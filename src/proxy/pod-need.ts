@@ -3,17 +3,16 @@
 // it is for, so that one has to be known; and an address is nobody's of ours only if it is no
 // pod's. The need ends some time after its reason: lists of ten thousand pods are not read for
 // every roll-out.
-import type { PeerPart, SectionId, SectionRecord, Snapshot } from '../snapshot/index.ts';
+import type { PeerPart, SectionRecord, Snapshot } from '../snapshot/index.ts';
 
 /** Nodes come and go without a proxy while a DaemonSet is replaced. */
 const lingerMs = 10 * 60_000;
 
-type Seen = { readonly record: SectionRecord; readonly isNeedy: boolean };
-
 /** Lives as long as the proxy. */
 export class PodNeed {
   #snapshot: Snapshot | undefined;
-  #seen = new Map<SectionId, Seen>();
+  /** Sections that did not change keep their record, and are not looked through again. */
+  readonly #needy = new WeakMap<SectionRecord, boolean>();
   #hasNeedySection = false;
   #lastMs = Number.NEGATIVE_INFINITY;
 
@@ -29,18 +28,16 @@ export class PodNeed {
     return nowMs - this.#lastMs < lingerMs;
   }
 
-  /** Sections that did not change keep their record, and are not looked through again. */
   #read(snapshot: Snapshot | undefined): void {
-    const seen = new Map<SectionId, Seen>();
-    this.#hasNeedySection = false;
-    for (const [id, record] of snapshot?.sections ?? []) {
-      const before = this.#seen.get(id);
-      const isNeedy = before?.record === record ? before.isNeedy : isNeedySection(record);
-      seen.set(id, { record, isNeedy });
-      this.#hasNeedySection ||= isNeedy;
-    }
-    this.#seen = seen;
+    const records = [...(snapshot?.sections.values() ?? [])];
+    this.#hasNeedySection = records.some((record) => this.#isNeedy(record));
     this.#snapshot = snapshot;
+  }
+
+  #isNeedy(record: SectionRecord): boolean {
+    const isNeedy = this.#needy.get(record) ?? isNeedySection(record);
+    this.#needy.set(record, isNeedy);
+    return isNeedy;
   }
 }
 
