@@ -1,40 +1,13 @@
 // Deadlines on a clock that the tests move: never early, late by at most a tick, one timer for all,
 // and safe against callbacks that arm and disarm.
 import { describe, expect, test } from 'vitest';
-import type { Clock, Timers } from '../lib/clock.ts';
+import { fakeTime } from '../../test/support/fake-time.ts';
 import { seededRandom } from '../lib/random.ts';
 import { Deadline, Deadlines } from './deadlines.ts';
 
-/** Moves time to each timer in turn; counts how many are set at once. */
-function fakeTime() {
-  let nowMs = 1_000.5;
-  let pending: { dueMs: number; callback: () => void }[] = [];
-  const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs };
-  const timers: Timers = {
-    after: (delayMs, callback) => {
-      const one = { dueMs: nowMs + delayMs, callback };
-      pending.push(one);
-      return { cancel: () => (pending = pending.filter((other) => other !== one)) };
-    },
-  };
-  const advance = (byMs: number): void => {
-    const untilMs = nowMs + byMs;
-    for (;;) {
-      pending.sort((a, b) => a.dueMs - b.dueMs);
-      const next = pending[0];
-      if (next === undefined || next.dueMs > untilMs) break;
-      pending.shift();
-      nowMs = next.dueMs;
-      next.callback();
-    }
-    nowMs = untilMs;
-  };
-  return { clock, timers, advance, nowMs: () => nowMs, timerCount: () => pending.length };
-}
-
 describe('deadlines', () => {
   test('expire once, not early, late by at most two ticks, over many turns of the wheel', () => {
-    const time = fakeTime();
+    const time = fakeTime({ startMs: 1_000.5 });
     const deadlines = new Deadlines(time.clock, time.timers);
     const random = seededRandom(3);
     const late: number[] = [];
@@ -54,7 +27,7 @@ describe('deadlines', () => {
   });
 
   test('a deadline that is armed again expires at its new time alone', () => {
-    const time = fakeTime();
+    const time = fakeTime({ startMs: 1_000.5 });
     const deadlines = new Deadlines(time.clock, time.timers);
     let count = 0;
     const one = new Deadline(() => (count += 1));
@@ -68,7 +41,7 @@ describe('deadlines', () => {
   });
 
   test('a disarmed deadline does not expire, not even when a neighbour disarms it', () => {
-    const time = fakeTime();
+    const time = fakeTime({ startMs: 1_000.5 });
     const deadlines = new Deadlines(time.clock, time.timers);
     const fired: string[] = [];
     const first = new Deadline(() => {
@@ -90,7 +63,7 @@ describe('deadlines', () => {
   });
 
   test('after close nothing runs', () => {
-    const time = fakeTime();
+    const time = fakeTime({ startMs: 1_000.5 });
     const deadlines = new Deadlines(time.clock, time.timers);
     let count = 0;
     deadlines.arm(new Deadline(() => (count += 1)), 100);

@@ -1,8 +1,8 @@
 // Connections from addresses that nobody is known by yet: who waits, for how long, and what ends
 // the wait. That nobody gets another identity by waiting is test/laws/address-attribution.test.ts.
 import { beforeEach, describe, expect, test } from 'vitest';
+import { fakeTime, type FakeTime } from '../../test/support/fake-time.ts';
 import { recordsOf, workload } from '../../test/support/sections.ts';
-import type { Timer } from '../lib/clock.ts';
 import type { NetworkSocket } from '../lib/network.ts';
 import { compileTable, type RouteTable } from '../route/index.ts';
 import type { AddressBinding, PolicyMode } from '../snapshot/index.ts';
@@ -25,8 +25,7 @@ class FakeSocket {
   }
 }
 
-let nowMs: number;
-let timers: { dueMs: number; run: () => void }[];
+let time: FakeTime;
 let entered: NewConnection[];
 let table: RouteTable;
 let gate: SourceGate;
@@ -55,30 +54,12 @@ function publish(next: RouteTable): void {
   gate.tableChanged(table);
 }
 
-function pass(toMs: number): void {
-  for (;;) {
-    timers.sort((a, b) => a.dueMs - b.dueMs);
-    const [next] = timers;
-    if (next === undefined || next.dueMs > toMs) break;
-    timers.shift();
-    nowMs = Math.max(nowMs, next.dueMs);
-    next.run();
-  }
-  nowMs = toMs;
-}
-
 beforeEach(() => {
-  nowMs = 0;
-  timers = [];
+  time = fakeTime();
   entered = [];
   table = tableOf('enforce');
-  const after = (delayMs: number, run: () => void): Timer => {
-    const timer = { dueMs: nowMs + delayMs, run };
-    timers.push(timer);
-    return { cancel: () => void (timers = timers.filter((one) => one !== timer)) };
-  };
   gate = new SourceGate({
-    deadlines: new Deadlines({ nowMs: () => nowMs, wallMs: () => nowMs }, { after }),
+    deadlines: new Deadlines(time.clock, time.timers),
     table: () => table,
     enter: (connection) => entered.push(connection),
   });
@@ -87,25 +68,25 @@ beforeEach(() => {
 describe('a connection from an unknown address', () => {
   test('waits for the pod to be told', () => {
     expect(connect().isHeld).toBe(true);
-    pass(1_000);
+    time.advanceTo(1_000);
     expect([gate.size, entered.length]).toEqual([1, 0]);
     publish(tableOf('enforce', pod(true)));
     expect([gate.size, entered.length]).toEqual([0, 1]);
-    pass(10_000);
+    time.advanceTo(10_000);
     expect(entered).toHaveLength(1);
   });
 
   test('goes on as nobody after two seconds, and waits not again for a minute', () => {
     connect();
-    pass(1_500);
+    time.advanceTo(1_500);
     // With those before it.
     expect(connect().isHeld).toBe(true);
-    pass(2_050);
+    time.advanceTo(2_050);
     expect(entered).toHaveLength(2);
     expect(connect().isHeld).toBe(false);
-    pass(59_900);
+    time.advanceTo(59_900);
     expect(connect().isHeld).toBe(false);
-    pass(60_000);
+    time.advanceTo(60_000);
     expect(connect().isHeld).toBe(true);
   });
 
@@ -130,7 +111,7 @@ describe('a connection from an unknown address', () => {
   test('that closes meanwhile is nobody’s any more', () => {
     const { socket } = connect();
     socket.destroy();
-    pass(5_000);
+    time.advanceTo(5_000);
     expect([gate.size, entered.length]).toEqual([0, 0]);
   });
 });
@@ -146,7 +127,7 @@ describe('in all', () => {
   test('nothing waits after the end', () => {
     const { socket } = connect();
     gate.close();
-    pass(5_000);
+    time.advanceTo(5_000);
     expect([socket.isDestroyed, gate.size, entered.length]).toEqual([true, 0, 0]);
   });
 });

@@ -1,7 +1,7 @@
 // Who gets as far as a handshake: limits before authentication, strangers, and the pace, on a clock
 // of the test's own.
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Timer } from '../lib/clock.ts';
+import { fakeTime, type FakeTime } from '../../test/support/fake-time.ts';
 import type { NetworkSocket } from '../lib/network.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 import { Deadlines } from './deadlines.ts';
@@ -34,8 +34,7 @@ class FakeSocket {
   }
 }
 
-let nowMs: number;
-let timers: { dueMs: number; run: () => void }[];
+let time: FakeTime;
 let entered: GatePass[];
 let refused: string[];
 let peers: PeerPart;
@@ -47,36 +46,17 @@ function peersOf(...addresses: readonly string[]): PeerPart {
 }
 
 beforeEach(() => {
-  nowMs = 0;
-  timers = [];
+  time = fakeTime();
   entered = [];
   refused = [];
   peers = peersOf(peer);
-  const after = (delayMs: number, run: () => void): Timer => {
-    const timer = { dueMs: nowMs + delayMs, run };
-    timers.push(timer);
-    return { cancel: () => void (timers = timers.filter((one) => one !== timer)) };
-  };
-  const clock = { nowMs: () => nowMs, wallMs: () => nowMs };
   gate = new TunnelGate({
-    deadlines: new Deadlines(clock, { after }),
+    deadlines: new Deadlines(time.clock, time.timers),
     peers: () => peers,
     enter: (_, pass) => entered.push(pass),
     refused: (why) => refused.push(why),
   });
 });
-
-function pass(toMs: number): void {
-  for (;;) {
-    timers.sort((a, b) => a.dueMs - b.dueMs);
-    const [next] = timers;
-    if (next === undefined || next.dueMs > toMs) break;
-    timers.shift();
-    nowMs = Math.max(nowMs, next.dueMs);
-    next.run();
-  }
-  nowMs = toMs;
-}
 
 function dial(address = peer): FakeSocket {
   const socket = new FakeSocket(address);
@@ -124,9 +104,9 @@ describe('an address that is a proxy’s', () => {
 
   test('is cut after five seconds, wherever it is by then', () => {
     const socket = dial();
-    pass(4_900);
+    time.advanceTo(4_900);
     expect(socket.fate).toBe('open');
-    pass(5_100);
+    time.advanceTo(5_100);
     expect(socket.fate).toBe('closed');
     expect(refused).toEqual(['Timeout']);
     expect(entered[0]?.giveBack()).toBe(false);
@@ -136,7 +116,7 @@ describe('an address that is a proxy’s', () => {
   test('that leaves before its turn gives its place back', () => {
     dial('10.0.0.9').destroy();
     expect(gate.open).toBe(0);
-    pass(10_000);
+    time.advanceTo(10_000);
     expect(refused).toEqual([]);
   });
 
@@ -151,9 +131,9 @@ describe('an address that is a proxy’s', () => {
 describe('an address that is no proxy’s', () => {
   test('waits unread, and is closed after two seconds', () => {
     const socket = dial('10.0.0.9');
-    pass(1_900);
+    time.advanceTo(1_900);
     expect(socket.fate).toBe('open');
-    pass(2_100);
+    time.advanceTo(2_100);
     expect(socket.fate).toBe('closed');
     expect(entered).toEqual([]);
     expect(refused).toEqual(['PeerUnknown']);
@@ -161,11 +141,11 @@ describe('an address that is no proxy’s', () => {
 
   test('is let in when it becomes one meanwhile', () => {
     dial('10.0.0.9');
-    pass(1_000);
+    time.advanceTo(1_000);
     peers = peersOf('10.0.0.9');
     gate.peersChanged();
     expect(entered).toHaveLength(1);
-    pass(3_000);
+    time.advanceTo(3_000);
     expect(refused).toEqual([]);
   });
 
@@ -194,7 +174,7 @@ describe('the pace of handshakes', () => {
       for (const one of entered) one.giveBack();
     }
     expect(entered.length).toBe(440);
-    pass(1_000);
+    time.advanceTo(1_000);
     expect(entered.length).toBeGreaterThanOrEqual(640);
     expect(entered.length).toBeLessThanOrEqual(665);
   });
@@ -203,7 +183,7 @@ describe('the pace of handshakes', () => {
     const sockets = dialTimes(4_000);
     expect(gate.open).toBe(256);
     expect(fates(sockets, 'reset')).toBe(4_000 - 256);
-    pass(6_000);
+    time.advanceTo(6_000);
     expect(gate.open).toBe(0);
     expect(fates(sockets, 'open')).toBe(0);
   });

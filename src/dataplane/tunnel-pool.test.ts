@@ -1,9 +1,9 @@
 // When tunnels are dialled, rested and forgotten, on a clock and sockets of the test's own; the
 // handshakes themselves are in test/integration/tunnel-*.test.ts.
 import { beforeEach, describe, expect, test } from 'vitest';
+import { fakeTime, type FakeTime } from '../../test/support/fake-time.ts';
 import { TestAuthority, proxyId, spiffe, trustDomain } from '../../test/support/tunnel-mesh.ts';
 import type { SpiffeId } from '../identity/index.ts';
-import type { Timer } from '../lib/clock.ts';
 import type { SecurePeer, SecureSocket, SocketReader } from '../lib/network.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 import type { UsableCredential } from './credentials.ts';
@@ -66,16 +66,14 @@ class FakeSocket {
   }
 }
 
-let nowMs: number;
-let timers: { dueMs: number; run: () => void }[];
+let time: FakeTime;
 let dialled: FakeSocket[];
 let credentials: Map<SpiffeId, UsableCredential>;
 let peers: PeerPart;
 let pools: TunnelPools;
 
 beforeEach(() => {
-  nowMs = 0;
-  timers = [];
+  time = fakeTime({ wallMs: startMs });
   dialled = [];
   peers = {
     nodes: new Map(),
@@ -86,17 +84,12 @@ beforeEach(() => {
   };
   credentials = new Map();
   certify(shop.id, 86_400_000);
-  const after = (delayMs: number, run: () => void): Timer => {
-    const timer = { dueMs: nowMs + delayMs, run };
-    timers.push(timer);
-    return { cancel: () => void (timers = timers.filter((one) => one !== timer)) };
-  };
-  const clock = new TurnClock({ nowMs: () => nowMs, wallMs: () => startMs + nowMs });
+  const clock = new TurnClock(time.clock);
   pools = new TunnelPools({
     credentials: { of: (id) => credentials.get(id), own: undefined },
     identities: { trustDomain, proxyId, port: 15_008 },
     peers: () => peers,
-    deadlines: new Deadlines(clock, { after }),
+    deadlines: new Deadlines(clock, time.timers),
     limits: { headBytesMax: 1024, targetBytesMax: 512, fieldsMax: 32 },
     buffers: new BodyBuffers(),
     clock,
@@ -120,18 +113,6 @@ function certify(id: SpiffeId, leftMs: number): void {
   };
   const context = { connect, accept: () => undefined };
   credentials.set(id, { context, notAfterMs: startMs + leftMs });
-}
-
-function advance(ms: number): void {
-  const endMs = nowMs + ms;
-  for (;;) {
-    const [next] = timers.filter(({ dueMs }) => dueMs <= endMs).sort((a, b) => a.dueMs - b.dueMs);
-    if (next === undefined) break;
-    timers = timers.filter((one) => one !== next);
-    nowMs = Math.max(nowMs, next.dueMs);
-    next.run();
-  }
-  nowMs = endMs;
 }
 
 /** A request in front of a tunnel, and what became of it. */
@@ -163,9 +144,9 @@ describe('a node that nobody answers at', () => {
     for (let round = 0; round < 6; round += 1) {
       const before = dialled.length;
       const one = new Waiting();
-      const fromMs = nowMs;
-      while (dialled.length === before) advance(1);
-      rests.push(nowMs - fromMs);
+      const fromMs = time.nowMs();
+      while (dialled.length === before) time.advance(1);
+      rests.push(time.nowMs() - fromMs);
       last().refuse();
       expect(one.fate).toBe('tunnel');
     }
@@ -180,7 +161,7 @@ describe('a node that nobody answers at', () => {
     last().refuse();
     const others = Array.from({ length: 20 }, () => new Waiting());
     expect(dialled).toHaveLength(1);
-    advance(1_000);
+    time.advance(1_000);
     expect(dialled.length).toBeLessThanOrEqual(1 + 8);
     last().greet();
     expect(others.filter(({ fate }) => fate === 'opened')).toHaveLength(1);
@@ -189,7 +170,7 @@ describe('a node that nobody answers at', () => {
   test('is dialled at once when its proxy is another one', () => {
     for (let round = 0; round < 4; round += 1) {
       new Waiting();
-      advance(1_000);
+      time.advance(1_000);
       last().refuse();
     }
     const one = new Waiting();
@@ -219,7 +200,7 @@ describe('who has nowhere else to go', () => {
     last().refuse();
     for (const socket of dialled) socket.refuse();
     expect([other.fate, one.fate]).toEqual(['tunnel', 'waits']);
-    advance(700);
+    time.advance(700);
     last().greet();
     expect(one.fate).toBe('opened');
   });
@@ -228,11 +209,11 @@ describe('who has nowhere else to go', () => {
     const one = new Waiting(true);
     for (let round = 0; round < 20 && one.fate === 'waits'; round += 1) {
       last().refuse();
-      advance(100);
+      time.advance(100);
     }
     expect(one.fate).toBe('tunnel');
-    expect(nowMs).toBeGreaterThan(1_000);
-    expect(nowMs).toBeLessThanOrEqual(1_600);
+    expect(time.nowMs()).toBeGreaterThan(1_000);
+    expect(time.nowMs()).toBeLessThanOrEqual(1_600);
   });
 });
 
@@ -248,20 +229,20 @@ describe('nothing is kept of', () => {
   test('a key whose handshakes have failed, once it has rested', () => {
     new Waiting();
     last().refuse();
-    advance(1_000);
+    time.advance(1_000);
     expect(pools.keyCount).toBe(0);
-    expect(timers).toEqual([]);
+    expect(time.timerCount()).toBe(0);
   });
 
   test('a tunnel whose certificate ran out before the greeting', () => {
     credentials.clear();
     certify(shop.id, 100);
     const one = new Waiting();
-    advance(200);
+    time.advance(200);
     last().greet();
     expect(one.fate).toBe('tunnel');
     expect(last().destroyed).toBe(true);
-    advance(1_000);
+    time.advance(1_000);
     expect([pools.openCount, pools.keyCount]).toEqual([0, 0]);
   });
 
@@ -270,7 +251,7 @@ describe('nothing is kept of', () => {
     one.wait.destroy();
     last().greet();
     expect(pools.openCount).toBe(1);
-    advance(5_000);
+    time.advance(5_000);
     expect([pools.openCount, pools.keyCount]).toEqual([0, 0]);
   });
 });
