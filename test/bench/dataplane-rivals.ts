@@ -68,9 +68,6 @@ function nginx(directory: string, routes: readonly Route[]): Prepared | undefine
 }
 
 function nginxText(place: string, routes: readonly Route[]): string {
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((kind) => `  ${kind}_temp_path ${place}/${kind};`)
-    .join('\n');
   const servers = routes.map(
     ({ host, target }, index) => `
   upstream up_${index} { server ${target}; keepalive 4096; keepalive_requests 1000000000; }
@@ -80,6 +77,14 @@ function nginxText(place: string, routes: readonly Route[]): string {
     location / { proxy_pass http://up_${index}; }
   }`,
   );
+  return nginxConfig(place, servers.join('\n'));
+}
+
+/** One worker that keeps connections to both sides, and nothing on disk. */
+export function nginxConfig(place: string, servers: string): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `  ${kind}_temp_path ${place}/${kind};`)
+    .join('\n');
   return `daemon off;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 worker_processes 1;
@@ -102,10 +107,23 @@ ${temporary}
   proxy_buffers 16 64k;
   proxy_busy_buffers_size 256k;
   proxy_max_temp_file_size 0;
-${servers.join('\n')}
+${servers}
 }
 `;
 }
+
+/** One thread that keeps connections to both sides. */
+export const haproxyDefaults = `global
+  nbthread 1
+  maxconn 9000
+defaults
+  mode http
+  option http-keep-alive
+  http-reuse always
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+`;
 
 function haproxy(directory: string, routes: readonly Route[]): Prepared | undefined {
   const program = findProgram('haproxy');
@@ -118,17 +136,7 @@ function haproxy(directory: string, routes: readonly Route[]): Prepared | undefi
   );
   writeFileSync(
     file,
-    `global
-  nbthread 1
-  maxconn 9000
-defaults
-  mode http
-  option http-keep-alive
-  http-reuse always
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-frontend all
+    `${haproxyDefaults}frontend all
   bind ${addresses.haproxy}:${port} backlog 4096
   use_backend %[req.hdr(host),lower,map_str(${map})]
 ${backends.join('')}`,

@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TestAuthority, proxyId, spiffe } from '../support/tunnel-mesh.ts';
 import { podPort, servedPods } from './dataplane-mesh.ts';
+import { haproxyDefaults, nginxConfig } from './dataplane-rivals.ts';
 import { findProgram, get, processTree, proxyCore, startChild, until } from './dataplane-tools.ts';
 import type { Child } from './dataplane-tools.ts';
 
@@ -86,9 +87,6 @@ function writeFiles(place: string, side: Side, authority: TestAuthority): Files 
 
 function nginxText(side: Side, files: Files, place: string): string {
   const [a, b] = places.nginx;
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((kind) => `  ${kind}_temp_path ${place}/${kind};`)
-    .join('\n');
   const server = side === 'a'
     ? `
   upstream next { server ${b}:${tlsPort}; keepalive 4096; keepalive_requests 1000000000; }
@@ -116,29 +114,7 @@ function nginxText(side: Side, files: Files, place: string): string {
     ssl_verify_client on;
     location / { proxy_pass http://next; }
   }`;
-  return `daemon off;
-${process.getuid?.() === 0 ? 'user root;' : ''}
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid ${place}/nginx.pid;
-error_log ${place}/error.log;
-events { worker_connections 20000; }
-http {
-${temporary}
-  access_log off;
-  keepalive_timeout 60s;
-  keepalive_requests 1000000000;
-  proxy_request_buffering off;
-  proxy_http_version 1.1;
-  proxy_set_header Connection "";
-  proxy_set_header Host $host;
-  proxy_buffer_size 16k;
-  proxy_buffers 16 64k;
-  proxy_busy_buffers_size 256k;
-  proxy_max_temp_file_size 0;
-${server}
-}
-`;
+  return nginxConfig(place, server);
 }
 
 function haproxyText(side: Side, files: Files): string {
@@ -150,17 +126,7 @@ function haproxyText(side: Side, files: Files): string {
     : `  bind ${b}:${tlsPort} backlog 4096 ssl crt ${files.both} ca-file ${files.root} ` +
       `verify required ssl-min-ver TLSv1.3
   server s ${servedPods.first}:${podPort}`;
-  return `global
-  nbthread 1
-  maxconn 9000
-defaults
-  mode http
-  option http-keep-alive
-  http-reuse always
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-listen all
+  return `${haproxyDefaults}listen all
 ${ends}
 `;
 }

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { failuresOf, startLoad, type LoadResult } from './support/calls.ts';
 import { apply, kubectl } from './support/kubectl.ts';
+import { pause } from './support/load-everywhere.ts';
 import { trafficSplit } from './support/objects.ts';
 import { apiUrl, callers } from './support/shop.ts';
 
@@ -26,7 +27,7 @@ describe('a split by kubectl apply', () => {
     for (const [v1, v2] of phases) {
       await apply([trafficSplit('shop', 'api', { 'api-v1': v1, 'api-v2': v2 })]);
       const fromMs = Date.now();
-      await new Promise((resolve) => setTimeout(resolve, phaseMs));
+      await pause(phaseMs);
       windows.push([fromMs, Date.now()]);
     }
     const results = await Promise.all(loads.map((load) => load.stop()));

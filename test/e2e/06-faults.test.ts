@@ -12,6 +12,7 @@ import {
   rolledOut,
 } from './support/cluster.ts';
 import { kubectl, tryKubectl } from './support/kubectl.ts';
+import { pause } from './support/load-everywhere.ts';
 import { apiUrl, callerOn, callers } from './support/shop.ts';
 import { startPodLoad } from './support/pod-load.ts';
 import { until } from './support/until.ts';
@@ -32,10 +33,6 @@ async function writeCorefile(Corefile: string): Promise<void> {
 const block = /# weft:begin[^]*?# weft:end[^\n]*\n/g;
 const controllers = 'app.kubernetes.io/component=controller';
 const apiAwayMs = 120_000;
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 function unfailing(results: readonly LoadResult[]): void {
   expect(results.flatMap(failuresOf)).toEqual([]);

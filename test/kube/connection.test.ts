@@ -142,9 +142,22 @@ describe('server-side apply', () => {
 describe('a Lease', () => {
   test('makes one of two replicas leader, and the other when it leaves', async () => {
     const events: string[] = [];
-    const join = (identity: string): Campaign =>
+    let looks = 0;
+    const counted: Connection = {
+      ...admin,
+      within: (timeoutMs) => {
+        const inner = admin.within(timeoutMs);
+        const get: Connection['get'] = async (path, query) => {
+          const found = await inner.get(path, query);
+          looks += 1;
+          return found;
+        };
+        return { ...inner, get };
+      },
+    };
+    const join = (identity: string, connection: Connection): Campaign =>
       campaign({
-        connection: admin,
+        connection,
         runtime: realRuntime,
         log: silentLog,
         namespace: 'default',
@@ -153,10 +166,10 @@ describe('a Lease', () => {
         onLead: () => events.push(`${identity} leads`),
         onFollow: () => events.push(`${identity} follows`),
       });
-    const one = join('one');
+    const one = join('one', admin);
     await until('one leads', () => one.isLeading());
-    const two = join('two');
-    await until('two has looked', () => new Promise((done) => setTimeout(() => done(true), 3_000)));
+    const two = join('two', counted);
+    await until('two has looked', () => looks >= 2);
     expect([one.isLeading(), two.isLeading()]).toEqual([true, false]);
     await one.stop();
     await until('two leads', () => two.isLeading(), 8_000);
