@@ -6,6 +6,7 @@ import type { Clock, Runtime } from '../lib/clock.ts';
 import type { Network, NetworkSocket } from '../lib/network.ts';
 import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
+import type { ListenerSpec } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { renderFinalRefusal } from './answer.ts';
 import { AddressOwners } from './address-owners.ts';
@@ -169,7 +170,7 @@ class RunningDataplane {
   publish(table: RouteTable): void {
     this.#engine.table = table;
     this.#tunnels?.tableChanged();
-    if (!this.#hasLeft) this.#listeners.follow(listenersOf(table));
+    if (!this.#hasLeft) this.#listeners.follow(httpListeners(table));
     const reassigned = this.#owners.take(table.node);
     this.#connections.forEach((connection) => {
       // What the old pod opened is not the new one's.
@@ -289,6 +290,11 @@ class RunningDataplane {
     socket.write(answer, 'latin1');
     socket.destroySoon();
   }
+}
+
+/** The only ones that are served yet. */
+function httpListeners(table: RouteTable): readonly ListenerSpec[] {
+  return listenersOf(table).filter(({ protocol }) => protocol === 'http');
 }
 
 /** The Date field changes once a second; so does its text. */

@@ -67,13 +67,16 @@ function keysOf(section: Section): Keys {
     case 'service':
       return [
         ['service', `${section.namespace}/${section.name}`],
-        ...section.ports.flatMap(({ port, routes }) =>
-          routes.map((route) => ['split', splitKey(route.name, port)] as const),
-        ),
+        ...section.ports.flatMap(({ port, protocol, routes }) => {
+          const transport = protocol === 'udp' ? protocol : undefined;
+          return routes.map((route) => ['split', splitKey(route.name, port, transport)] as const);
+        }),
       ];
     case 'endpoints':
-      return section.backends.flatMap(({ endpoints }) =>
-        endpoints.map(({ address, port }) => ['endpoint', endpointId(address, port)] as const),
+      return section.backends.flatMap(({ endpoints, transport }) =>
+        endpoints.map(({ address, port }) => {
+          return ['endpoint', endpointId(address, port, transport)] as const;
+        }),
       );
     case 'mesh':
     case 'namespaces':

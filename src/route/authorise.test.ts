@@ -20,10 +20,10 @@ import type {
   PolicyMode,
   Section,
 } from '../snapshot/index.ts';
-import { authorise, authoriseTcp } from './authorise.ts';
+import { authorise, authoriseFlow } from './authorise.ts';
 import { compileTable } from './compile-table.ts';
 import { sourceOf } from './source.ts';
-import type { Endpoint, RequestHead, Source } from './types.ts';
+import type { Endpoint, RequestHead, Source, Verdict } from './types.ts';
 
 const pod: AddressBinding = {
   kind: 'workload',
@@ -75,7 +75,14 @@ function told(world: World, source: Source, head: RequestHead = requestHead()): 
 }
 
 function toldTcp(permissions: readonly PermissionSpec[]): string {
-  const verdict = authoriseTcp(tableOf({ permissions }), front, endpoint);
+  return textOf(authoriseFlow(tableOf({ permissions }), front, endpoint, 'tcp'));
+}
+
+function toldUdp(permissions: readonly PermissionSpec[]): string {
+  return textOf(authoriseFlow(tableOf({ permissions }), front, endpoint, 'udp'));
+}
+
+function textOf(verdict: Verdict): string {
   return verdict.kind === 'allow' ? 'allow' : `${verdict.kind} ${verdict.reason}`;
 }
 
@@ -246,5 +253,27 @@ describe('R-17 sources', () => {
   ])('%s is %s', (address, expected) => {
     const source = sourceOf(table, address);
     expect(source.kind === 'workload' ? source.principal : source.kind).toBe(expected);
+  });
+});
+
+describe('R-9 what opens which flow', () => {
+  const grant = (said: Partial<PermissionSpec>): readonly PermissionSpec[] => [
+    permissionSpec({ sources: ['shop/front'], ...said }),
+  ];
+
+  test.each([
+    ['a TCPRoute of its port', { tcp: { ports: [8080] } }, 'allow', 'deny RouteNotAllowed'],
+    ['a UDPRoute of its port', { udp: { ports: [8080] } }, 'deny RouteNotAllowed', 'allow'],
+    ['a UDPRoute of every port', { udp: { ports: undefined } }, 'deny RouteNotAllowed', 'allow'],
+    ['routes of other ports', { tcp: { ports: [80] }, udp: { ports: [80] } },
+      'deny RouteNotAllowed', 'deny RouteNotAllowed'],
+    ['a UDPRoute of no port', { udp: { ports: [] } }, 'deny RouteNotAllowed',
+      'deny RouteNotAllowed'],
+    ['a group for HTTP alone', { http: { ports: undefined, matches: undefined } },
+      'deny RouteNotAllowed', 'deny RouteNotAllowed'],
+  ])('%s', (_, said, tcp, udp) => {
+    const closed = { http: undefined, tcp: undefined, udp: undefined };
+    expect(toldTcp(grant({ ...closed, ...said }))).toBe(tcp);
+    expect(toldUdp(grant({ ...closed, ...said }))).toBe(udp);
   });
 });

@@ -1,10 +1,10 @@
 // Whether a source may make a request to the pod that was chosen (smi §1.6 step 5, contract §3
 // "Where policy is enforced"). The same function on both nodes. Fails closed: what is not known of
 // source or destination is not allowed where a namespace enforces.
-import type { PolicyMode, SectionId, Workload } from '../snapshot/index.ts';
+import type { FlowProtocol, PolicyMode, SectionId, Workload } from '../snapshot/index.ts';
 import { permissionsId } from './compile-permissions.ts';
 import { matchesHead } from './match.ts';
-import type { HttpMatch, Permission, Place, RouteTable } from './table.ts';
+import type { HttpMatch, Permission, Place, PortGrant, RouteTable } from './table.ts';
 import type { DenyReason, Destination, Endpoint, RequestHead, Source, Verdict } from './types.ts';
 
 /** What metrics call a destination that is no pod we know. */
@@ -20,16 +20,27 @@ export function authorise(
   return judge(table, source, endpoint, head);
 }
 
-/** A TCP connection whose bytes nobody reads: only a TCPRoute opens it (R-9, R-11). */
-export function authoriseTcp(table: RouteTable, source: Source, endpoint: Endpoint): Verdict {
-  return judge(table, source, endpoint, undefined);
+/**
+ * A flow whose bytes nobody reads: only a TCPRoute opens TCP (R-9, R-11), only a UDPRoute UDP.
+ * The source of datagrams is as sure as the network is.
+ */
+export function authoriseFlow(
+  table: RouteTable,
+  source: Source,
+  endpoint: Endpoint,
+  protocol: FlowProtocol,
+): Verdict {
+  return judge(table, source, endpoint, protocol);
 }
+
+/** What is known of a call: its head, or that it has none. */
+type Asked = RequestHead | FlowProtocol;
 
 function judge(
   table: RouteTable,
   source: Source,
   endpoint: Endpoint,
-  head: RequestHead | undefined,
+  asked: Asked,
 ): Verdict {
   const pod = podOf(table, endpoint);
   // The policy is the pod's namespace's; what is nobody's pod counts for the Service's namespace.
@@ -41,7 +52,7 @@ function judge(
   const reason =
     place.permissions === undefined
       ? 'SourceNotAllowed'
-      : denialOf(table, place.permissions, { source, endpoint, head });
+      : denialOf(table, place.permissions, { source, endpoint, asked });
   if (reason === undefined) return place.allowed;
   const { destination } = place.allowed;
   return { kind: mode === 'audit' ? 'audit' : 'deny', reason, destination };
@@ -83,7 +94,7 @@ function policyOf({ policies }: RouteTable, namespace: string): PolicyMode {
 type Call = {
   readonly source: Source;
   readonly endpoint: Endpoint;
-  readonly head: RequestHead | undefined;
+  readonly asked: Asked;
 };
 
 /** Why its pods are closed to the call; `undefined` = some permission opens them (R-12). */
@@ -92,23 +103,23 @@ function denialOf(
   id: SectionId,
   call: Call,
 ): DenyReason | undefined {
-  const { source, endpoint, head } = call;
+  const { source, endpoint, asked } = call;
   if (source.kind === 'unauthenticated') return 'SourceUnknown';
   const permissions = table.permissions.get(id)?.bySource.get(source.principal);
   if (permissions === undefined) return 'SourceNotAllowed';
   for (const permission of permissions) {
     // R-13: the port is the pod's, after the Service's targetPort was resolved.
     const isOpen =
-      head === undefined
-        ? opensTcp(permission, endpoint.port)
-        : opensHttp(permission, endpoint.port, head);
+      typeof asked === 'string'
+        ? opensPort(permission[asked], endpoint.port)
+        : opensHttp(permission, endpoint.port, asked);
     if (isOpen) return undefined;
   }
   return 'RouteNotAllowed';
 }
 
-function opensTcp({ tcp }: Permission, port: number): boolean {
-  return tcp !== undefined && (tcp.ports === undefined || tcp.ports.has(port));
+function opensPort(grant: PortGrant | undefined, port: number): boolean {
+  return grant !== undefined && (grant.ports === undefined || grant.ports.has(port));
 }
 
 function opensHttp({ http }: Permission, port: number, head: RequestHead): boolean {

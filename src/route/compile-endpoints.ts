@@ -8,14 +8,16 @@ import type { Backend, Endpoint } from './types.ts';
 export function compileEndpoints(section: EndpointsSection): EndpointsPiece {
   const { namespace, service } = section;
   const backends = new Map<number, Backend>();
-  for (const { port, scheme, endpoints: specs } of section.backends) {
+  const udpBackends = new Map<number, Backend>();
+  for (const { port, transport, scheme, endpoints: specs } of section.backends) {
     const endpoints = specs.map((spec): Endpoint => {
       const { address, port: podPort, nodeName, podName } = spec;
-      const id = endpointId(address, podPort);
+      const id = endpointId(address, podPort, transport);
       return { id, namespace, address, port: podPort, nodeName, podName };
     });
-    const id = backendId(namespace, service, port);
-    backends.set(port, { id, namespace, service, port, scheme, endpoints });
+    const id = backendId(namespace, service, port, transport);
+    const byPort = transport === 'udp' ? udpBackends : backends;
+    byPort.set(port, { id, namespace, service, port, scheme, endpoints });
   }
-  return { backends };
+  return { backends, udpBackends };
 }

@@ -30,13 +30,17 @@ export function compilePermissions(
   return { bySource };
 }
 
-function compilePermission({ http, tcp }: PermissionSpec, patterns: PatternSource): Permission {
+function compilePermission(
+  { http, tcp, udp }: PermissionSpec,
+  patterns: PatternSource,
+): Permission {
   return {
     http: http && {
       ports: portSet(http.ports),
       matches: compileMatches(http.matches, patterns),
     },
     tcp: tcp && { ports: portSet(tcp.ports) },
+    udp: udp && { ports: portSet(udp.ports) },
   };
 }
 

@@ -4,6 +4,7 @@ import {
   splitKey,
   type RouteSpec,
   type SectionId,
+  type ServicePortSpec,
   type ServiceSection,
 } from '../snapshot/index.ts';
 import { compileMatches, type PatternSource } from './match.ts';
@@ -13,6 +14,7 @@ import type {
   CompiledRoutes,
   EndpointsPiece,
   HttpMatch,
+  PortShape,
   RouteShape,
   ServicePiece,
   ServiceShape,
@@ -27,31 +29,37 @@ export function compileService(
   return linkService(compileShape(section, patterns), endpoints);
 }
 
-/** Ports that are not HTTP have no hostname to be found by, so they have no routes here. */
 function compileShape(section: ServiceSection, patterns: PatternSource): ServiceShape {
   const { namespace, name, rules, hostnames, aliases } = section;
-  const ports = section.ports
-    .filter(({ protocol }) => protocol === 'http')
-    .map(({ port, routes }) => ({
-      port,
-      routes: routes.map((route) => routeShape(route, port, patterns)),
-    }));
+  const ports = section.ports.map((spec) => portShape(spec, patterns));
   const refs = ports.flatMap(({ routes }) => routes.flatMap(({ backends }) => backends));
   return { host: { namespace, service: name, rules }, hostnames, aliases, ports, refs };
 }
 
-function routeShape(route: RouteSpec, port: number, patterns: PatternSource): RouteShape {
+function portShape(spec: ServicePortSpec, patterns: PatternSource): PortShape {
+  const { port, protocol, routes } = spec;
+  const transport = protocol === 'udp' ? protocol : undefined;
+  return {
+    port,
+    protocol,
+    routes: routes.map((route) => {
+      return routeShape(route, splitKey(route.name, port, transport), patterns);
+    }),
+  };
+}
+
+function routeShape(route: RouteSpec, key: string, patterns: PatternSource): RouteShape {
   const backends = route.backends.map(({ backend, weight }) => backendRef(backend, weight));
   return {
     matches: compileMatches(route.matches, patterns),
-    splitKey: splitKey(route.name, port),
+    splitKey: key,
     order: compileOrder(backends.map(({ weight }) => weight)),
     totalWeight: backends.reduce((sum, { weight }) => sum + weight, 0),
     backends,
   };
 }
 
-/** Takes `namespace/service:port` apart again. */
+/** Takes `namespace/service:port` apart again, or `namespace/service:port/udp`. */
 function backendRef(id: Backend['id'], weight: number): BackendRef {
   const slash = id.indexOf('/');
   const colon = id.lastIndexOf(':');
@@ -59,7 +67,16 @@ function backendRef(id: Backend['id'], weight: number): BackendRef {
   const service = id.slice(slash + 1, colon);
   // The one other place that spells a section's id; `snapshot` makes it from the section itself.
   const section = `endpoints/${namespace}/${service}` as SectionId;
-  return { id, namespace, service, port: Number(id.slice(colon + 1)), weight, section };
+  const [port, transport] = id.slice(colon + 1).split('/');
+  return {
+    id,
+    namespace,
+    service,
+    port: Number(port),
+    transport: transport === 'udp' ? transport : undefined,
+    weight,
+    section,
+  };
 }
 
 type Endpoints = ReadonlyMap<SectionId, EndpointsPiece>;
@@ -67,8 +84,23 @@ type Endpoints = ReadonlyMap<SectionId, EndpointsPiece>;
 /** The piece of `shape` with its backends as they are now. */
 export function linkService(shape: ServiceShape, endpoints: Endpoints): ServicePiece {
   const ports = new Map<number, CompiledRoutes>();
-  for (const { port, routes } of shape.ports) ports.set(port, linkRoutes(shape, routes, endpoints));
-  return { shape, ports };
+  const flows = { tcp: new Map<number, Decision>(), udp: new Map<number, Decision>() };
+  for (const { port, protocol, routes } of shape.ports) {
+    if (protocol === 'http') ports.set(port, linkRoutes(shape, routes, endpoints));
+    else flows[protocol].set(port, flowDecision(shape, routes, endpoints));
+  }
+  return { shape, ports, ...flows };
+}
+
+/** R-39: what has no head matches nothing, so the route that takes everything is meant. */
+function flowDecision(
+  { host }: ServiceShape,
+  routes: readonly RouteShape[],
+  endpoints: Endpoints,
+): Decision {
+  const route = routes.find(({ matches }) => matches === undefined);
+  if (route === undefined) return { kind: 'refuse', reason: 'UnknownService', host };
+  return decisionOf(host, route, endpoints);
 }
 
 function linkRoutes(
@@ -98,12 +130,21 @@ function emptyBackend({ id, namespace, service, port }: BackendRef): Backend {
   return { id, namespace, service, port, scheme: 'http', endpoints: [] };
 }
 
+/** Its endpoints, where a slice speaks of them. */
+export function backendAt(
+  { section, port, transport }: BackendRef,
+  endpoints: Endpoints,
+): Backend | undefined {
+  const piece = endpoints.get(section);
+  return transport === 'udp' ? piece?.udpBackends.get(port) : piece?.backends.get(port);
+}
+
 function decisionOf(host: VirtualHost, route: RouteShape, endpoints: Endpoints): Decision {
   if (host.rules.isStopped) return { kind: 'refuse', reason: 'Stopped', host };
   // R-35: never the root service instead.
   if (route.order.period === 0) return { kind: 'refuse', reason: 'NoBackendWeight', host };
   const backends = route.backends.map((ref) => {
-    const found = endpoints.get(ref.section)?.backends.get(ref.port);
+    const found = backendAt(ref, endpoints);
     return { backend: found ?? emptyBackend(ref), weight: ref.weight };
   });
   const { splitKey: key, totalWeight, order } = route;

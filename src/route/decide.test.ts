@@ -14,10 +14,11 @@ import {
   serviceSection,
   splitTo,
 } from '../../test/support/sections.ts';
-import type { MatchSpec, Section } from '../snapshot/index.ts';
+import { backendId, type MatchSpec, type Section } from '../snapshot/index.ts';
 import { compileTable } from './compile-table.ts';
-import { decide } from './decide.ts';
-import type { RequestHead } from './types.ts';
+import { decide, decideFlow } from './decide.ts';
+import type { RouteTable } from './table.ts';
+import type { Decision, RequestHead } from './types.ts';
 
 function tableOf(...sections: readonly Section[]) {
   return compileTable(recordsOf(meshSection(), namespacesSection('off'), ...sections), nodePart());
@@ -25,7 +26,10 @@ function tableOf(...sections: readonly Section[]) {
 
 /** `service/a 90, b 10`, or the reason of the refusal. */
 function told(sections: readonly Section[], head: RequestHead): string {
-  const decision = decide(tableOf(...sections), head);
+  return textOf(decide(tableOf(...sections), head));
+}
+
+function textOf(decision: Decision): string {
   if (decision.kind === 'refuse') return decision.reason;
   return decision.split.backends.map(({ backend, weight }) => `${backend.id} ${weight}`).join(', ');
 }
@@ -165,5 +169,87 @@ describe('matches', () => {
     expect(isTaken(spec, requestHead({ path: '/b', fields }))).toBe(false);
     expect(isTaken(spec, requestHead({ path: '/a', method: 'PUT', fields }))).toBe(false);
     expect(isTaken(spec, requestHead({ path: '/a' }))).toBe(false);
+  });
+});
+
+describe('flows', () => {
+  const route = routeTo('shop/db', 5432);
+  const flowRoute = { ...route, backends: [{ backend: backendId('shop', 'db', 53), weight: 1 }] };
+  const udpRoute = splitTo('service shop/db', {});
+  const db = serviceSection('shop/db', {
+    ports: [
+      { port: 53, protocol: 'tcp', routes: [flowRoute] },
+      {
+        port: 53,
+        protocol: 'udp',
+        routes: [
+          { ...udpRoute, backends: [{ backend: backendId('shop', 'db', 53, 'udp'), weight: 1 }] },
+        ],
+      },
+      { port: 80, protocol: 'http', routes: [routeTo('shop/db')] },
+    ],
+  });
+  const endpoints: Section = {
+    kind: 'endpoints',
+    namespace: 'shop',
+    service: 'db',
+    backends: [
+      { port: 53, scheme: 'http', endpoints: [endpointAt('10.1.0.1')] },
+      { port: 53, transport: 'udp', scheme: 'http', endpoints: [endpointAt('10.1.0.2')] },
+    ],
+  };
+  const to = (servicePort: number, service = 'db') => ({ namespace: 'shop', service, servicePort });
+  type To = ReturnType<typeof to>;
+  const decideTcp = (table: RouteTable, where: To) =>
+    decideFlow(table, { ...where, protocol: 'tcp' });
+  const decideUdp = (table: RouteTable, where: To) =>
+    decideFlow(table, { ...where, protocol: 'udp' });
+
+  function endpointAt(address: string) {
+    return { address, port: 5300, nodeName: 'node-b', podName: 'db-1' };
+  }
+
+  test('TCP and UDP of one number have endpoints, turns and loads of their own', () => {
+    const table = tableOf(db, endpoints);
+    const tcp = decideTcp(table, to(53));
+    const udp = decideUdp(table, to(53));
+    expect([textOf(tcp), textOf(udp)]).toEqual(['shop/db:53 1', 'shop/db:53/udp 1']);
+    expect([tcp, udp].map((one) => one.kind === 'split' && one.split.key)).toEqual([
+      'service shop/db:53',
+      'service shop/db:53/udp',
+    ]);
+    const ids = [tcp, udp].map(
+      (one) => one.kind === 'split' && one.split.backends[0]?.backend.endpoints[0]?.id,
+    );
+    expect(ids).toEqual(['10.1.0.1:5300', '10.1.0.2:5300/udp']);
+  });
+
+  test.each([
+    ['a port that speaks HTTP', to(80)],
+    ['a port that the service does not have', to(54)],
+    ['a service that is gone', to(53, 'gone')],
+    ['a name from Object.prototype', to(53, 'constructor')],
+  ])('%s is UnknownService to TCP and UDP', (_, destination) => {
+    const table = tableOf(db, endpoints);
+    expect(textOf(decideTcp(table, destination))).toBe('UnknownService');
+    expect(textOf(decideUdp(table, destination))).toBe('UnknownService');
+  });
+
+  test('stopped traffic and weights of zero are refused as for HTTP', () => {
+    const stopped = { ...db, rules: { ...plainRules, isStopped: true } };
+    expect(textOf(decideTcp(tableOf(stopped, endpoints), to(53)))).toBe('Stopped');
+    const none = splitTo('split shop/none', { 'shop/db': 0 });
+    const zero = serviceSection('shop/db', {
+      ports: [{ port: 53, protocol: 'udp', routes: [none] }],
+    });
+    expect(textOf(decideUdp(tableOf(zero, endpoints), to(53)))).toBe('NoBackendWeight');
+  });
+
+  test('new endpoints reach the flows of a service that stays', () => {
+    const before = tableOf(db);
+    const records = recordsOf(meshSection(), namespacesSection('off'), db, endpoints);
+    const after = compileTable(records, nodePart(), before);
+    const udp = decideUdp(after, to(53));
+    expect(udp.kind === 'split' && udp.split.backends[0]?.backend.endpoints).toHaveLength(1);
   });
 });

@@ -1,8 +1,10 @@
-// Where a request goes, or why it goes nowhere (smi §1.6 steps 1–3). Everything is compiled: a
-// request costs look-ups by hostname and port and the matches before the one that holds.
+// Where a request or a flow goes, or why it goes nowhere (smi §1.6 steps 1–3). Everything is
+// compiled: a request costs look-ups by hostname and port and the matches before the one that
+// holds; a flow, which has no head, one look-up by the Service and port of its listener.
+import type { SectionId } from '../snapshot/index.ts';
 import { matchesHead } from './match.ts';
 import type { RouteTable } from './table.ts';
-import type { Decision, RequestHead } from './types.ts';
+import type { Decision, FlowDestination, RequestHead } from './types.ts';
 
 const unknownService: Decision = { kind: 'refuse', reason: 'UnknownService', host: undefined };
 
@@ -20,4 +22,15 @@ export function decide(table: RouteTable, head: RequestHead): Decision {
     if (match === undefined || matchesHead(match, head)) return decisions[route] ?? unknownService;
   }
   return unknownService;
+}
+
+/**
+ * The split for a connection to a listener of TCP, or for a flow of datagrams. A listener that was
+ * left stands until clients have forgotten its address: it leads to the service while that still
+ * has the port.
+ */
+export function decideFlow(table: RouteTable, to: FlowDestination): Decision {
+  // As `snapshot` spells it.
+  const id = `service/${to.namespace}/${to.service}` as SectionId;
+  return table.services.get(id)?.[to.protocol].get(to.servicePort) ?? unknownService;
 }

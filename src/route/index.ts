@@ -2,9 +2,9 @@
 // changes between two requests (turns, load, chance) comes in as an argument.
 export type * from './types.ts';
 export type { RouteTable, SectionRecords } from './table.ts';
-export { authorise, authoriseTcp, destinationOf } from './authorise.ts';
+export { authorise, authoriseFlow, destinationOf } from './authorise.ts';
 export { compileTable, withNodePart, withPeers } from './compile-table.ts';
-export { decide } from './decide.ts';
+export { decide, decideFlow } from './decide.ts';
 export { listenersOf } from './listeners.ts';
 export { pickBackend } from './pick-backend.ts';
 export { pickEndpoint } from './pick-endpoint.ts';

@@ -1,6 +1,7 @@
 // Which workloads the splits of a table lead to, before any request has gone there: canary tools
 // ask for the series of a new backend at once, and no sample is a failed check to them.
 import { destinationOf } from './authorise.ts';
+import { backendAt } from './compile-service.ts';
 import type { BackendRef, RouteTable, ServiceShape } from './table.ts';
 import type { Destination, VirtualHost } from './types.ts';
 
@@ -13,8 +14,8 @@ export type SplitDestination = {
 /** One per backend of every split with two backends or more: the workload of its first endpoint. */
 export function splitDestinations(table: RouteTable): readonly SplitDestination[] {
   return [...table.services.values()].flatMap(({ shape }) =>
-    splitBackends(shape).flatMap(({ section, port }) => {
-      const endpoint = table.endpoints.get(section)?.backends.get(port)?.endpoints[0];
+    splitBackends(shape).flatMap((ref) => {
+      const endpoint = backendAt(ref, table.endpoints)?.endpoints[0];
       if (endpoint === undefined) return [];
       return [{ host: shape.host, destination: destinationOf(table, endpoint) }];
     }),
@@ -22,6 +23,6 @@ export function splitDestinations(table: RouteTable): readonly SplitDestination[
 }
 
 function splitBackends({ ports }: ServiceShape): readonly BackendRef[] {
-  const routes = ports.flatMap((port) => port.routes);
+  const routes = ports.flatMap(({ protocol, routes: all }) => (protocol === 'http' ? all : []));
   return routes.flatMap(({ backends }) => (backends.length < 2 ? [] : backends));
 }

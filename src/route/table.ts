@@ -10,6 +10,8 @@ import type {
   PolicyMode,
   SectionId,
   SectionRecord,
+  ServicePortSpec,
+  Transport,
   Workload,
 } from '../snapshot/index.ts';
 import type { Backend, Decision, SplitOrder, Source, Verdict, VirtualHost } from './types.ts';
@@ -77,7 +79,11 @@ export type ServiceShape = {
   readonly refs: readonly BackendRef[];
 };
 
-export type PortShape = { readonly port: number; readonly routes: readonly RouteShape[] };
+export type PortShape = {
+  readonly port: number;
+  readonly protocol: ServicePortSpec['protocol'];
+  readonly routes: readonly RouteShape[];
+};
 
 export type RouteShape = {
   /** `undefined` takes every request; empty takes none. */
@@ -93,6 +99,7 @@ export type BackendRef = {
   readonly namespace: string;
   readonly service: string;
   readonly port: number;
+  readonly transport: Transport;
   readonly weight: number;
   /** Section that has its endpoints. */
   readonly section: SectionId;
@@ -102,6 +109,9 @@ export type ServicePiece = {
   readonly shape: ServiceShape;
   /** By HTTP port of the Service. */
   readonly ports: ReadonlyMap<number, CompiledRoutes>;
+  /** By TCP and by UDP port of the Service: one answer, since there is nothing to match. */
+  readonly tcp: ReadonlyMap<number, Decision>;
+  readonly udp: ReadonlyMap<number, Decision>;
 };
 
 /**
@@ -118,8 +128,10 @@ export type CompiledRoutes = {
   readonly decisions: readonly Decision[];
 };
 
+/** Backends by port of the Service. */
 export type EndpointsPiece = {
   readonly backends: ReadonlyMap<number, Backend>;
+  readonly udpBackends: ReadonlyMap<number, Backend>;
 };
 
 export type PermissionsPiece = {
@@ -135,5 +147,8 @@ export type Permission = {
         readonly matches: readonly HttpMatch[] | undefined;
       }
     | undefined;
-  readonly tcp: { readonly ports: ReadonlySet<number> | undefined } | undefined;
+  readonly tcp: PortGrant | undefined;
+  readonly udp: PortGrant | undefined;
 };
+
+export type PortGrant = { readonly ports: ReadonlySet<number> | undefined };

@@ -1,6 +1,6 @@
 // What the data plane asks and is told. All functions of this module are pure: live counters, load
 // and chance come in as arguments.
-import type { BackendId, ServiceRules } from '../snapshot/index.ts';
+import type { BackendId, FlowProtocol, ServiceRules } from '../snapshot/index.ts';
 
 /** The caller, from its connection's address or certificate, never from a header (A8). */
 export type Source =
@@ -27,6 +27,14 @@ export type RequestHead = {
   readonly path: string;
   /** All values of a field (name in lower case), in order; empty when absent. */
   readonly fieldValues: (name: string) => readonly string[];
+};
+
+/** Whom a flow is for: what its listener, or its tunnel, stands for. */
+export type FlowDestination = {
+  readonly protocol: FlowProtocol;
+  readonly namespace: string;
+  readonly service: string;
+  readonly servicePort: number;
 };
 
 export type RefuseReason = 'UnknownService' | 'Stopped' | 'NoBackendWeight';

@@ -33,7 +33,11 @@ const sections: readonly Section[] = [
     kind: 'mesh',
     meshDomains: ['mesh'],
     clusterDomain: 'cluster.local',
-    listeners: [{ protocol: 'http', servicePort: 80, targetPort: 15_180 }],
+    listeners: [
+      { protocol: 'http', servicePort: 80, targetPort: 15_180 },
+      { protocol: 'tcp', namespace: 'shop', service: 'db', servicePort: 5432, targetPort: 20_001 },
+      { protocol: 'udp', namespace: 'net', service: 'dns', servicePort: 53, targetPort: 20_001 },
+    ],
     addresses: ['10.96.0.1'],
     places: [{ name: 'weft-l4-0', addresses: ['10.96.0.2'] }],
   },
@@ -75,6 +79,12 @@ const sections: readonly Section[] = [
         port: 80,
         scheme: 'http',
         endpoints: [{ address: '10.1.0.1', port: 8080, nodeName: 'n1', podName: 'web-1' }],
+      },
+      {
+        port: 80,
+        transport: 'udp',
+        scheme: 'http',
+        endpoints: [{ address: '10.1.0.1', port: 8053, nodeName: 'n1', podName: 'web-1' }],
       },
     ],
   },
@@ -123,6 +133,18 @@ describe('decodeSection', () => {
   ])('says what is wrong with %j', (text, why) => {
     const decoded = decodeSection('mesh', text);
     expect(decoded.kind === 'failure' && decoded.failure.message).toContain(why);
+  });
+
+  test.each([
+    ['"protocol":"tcp"', '"protocol":"sctp"'],
+    ['"service":"db"', '"service":7'],
+    ['"namespace":"shop","protocol":"tcp"', '"protocol":"tcp"'],
+  ])('refuses a listener with %s as %s', (said, other) => {
+    const mesh = sections.find(({ kind }) => kind === 'mesh');
+    if (mesh === undefined) return;
+    const text = canonicalText(mesh).replace(said, other);
+    expect(text).toContain(other);
+    expect(decodeSection(sectionId(mesh), text).kind).toBe('failure');
   });
 
   test.each([

@@ -21,7 +21,9 @@ import type {
   BackendSpec,
   EndpointSpec,
   EndpointsSection,
+  FlowListenerSpec,
   HeaderMatchSpec,
+  HttpListenerSpec,
   ListenerSpec,
   MatchSpec,
   MeshPlace,
@@ -67,13 +69,25 @@ function isBackendId(value: unknown): value is BackendId {
   return isText(value) && value.includes('/') && value.includes(':');
 }
 
+const isHttpListener = hasShape<HttpListenerSpec>({
+  protocol: isOneOf('http'),
+  servicePort: isPort,
+  targetPort: isPort,
+});
+
+const isFlowListener = hasShape<FlowListenerSpec>({
+  protocol: isOneOf('tcp', 'udp'),
+  namespace: isText,
+  service: isText,
+  servicePort: isPort,
+  targetPort: isPort,
+});
+
 const isMesh = hasShape<MeshSection>({
   kind: isOneOf('mesh'),
   meshDomains: isListOf(isText),
   clusterDomain: isText,
-  listeners: isListOf(
-    hasShape<ListenerSpec>({ protocol: isOneOf('http'), servicePort: isPort, targetPort: isPort }),
-  ),
+  listeners: isListOf<ListenerSpec>(isEither(isHttpListener, isFlowListener)),
   addresses: isListOf(isText),
   places: isListOf(hasShape<MeshPlace>({ name: isText, addresses: isListOf(isText) })),
 });
@@ -195,6 +209,7 @@ const isEndpointsText = hasShape<EndpointsText>({
   backends: isListOf(
     hasShape<BackendText>({
       port: isPort,
+      transport: isAbsentOr(isOneOf('udp')),
       scheme: isOneOf('http', 'h2c', 'https'),
       endpoints: isEndpointValues,
     }),
@@ -211,7 +226,8 @@ function endpointsOf({ kind, namespace, service, backends }: EndpointsText): End
   return { kind, namespace, service, backends: backends.map(backendOf) };
 }
 
-function backendOf({ port, scheme, endpoints: values }: BackendText): BackendSpec {
+function backendOf(text: BackendText): BackendSpec {
+  const { port, scheme, endpoints: values } = text;
   const endpoints: EndpointSpec[] = [];
   for (let at = 0; at < values.length; at += endpointWidth) {
     const [address, number, nodeName, podName] = values.slice(at, at + endpointWidth);
@@ -222,7 +238,9 @@ function backendOf({ port, scheme, endpoints: values }: BackendText): BackendSpe
       podName: String(podName),
     });
   }
-  return { port, scheme, endpoints };
+  return text.transport === undefined
+    ? { port, scheme, endpoints }
+    : { port, transport: text.transport, scheme, endpoints };
 }
 
 const isPorts = isAbsentOr(isListOf(isPort));

@@ -96,8 +96,11 @@ function modesInOrder({ mtls, name, policy }: NamespaceModes): NamespaceModes {
   return { mtls, name, policy };
 }
 
-function listenerInOrder({ protocol, servicePort, targetPort }: ListenerSpec): ListenerSpec {
-  return { protocol, servicePort, targetPort };
+function listenerInOrder(listener: ListenerSpec): ListenerSpec {
+  const { servicePort, targetPort } = listener;
+  if (listener.protocol === 'http') return { protocol: 'http', servicePort, targetPort };
+  const { namespace, protocol, service } = listener;
+  return { namespace, protocol, service, servicePort, targetPort };
 }
 
 function placeInOrder({ addresses, name }: MeshPlace): MeshPlace {
@@ -184,12 +187,12 @@ export type MatchesText = readonly MatchText[number][];
 /** How many values stand for one match. */
 export const matchWidth = 4;
 
-function backendText({ endpoints, port, scheme }: BackendSpec): BackendText {
+function backendText({ endpoints, port, scheme, transport }: BackendSpec): BackendText {
   const values: (string | number)[] = [];
   for (const endpoint of endpoints) {
     values.push(endpoint.address, endpoint.port, endpoint.nodeName, endpoint.podName);
   }
-  return { endpoints: values, port, scheme };
+  return { endpoints: values, port, scheme, transport };
 }
 
 function permissionInOrder({ http, sources, target, tcp, udp }: PermissionSpec): PermissionText {

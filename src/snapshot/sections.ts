@@ -10,7 +10,7 @@ import type { Brand } from '../lib/brand.ts';
  */
 export type SectionId = Brand<string, 'SectionId'>;
 
-/** `namespace/service:port`: one Service port as destination. */
+/** `namespace/service:port`, of UDP `namespace/service:port/udp`: a Service port as destination. */
 export type BackendId = Brand<string, 'BackendId'>;
 
 export type PolicyMode = 'off' | 'audit' | 'enforce';
@@ -18,14 +18,31 @@ export type PolicyMode = 'off' | 'audit' | 'enforce';
 /** Mutual TLS of calls to a namespace's pods on other nodes; later is stricter. */
 export type MtlsMode = 'off' | 'permissive' | 'strict';
 
-/** A listener that every proxy opens, as the mesh Services say. Sorted by targetPort. */
-export type ListenerSpec = {
-  readonly protocol: 'http';
+/**
+ * A listener that every proxy opens, as the mesh Services say. Sorted by targetPort, then protocol:
+ * UDP has port numbers of its own.
+ */
+export type ListenerSpec = HttpListenerSpec | FlowListenerSpec;
+
+/** Stands for one port number of all services: Host names the service. */
+export type HttpListenerSpec = ListenerPorts & { readonly protocol: 'http' };
+
+/** Stands for one port of one service, since nothing in its bytes names it. */
+export type FlowListenerSpec = ListenerPorts & {
+  readonly protocol: FlowProtocol;
+  readonly namespace: string;
+  readonly service: string;
+};
+
+type ListenerPorts = {
   /** Port of the user's Service that this listener stands for. */
   readonly servicePort: number;
   /** Port that the proxy listens on. */
   readonly targetPort: number;
 };
+
+/** What is carried without being read. */
+export type FlowProtocol = 'tcp' | 'udp';
 
 export type MeshSection = {
   readonly kind: 'mesh';
@@ -139,6 +156,7 @@ export type EndpointSpec = {
 
 export type BackendSpec = {
   readonly port: number;
+  readonly transport?: Transport;
   /** How to speak to the pods. */
   readonly scheme: 'http' | 'h2c' | 'https';
   /** Sorted by address, then port. Ready ones; where none is ready, those that still serve. */
@@ -203,16 +221,29 @@ export type SnapshotDelta = {
   readonly removed: readonly SectionId[];
 };
 
-export function backendId(namespace: string, service: string, port: number): BackendId {
-  return `${namespace}/${service}:${port}` as BackendId;
+/** Absent: TCP. It stands in every key, since a Service may have both under one number. */
+export type Transport = 'udp' | undefined;
+
+export function backendId(
+  namespace: string,
+  service: string,
+  port: number,
+  transport?: Transport,
+): BackendId {
+  return `${namespace}/${service}:${port}${suffixOf(transport)}` as BackendId;
 }
 
-/** `address:port`, IPv6 in brackets: stable key of the live state of an endpoint. */
-export function endpointId(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+function suffixOf(transport: Transport): string {
+  return transport === undefined ? '' : '/udp';
+}
+
+/** `address:port` (UDP: `/udp`), IPv6 in brackets: stable key of the live state of an endpoint. */
+export function endpointId(address: string, port: number, transport?: Transport): string {
+  const suffix = suffixOf(transport);
+  return address.includes(':') ? `[${address}]:${port}${suffix}` : `${address}:${port}${suffix}`;
 }
 
 /** Stable key of the turn counter of a route of one service port. */
-export function splitKey(routeName: string, port: number): string {
-  return `${routeName}:${port}`;
+export function splitKey(routeName: string, port: number, transport?: Transport): string {
+  return `${routeName}:${port}${suffixOf(transport)}`;
 }

@@ -106,6 +106,31 @@ describe('listeners', () => {
     ]);
   });
 
+  test('for TCP and UDP say whom they stand for, left ports too', () => {
+    const place = meshService('weft-l4-0', {
+      ports: [tcp(5432, 20_001), udp(5432, 20_001), tcp(22, 20_000), tcp(23, 20_003)],
+      owners: { 'TCP/5432': 'shop/db', 'UDP/5432': 'net/dns', 'TCP/22': 'shop/git' },
+      left: { 'TCP/22': '2026-01-01T00:00:00Z' },
+    });
+    expect(listenersOf([place])).toEqual([
+      { protocol: 'tcp', namespace: 'shop', service: 'git', servicePort: 22, targetPort: 20_000 },
+      { protocol: 'tcp', namespace: 'shop', service: 'db', servicePort: 5432, targetPort: 20_001 },
+      { protocol: 'udp', namespace: 'net', service: 'dns', servicePort: 5432, targetPort: 20_001 },
+    ]);
+  });
+
+  test('of two services on one target port the same one stays, in any order', () => {
+    const owned = (name: string, port: number, owner: string) =>
+      meshService(name, { ports: [tcp(port, 20_001)], owners: { [`TCP/${port}`]: owner } });
+    const first = owned('weft-l4-0', 22, 'shop/b');
+    const second = owned('weft-l4-1', 22, 'shop/a');
+    const expected = [
+      { protocol: 'tcp', namespace: 'shop', service: 'a', servicePort: 22, targetPort: 20_001 },
+    ];
+    expect(listenersOf([first, second])).toEqual(expected);
+    expect(listenersOf([second, first])).toEqual(expected);
+  });
+
   test('are in our range, and none stands for two ports', () => {
     const ports = [http(80, 22), http(82, 15_300), http(81, 15_300)];
     expect(listenersOf([meshService('weft-http', { ports })])).toEqual([

@@ -4,6 +4,7 @@
 // should be is decided in allocate-ports.ts.
 // A Service of ours may have been edited by anybody: what does not have our form is not there.
 import type { ClusterState, MeshSettings, Service } from '../api/index.ts';
+import { byText } from '../lib/order.ts';
 import { parseTimestamp } from '../lib/timestamp.ts';
 import type { ListenerSpec } from '../snapshot/index.ts';
 import { placesMax } from './limits.ts';
@@ -123,7 +124,7 @@ function textsOf(json: string | undefined): ReadonlyMap<string, string> {
 
 /** What the mesh Services mean to a proxy. */
 export type MeshFacts = {
-  /** Sorted by target port; TCP and UDP listeners come with the proxies that serve them. */
+  /** Sorted by target port, then protocol. */
   readonly listeners: readonly ListenerSpec[];
   /** ClusterIPs of `weft-http`. */
   readonly addresses: readonly string[];
@@ -183,18 +184,48 @@ export function formerHomesOf(given: GivenPorts): ReadonlyMap<string, string> {
   return new Map([...last].map(([owner, { name }]) => [owner, name]));
 }
 
-/** HTTP listeners that `services` ask for; ports outside the range are none. */
+/**
+ * The listeners that `services` ask for; ports outside their range are none. A port that was left
+ * keeps its listener as long as it stands there: who comes by an address that he remembers is led
+ * to the service where it still has the port, and otherwise told that nobody is there.
+ */
 export function listenersOf(services: Iterable<Service>): readonly ListenerSpec[] {
-  const byTarget = new Map<number, ListenerSpec>();
+  const byTarget = new Map<string, ListenerSpec>();
   for (const service of services) {
-    for (const { port, protocol, targetPort } of service.ports) {
-      if (protocol !== 'TCP' || typeof targetPort !== 'number') continue;
-      if (targetPort < proxyPorts.http.first || targetPort > proxyPorts.http.last) continue;
-      const other = byTarget.get(targetPort);
+    for (const listener of [...httpListenersOf(service), ...flowListenersOf(service)]) {
+      const key = `${listener.protocol === 'udp' ? 'udp' : 'tcp'} ${listener.targetPort}`;
+      const other = byTarget.get(key);
       // Two Service ports on one listener could not be told apart: the lower one keeps it.
-      if (other !== undefined && other.servicePort <= port) continue;
-      byTarget.set(targetPort, { protocol: 'http', servicePort: port, targetPort });
+      if (other !== undefined && byServicePort(other, listener) <= 0) continue;
+      byTarget.set(key, listener);
     }
   }
-  return [...byTarget.values()].sort((left, right) => left.targetPort - right.targetPort);
+  return [...byTarget.values()].sort(
+    (left, right) => left.targetPort - right.targetPort || byText(left.protocol, right.protocol),
+  );
+}
+
+function byServicePort(left: ListenerSpec, right: ListenerSpec): number {
+  return left.servicePort - right.servicePort || byText(ownerOf(left), ownerOf(right));
+}
+
+function ownerOf(listener: ListenerSpec): string {
+  return listener.protocol === 'http' ? '' : `${listener.namespace}/${listener.service}`;
+}
+
+function httpListenersOf({ ports }: Service): readonly ListenerSpec[] {
+  return ports.flatMap(({ port, protocol, targetPort }) => {
+    if (protocol !== 'TCP' || typeof targetPort !== 'number') return [];
+    if (targetPort < proxyPorts.http.first || targetPort > proxyPorts.http.last) return [];
+    return [{ protocol: 'http', servicePort: port, targetPort }];
+  });
+}
+
+function flowListenersOf(service: Service): readonly ListenerSpec[] {
+  return givenPortsOf(service).flatMap(({ transport, port, owner, targetPort }) => {
+    if (owner === httpOwner) return [];
+    const [namespace = '', name = ''] = owner.split('/');
+    const protocol = transport === 'UDP' ? 'udp' : 'tcp';
+    return [{ protocol, namespace, service: name, servicePort: port, targetPort }];
+  });
 }

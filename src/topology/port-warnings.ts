@@ -33,16 +33,16 @@ export function portWarnings(input: PortWarningInput): readonly Problem[] {
   return problems;
 }
 
-function hasPorts({ http, tcp }: PermissionSpec): boolean {
-  return http?.ports !== undefined || tcp?.ports !== undefined;
+function hasPorts({ http, tcp, udp }: PermissionSpec): boolean {
+  return [http, tcp, udp].some((grant) => grant?.ports !== undefined);
 }
 
 function mistaken(
   target: TrafficTarget,
-  { http, tcp }: PermissionSpec,
+  { http, tcp, udp }: PermissionSpec,
   known: AccountPorts,
 ): readonly Problem[] {
-  const named = new Set([...(http?.ports ?? []), ...(tcp?.ports ?? [])]);
+  const named = new Set([http, tcp, udp].flatMap((grant) => grant?.ports ?? []));
   return [...named]
     .filter((port) => known.service.has(port) && !known.pod.has(port))
     .map((port) => {

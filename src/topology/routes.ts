@@ -6,6 +6,7 @@
 import type { Problem } from '../api/index.ts';
 import {
   backendId,
+  type BackendId,
   type RouteSpec,
   type ServicePortSpec,
   type WeightedBackend,
@@ -38,10 +39,18 @@ export function plainPortsOf(
   ports: readonly MeshPort[],
 ): readonly ServicePortSpec[] {
   return ports.map(({ port, protocol }) => {
-    const backends = [{ backend: backendId(namespace, name, port), weight: 1 }];
-    const route = { name: serviceRoute(`${namespace}/${name}`), matches: undefined, backends };
+    const backend = destinationId({ namespace, name }, { port, protocol });
+    const title = serviceRoute(`${namespace}/${name}`);
+    const route = { name: title, matches: undefined, backends: [{ backend, weight: 1 }] };
     return { port, protocol, routes: [route] };
   });
+}
+
+function destinationId(
+  { namespace, name }: Pick<MeshService, 'namespace' | 'name'>,
+  { port, protocol }: MeshPort,
+): BackendId {
+  return backendId(namespace, name, port, protocol === 'udp' ? 'udp' : undefined);
 }
 
 function serviceRoute(key: string): string {
@@ -71,7 +80,7 @@ function backendsOf(split: PlannedSplit, input: RouteInput): readonly WeightedBa
   for (const { service: key, weight } of split.backends) {
     const service = services.get(key);
     if (service === undefined || !hasPort(service, port)) continue;
-    backends.push({ backend: backendId(service.namespace, service.name, port.port), weight });
+    backends.push({ backend: destinationId(service, port), weight });
   }
   if (backends.length === 0) return rootBackend(input);
   if (backends.every(({ weight }) => weight === 0)) {
@@ -106,7 +115,7 @@ function portsText(ports: readonly MeshPort[]): string {
 function rootBackend({ root, services, port }: RouteInput): readonly WeightedBackend[] {
   const service = root === undefined ? undefined : services.get(root);
   if (service === undefined || !hasPort(service, port)) return [];
-  return [{ backend: backendId(service.namespace, service.name, port.port), weight: 1 }];
+  return [{ backend: destinationId(service, port), weight: 1 }];
 }
 
 /** Same number and transport; which protocol is spoken on it is the root's word. */

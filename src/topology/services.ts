@@ -179,9 +179,12 @@ function joinEndpoints(
   const input = { service: object, slices, checkExternal, reportRefused };
   const backends: BackendSpec[] = [];
   for (const port of served) {
-    if (port.protocol !== 'TCP') continue;
     const endpoints = endpointsOf(port, input);
-    backends.push({ endpoints, port: port.port, scheme: core.settings.scheme });
+    if (port.protocol === 'UDP') {
+      backends.push({ endpoints, port: port.port, transport: 'udp', scheme: 'http' });
+    } else {
+      backends.push({ endpoints, port: port.port, scheme: core.settings.scheme });
+    }
   }
   return { value: backends, problems };
 }

@@ -46,7 +46,7 @@ export type MeshService = {
   readonly ports: readonly MeshPort[];
   /** The ports with the one route that each has while nobody splits the service. */
   readonly plainPorts: readonly ServicePortSpec[];
-  /** Sorted by port; TCP ports only (HTTP is one), since UDP comes with its listeners. */
+  /** Sorted by port, TCP (HTTP is one) before UDP. */
   readonly backends: readonly BackendSpec[];
 };
 

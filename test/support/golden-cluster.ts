@@ -16,7 +16,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** One entry of `apps`; everything has a default. */
 type App = {
-  /** `80`, `80>8080` (port > pod port) or `http 80>8080` (name too); default `80>8080`. */
+  /** `80`, `80>8080` (port > pod port), `http 80>8080` (name too), `53/udp`; default `80>8080`. */
   readonly ports?: readonly (string | number)[];
   readonly pods?: number;
   /** Service account; default: the name of the app. */
@@ -69,7 +69,7 @@ function expandApp(path: string, app: App, index: number): readonly Json[] {
       kind: 'EndpointSlice',
       metadata: { namespace, name: `${name}-1`, labels: managedLabels(name) },
       addressType: 'IPv4',
-      ports: ports.map(({ label, target }) => ({ name: label, port: target })),
+      ports: ports.map(({ label, target, protocol }) => ({ name: label, port: target, protocol })),
       endpoints: pods.map((pod) => ({
         addresses: [pod.address],
         nodeName: 'node-1',
@@ -80,20 +80,27 @@ function expandApp(path: string, app: App, index: number): readonly Json[] {
   ];
 }
 
-type PortText = { readonly label: string; readonly port: number; readonly target: number };
+type PortText = {
+  readonly label: string;
+  readonly port: number;
+  readonly target: number;
+  readonly protocol: 'TCP' | 'UDP';
+};
 
 function readPort(text: string | number): PortText {
-  const found = /^(?:(\S+) )?(\d+)(?:>(\d+))?$/.exec(String(text));
+  const found = /^(?:(\S+) )?(\d+)(?:>(\d+))?(\/udp)?$/.exec(String(text));
   if (found === null) throw new Error(`no port: ${text}`);
-  const [, label = `p${found[2]}`, port, target = port] = found;
-  return { label, port: Number(port), target: Number(target) };
+  const [, label = `p${found[2]}${found[4]?.slice(1) ?? ''}`, port, target = port, udp] = found;
+  const protocol = udp === undefined ? 'TCP' : 'UDP';
+  return { label, port: Number(port), target: Number(target), protocol };
 }
 
 function serviceSpec(name: string, ports: readonly PortText[], app: App): Json {
-  const listed = ports.map(({ label, port, target }) => ({
+  const listed = ports.map(({ label, port, target, protocol }) => ({
     name: label,
     port,
     targetPort: target,
+    protocol,
   }));
   return { selector: { app: name }, ports: listed, ...app.spec };
 }

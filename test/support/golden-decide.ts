@@ -3,13 +3,14 @@
 // backend is authorised, so that pods that differ show.
 //
 //   GET http://web.shop.mesh/x as shop/front with cookie: a=b; cookie: c
-//   TCP shop/db:5432 as unknown
+//   TCP shop/db:5432 as unknown · UDP net/dns:53 as shop/front
 //   endpoints shop/web:80
 //   listeners · names · upstream-host shop/web
 import {
   authorise,
-  authoriseTcp,
+  authoriseFlow,
   decide,
+  decideFlow,
   pickBackend,
   type Backend,
   type Decision,
@@ -24,7 +25,6 @@ import {
   endpointId,
   type BackendId,
   type Section,
-  type ServicePortSpec,
   type Snapshot,
 } from '../../src/snapshot/index.ts';
 
@@ -36,7 +36,7 @@ export function answerOf(core: Core, question: string): string {
   if (question === 'listeners') return listenersAnswer(core);
   if (question === 'names') return namesAnswer(core);
   if (question.startsWith('upstream-host ')) return upstreamHostAnswer(core, question.slice(14));
-  if (question.startsWith('TCP ')) return tcpAnswer(core, question);
+  if (/^(?:TCP|UDP) /.test(question)) return flowAnswer(core, question);
   return httpAnswer(core, question);
 }
 
@@ -136,43 +136,18 @@ function percent(share: number): string {
   return `${Number((share * 100).toFixed(1))}%`;
 }
 
-/** Raw TCP: the splits of the port without HTTP matches, and the permissions for TCP. */
-function tcpAnswer(core: Core, question: string): string {
-  const found = /^TCP ([^/]+)\/([^:]+):(\d+) as (\S+)$/.exec(question);
-  if (found === null) throw new Error(`no connection: ${question}`);
+/** Raw TCP or UDP: the split of the port without HTTP matches, and the permissions for it. */
+function flowAnswer(core: Core, question: string): string {
+  const found = /^(?:TCP|UDP) ([^/]+)\/([^:]+):(\d+) as (\S+)$/.exec(question);
+  if (found === null) throw new Error(`no flow: ${question}`);
   const [, namespace = '', name = '', port = '', caller = ''] = found;
-  const spec = portSpec(core, `service/${namespace}/${name}`, Number(port));
-  if (spec === undefined || spec.protocol === 'udp') return refusal('UnknownService');
-  const split = tcpSplit(core, spec);
-  if (split === undefined) return refusal('NoBackendWeight');
+  const protocol = question.startsWith('UDP ') ? 'udp' : 'tcp';
+  const { table } = core;
   const source = sourceNamed(caller);
-  const texts = new Map<string, number>();
-  for (const { backend, weight } of split) {
-    for (const [text, part] of backendTexts(backend, (endpoint) =>
-      authoriseTcp(core.table, source, endpoint),
-    )) {
-      texts.set(text, (texts.get(text) ?? 0) + weight * part);
-    }
-  }
-  const total = split.reduce((sum, { weight }) => sum + weight, 0);
-  return [...texts].map(([text, weight]) => `${text} ${percent(weight / total)}`).join(', ');
-}
-
-function tcpSplit(
-  core: Core,
-  spec: ServicePortSpec,
-): readonly { readonly backend: Backend; readonly weight: number }[] | undefined {
-  // Bytes that are no HTTP have nothing to match, so only the first route can be meant (R-39).
-  const [route] = spec.routes;
-  const weighted = (route?.backends ?? []).filter(({ weight }) => weight > 0);
-  if (weighted.length === 0) return undefined;
-  return weighted.map(({ backend, weight }) => ({ backend: backendNamed(core, backend), weight }));
-}
-
-function portSpec({ snapshot }: Core, id: string, port: number): ServicePortSpec | undefined {
-  const section = sectionNamed(snapshot, id);
-  if (section?.kind !== 'service') return undefined;
-  return section.ports.find((spec) => spec.port === port);
+  const to = { protocol, namespace, service: name, servicePort: Number(port) } as const;
+  return decisionText(decideFlow(table, to), (endpoint) =>
+    authoriseFlow(table, source, endpoint, protocol),
+  );
 }
 
 function sectionNamed(snapshot: Snapshot, id: string): Section | undefined {
@@ -181,16 +156,18 @@ function sectionNamed(snapshot: Snapshot, id: string): Section | undefined {
 }
 
 function backendNamed({ snapshot }: Core, id: BackendId): Backend {
-  const [, namespace = '', service = '', port = ''] = /^([^/]+)\/([^:]+):(\d+)$/.exec(id) ?? [];
+  const named = /^([^/]+)\/([^:]+):(\d+)(\/udp)?$/.exec(id) ?? [];
+  const [, namespace = '', service = '', port = '', suffix] = named;
+  const transport = suffix === undefined ? undefined : 'udp';
   const section = sectionNamed(snapshot, `endpoints/${namespace}/${service}`);
   const found =
     section?.kind === 'endpoints'
-      ? section.backends.find((backend) => backend.port === Number(port))
+      ? section.backends.find((one) => one.port === Number(port) && one.transport === transport)
       : undefined;
   const endpoints = (found?.endpoints ?? []).map((spec) => ({
     ...spec,
     namespace,
-    id: endpointId(spec.address, spec.port),
+    id: endpointId(spec.address, spec.port, transport),
   }));
   return { id, namespace, service, port: Number(port), scheme: found?.scheme ?? 'http', endpoints };
 }
@@ -207,7 +184,12 @@ function listenersAnswer({ snapshot }: Core): string {
   const mesh = sectionNamed(snapshot, 'mesh');
   if (mesh?.kind !== 'mesh' || mesh.listeners.length === 0) return 'none';
   return mesh.listeners
-    .map(({ servicePort, targetPort }) => `${servicePort}>${targetPort}`)
+    .map((listener) => {
+      const { protocol, servicePort, targetPort } = listener;
+      const ports = `${servicePort}>${targetPort}`;
+      if (protocol === 'http') return ports;
+      return `${protocol} ${listener.namespace}/${listener.service} ${ports}`;
+    })
     .join(', ');
 }
 
