@@ -1,29 +1,11 @@
-// The way of an answer to the client: head, body, trailers, re-framed for the client's version and
-// under back-pressure. It knows nothing of attempts; once `hasBegun`, nothing may be retried. What
-// is small is joined into one text and leaves in one write when `flush` says so; a long piece is
-// written as it is, uncopied.
-import type { Client } from './client.ts';
-import { chunkHalves, interimHalves } from './departure-probe.ts';
+// The way of an answer to the client, whatever HTTP the client speaks: an exchange begins it, hands
+// on its pieces, ends it, or gives one of our own. Who the client is decides how that looks on the
+// wire: http1-answer.ts, http2-answer.ts. Invariant: once `hasBegun`, nothing may be retried.
 import type { ProbeHalves } from './departure-probe.ts';
-import type { Engine } from './engine.ts';
-import { flatText, latin1Text } from './http1/bytes.ts';
 import type { Fields } from './http1/fields.ts';
-import type { HttpRequestHead } from './http1/request-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
-import {
-  chunkEnd,
-  downstreamFraming,
-  renderChunk,
-  renderChunkPrefix,
-  renderLastChunk,
-  renderResponseHead,
-  renderSimpleResponse,
-} from './http1/serialise.ts';
-import { joinBytesMax, writable } from './read-buffers.ts';
 import type { Reason } from './refusals.ts';
-import { refusalText } from './refusals.ts';
 import type { RequestBody } from './request-body.ts';
-import { tunnelRefusalFields } from './tunnel-fields.ts';
 
 export type OwnAnswer = {
   readonly status: number;
@@ -34,191 +16,29 @@ export type OwnAnswer = {
   readonly isUnsent: boolean;
 };
 
-/** Below it, joining two short texts costs less than another call. */
-const joinedInFrontMin = 2 * 1024;
-
-const noNames: ReadonlySet<string> = new Set<string>([]);
-
-export class AnswerWriter {
-  readonly #client: Client;
-  readonly #engine: Engine;
-  readonly #request: HttpRequestHead;
-  #isChunked = false;
-  /** Names that the answer's Connection lists. */
-  #nominated: ReadonlySet<string> = noNames;
-  #waitingBytes = 0;
-  /** Rendered, not written yet; latin1. */
-  #text = '';
+export type Answer = {
   /** 0 until an answer begins. */
-  status = 0;
-  bytes = 0;
-  hasBegun = false;
+  readonly status: number;
+  readonly bytes: number;
+  readonly hasBegun: boolean;
   /** A 1xx went out: that is a byte of the answer, too. */
-  hasInterim = false;
-  /** The head said that the connection ends with this answer. */
-  closes = false;
-
-  constructor(client: Client, engine: Engine, request: HttpRequestHead) {
-    this.#client = client;
-    this.#engine = engine;
-    this.#request = request;
-  }
-
-  interim(head: HttpResponseHead): void {
-    // RFC 9110 15.2: never to 1.0 clients; a 100 that nobody waits for says nothing.
-    if (this.#request.version === 10) return;
-    if (head.status === 100 && !this.#request.expectsContinue) return;
-    this.hasInterim = true;
-    this.#writeHead(head, 'keep-alive');
-  }
-
-  /** Whether the client's connection ends with an answer of our own. */
-  closesAfterOwn(body: RequestBody): boolean {
-    const isSkippable = body.isComplete || this.#client.canSkipBody;
-    return !isSkippable || this.#closesForClient() || this.#request.version === 10;
-  }
-
-  /** A request that goes on while its answer begins may never end: the connection is not kept. */
-  closesAfterAnswer(body: RequestBody): boolean {
-    return !body.isComplete || this.#closesForClient();
-  }
-
-  begin(head: HttpResponseHead, closes: boolean): void {
-    const framing = downstreamFraming(head, this.#request.version);
-    this.hasBegun = true;
-    this.status = head.status;
-    this.closes = closes || framing.kind === 'until-close';
-    this.#isChunked = framing.kind === 'chunked';
-    this.#nominated = head.nominated;
-    this.#writeHead(head, this.closes ? 'close' : 'keep-alive');
-  }
-
-  data(buffer: Buffer, start: number, end: number): void {
-    const isFirst = this.bytes === 0;
-    this.bytes += end - start;
-    if (end - start > joinBytesMax) this.#writePiece(buffer, start, end);
-    else if (!isFirst || !this.#joinInFront(buffer, start, end)) {
-      this.#text += this.#isChunked
-        ? renderChunk(buffer, start, end)
-        : latin1Text(buffer, start, end);
-    }
-    if (this.#text.length > joinBytesMax) this.#writeText();
-  }
-
-  /** A long piece leaves as it is, together with what goes before it. */
-  #writePiece(buffer: Buffer, start: number, end: number): void {
-    if (this.#isChunked) this.#text += renderChunkPrefix(end - start);
-    this.#client.cork();
-    this.#writeText();
-    this.#client.write(writable(buffer, start, end));
-    if (this.#isChunked) this.#text += chunkEnd;
-  }
-
-  /**
-   * The head in front of the first piece of the body, as one text, where it was read: cheaper than
-   * joining two texts, for each of which the piece would be copied once more. What lies in front of
-   * that piece is the head that was parsed, and nobody's any more; later pieces have bytes in front
-   * of them that may still be on their way.
-   */
-  #joinInFront(buffer: Buffer, start: number, end: number): boolean {
-    if (end - start < joinedInFrontMin) return false;
-    const prefix = this.#isChunked ? renderChunkPrefix(end - start) : '';
-    const text = this.#text + prefix;
-    if (text.length > start) return false;
-    buffer.write(text, start - text.length, 'latin1');
-    this.#text = latin1Text(buffer, start - text.length, end);
-    if (this.#isChunked) this.#text += chunkEnd;
-    return true;
-  }
-
-  end(trailers: Fields | undefined): void {
-    if (this.#isChunked) this.#text += renderLastChunk(trailers, this.#nominated);
-  }
-
-  /** False: the client has to take what it got before more is read from upstream. */
-  flush(): boolean {
-    this.#writeText();
-    this.#client.flush();
-    const isFlowing = !this.#client.isFull;
-    if (!isFlowing) this.#countWaiting(this.#client.unsentBytes);
-    return isFlowing;
-  }
-
-  /** A whole answer of our own. */
-  own(answer: OwnAnswer): void {
-    this.hasBegun = true;
-    this.status = answer.status;
-    this.closes = answer.closes;
-    const { reason, isUnsent } = answer;
-    const isRefusal = reason !== undefined && this.#engine.answersTunnels;
-    const text = renderSimpleResponse({
-      status: answer.status,
-      ...(reason === undefined ? {} : { reason }),
-      ...(isRefusal ? { extra: tunnelRefusalFields({ reason, isUnsent }) } : {}),
-      text: answer.text,
-      connection: answer.closes ? 'close' : 'keep-alive',
-      isHead: this.#request.method === 'HEAD',
-      date: this.#engine.httpDate(),
-    });
-    this.bytes += answer.text.length;
-    this.#text += text;
-    this.flush();
-  }
-
+  readonly hasInterim: boolean;
+  /** The client's connection ends with this answer, and has been told so. */
+  readonly closes: boolean;
   /** What may be written now and means nothing; undefined when there is no such thing. */
-  get probeHalves(): ProbeHalves | undefined {
-    if (this.#request.version === 10) return undefined;
-    if (!this.hasBegun) return interimHalves;
-    return this.#isChunked ? chunkHalves : undefined;
-  }
-
+  readonly probeHalves: ProbeHalves | undefined;
+  /** Whether the client's connection ends with an answer of our own. */
+  closesAfterOwn(body: RequestBody): boolean;
+  /** Whether it ends with an answer that begins before the request is complete, or at all. */
+  closesAfterAnswer(body: RequestBody): boolean;
+  interim(head: HttpResponseHead): void;
+  begin(head: HttpResponseHead, closes: boolean): void;
+  data(buffer: Buffer, start: number, end: number): void;
+  end(trailers: Fields | undefined): void;
+  /** False: the client has to take what it got before more is read from upstream. */
+  flush(): boolean;
+  /** A whole answer of our own. */
+  own(answer: OwnAnswer): void;
   /** What waited for the client has gone, or nobody waits any more. Idempotent. */
-  clearWaiting(): void {
-    this.#countWaiting(0);
-  }
-
-  #closesForClient(): boolean {
-    const { isDraining } = this.#engine;
-    return !this.#request.isKeepAlive || isDraining || this.#client.isLeaving;
-  }
-
-  #writeText(): void {
-    if (this.#text === '') return;
-    this.#client.write(this.#text);
-    this.#text = '';
-  }
-
-  #countWaiting(bytes: number): void {
-    this.#engine.counts.bufferedBytes += bytes - this.#waitingBytes;
-    this.#waitingBytes = bytes;
-  }
-
-  #writeHead(head: HttpResponseHead, connection: 'keep-alive' | 'close'): void {
-    const clientVersion = this.#request.version;
-    const { rendered: known } = head;
-    if (known.text !== undefined && clientVersion === 11 && connection === 'keep-alive') {
-      // It came again, and may once more.
-      if (!known.isFlat) known.text = flatText(known.text);
-      known.isFlat = true;
-      this.#text += known.text;
-      return;
-    }
-    const framing = downstreamFraming(head, clientVersion);
-    const date = this.#engine.httpDate();
-    const rendering = { head, framing, connection, clientVersion, date };
-    this.#text += renderResponseHead(rendering);
-  }
-}
-
-/** A refusal without an exchange, after which the connection closes. */
-export function renderFinalRefusal(engine: Engine, reason: Reason, status: number): string {
-  return renderSimpleResponse({
-    status,
-    reason,
-    text: refusalText(reason, undefined),
-    ...(engine.answersTunnels ? { extra: tunnelRefusalFields({ reason, isUnsent: true }) } : {}),
-    connection: 'close',
-    isHead: false,
-    date: engine.httpDate(),
-  });
-}
+  clearWaiting(): void;
+};

@@ -1,5 +1,8 @@
-// What an exchange may do to the connection that its request came on. The connection itself is
-// downstream.ts; this type keeps the two from knowing each other's insides.
+// What an exchange may do to the client that its request came from: an HTTP/1.1 connection
+// (downstream.ts) or one stream of an HTTP/2 connection (http2-client.ts). This type keeps them
+// and the exchange from knowing each other's insides.
+import type { Answer } from './answer.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RenderedForwarded } from './http1/serialise.ts';
 import type { ExchangeWaits } from './exchange-waits.ts';
 import type { ReadBuffer } from './read-buffers.ts';
@@ -32,6 +35,8 @@ export type Client = {
   readonly isListenedTo: boolean;
   /** A read is being parsed; `Exchange.clientReadEnded` follows. */
   readonly isReading: boolean;
+  /** The way back for the answer to this request. */
+  answerTo(request: HttpRequestHead): Answer;
   /** False: full. */
   write(data: Uint8Array | string): boolean;
   /** Collects writes until `flush`. */

@@ -8,7 +8,7 @@ import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { ListenerSpec } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
-import { renderFinalRefusal } from './answer.ts';
+import { renderFinalRefusal } from './http1-answer.ts';
 import { AddressOwners } from './address-owners.ts';
 import { ConnectionList } from './connection-list.ts';
 import type { IdentityUpdate } from './credentials.ts';

@@ -6,19 +6,20 @@ import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
 import { ArrivedPlan } from './arrived-plan.ts';
 import type { ArrivedFrom } from './arrived-plan.ts';
+import type { Answer } from './answer.ts';
 import type { Client, ConnectionFate } from './client.ts';
+import { ClientWatch } from './client-watch.ts';
 import type { Engine } from './engine.ts';
-import { DepartureProbe } from './departure-probe.ts';
 import { ExchangeWaits } from './exchange-waits.ts';
 import { Exchange } from './exchange.ts';
 import type { Plan } from './hop.ts';
+import { Http1Answer, renderFinalRefusal } from './http1-answer.ts';
 import type { Fields } from './http1/fields.ts';
 import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import { discardBytesMax, firstRequestMs, idleTunnelMs, lingerMs, lingeringMax } from './limits.ts';
 import { pipelinedRequestBytes, tunnelKeepAliveMs, unsentBytesMax } from './limits.ts';
 import { Linger } from './linger.ts';
-import { PausedLook } from './paused-look.ts';
 import { PendingBytes, WaitingBytes } from './pending-bytes.ts';
 import { PhaseDeadline } from './phase-deadline.ts';
 import type { Phase } from './phase-deadline.ts';
@@ -28,7 +29,6 @@ import type { HeadReject } from './refusals.ts';
 import { RequestIntake } from './request-intake.ts';
 import type { RequestTaker } from './request-intake.ts';
 import { RequestPlan } from './request-plan.ts';
-import { renderFinalRefusal } from './answer.ts';
 
 /** `cut`: destroyed, and not told yet that it is closed. */
 type Mode = 'requests' | 'tunnel' | 'closing' | 'cut' | 'closed';
@@ -63,12 +63,10 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   readonly #unsent: WaitingBytes;
   readonly buffer: ReadBuffer;
   #skippedBytes = 0;
-  #bodyActiveMs = 0;
   #linger: Linger | undefined;
   #isBodyPaused = false;
   #isPaused = false;
-  #probe: DepartureProbe | undefined;
-  #look: PausedLook | undefined;
+  #watch: ClientWatch | undefined;
   #isCorked = false;
   /** No request has come yet. */
   #isNew = true;
@@ -122,8 +120,12 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     return this.#intake.canSkipBody;
   }
 
+  answerTo(request: HttpRequestHead): Answer {
+    return new Http1Answer(this, this.#engine, request);
+  }
+
   write(data: Uint8Array | string): boolean {
-    this.#stopProbe();
+    this.#watch?.stopProbe();
     if (this.hasEnded && this.#exchange?.status !== 0) this.#probeDeparture();
     return typeof data === 'string'
       ? this.#socket.write(data, 'latin1')
@@ -154,7 +156,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   resumeReading(): void {
     if (!this.#isBodyPaused) return;
     this.#isBodyPaused = false;
-    this.#bodyActiveMs = this.#engine.clock.nowMs();
+    this.#wait.touch();
     this.#updateFlow();
     if (!this.isReading) this.#advance();
   }
@@ -178,7 +180,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#exchange = undefined;
     this.#quietSinceMs = this.#engine.clock.nowMs();
     this.#intake.forgetHead();
-    this.#stopProbe();
+    this.#watch?.stopProbe();
     this.flush();
     if (this.#mode === 'closed') return;
     if (this.isFull) this.#unsent.set(this.unsentBytes);
@@ -278,7 +280,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#skippedBytes = 0;
     this.#unsent.set(0);
     if (isBodyComplete) this.#wait.end();
-    else this.#waitForBody();
+    else this.#wait.begin('body', this.#engine.limits.bodyTimeoutMs);
     const engine = this.#engine;
     const remoteAddress = this.remoteAddress;
     let plan = this.#plan;
@@ -304,7 +306,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   bodyArrived(buffer: Buffer, start: number, end: number): void {
     if (this.#exchange !== undefined) {
-      this.#bodyActiveMs = this.#engine.clock.nowMs();
+      this.#wait.touch();
       this.#exchange.requestData(buffer, start, end);
       return;
     }
@@ -363,9 +365,7 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.#isPaused = mustPause;
     if (mustPause) this.#socket.pause();
     else this.#socket.resume();
-    const { deadlines } = this.#engine;
-    this.#look ??= new PausedLook(deadlines, this.#socket, (step) => this.#guard(step));
-    this.#look.set(mustPause);
+    this.#watching().setPaused(mustPause);
   }
 
   #drained(): void {
@@ -397,13 +397,13 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
   #probeDeparture(): void {
     const halves = this.#exchange?.probeHalves;
     if (halves === undefined || this.#mode !== 'requests') return;
-    this.#probe = new DepartureProbe(this.#socket, this.#engine.deadlines, halves);
-    this.#probe.start();
+    this.#watching().startProbe(halves);
   }
 
-  #stopProbe(): void {
-    this.#probe?.stop();
-    this.#probe = undefined;
+  #watching(): ClientWatch {
+    const { deadlines } = this.#engine;
+    this.#watch ??= new ClientWatch(this.#socket, deadlines, (step) => this.#guard(step));
+    return this.#watch;
   }
 
   /** FIN, then a while in which the client may read (linger.ts). */
@@ -428,9 +428,8 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
     this.buffer.close();
     if (this.#mode === 'closing') this.#engine.counts.lingering -= 1;
     this.#mode = 'closed';
-    this.#stopProbe();
+    this.#watch?.end();
     this.#wait.end();
-    this.#look?.end();
     this.#pending.takeAll();
     this.#unsent.set(0);
     this.#intake.forgetBody();
@@ -464,17 +463,9 @@ export class DownstreamConnection implements Client, SocketReader, RequestTaker 
 
   /** The client is only late for what we were ready to read. */
   #bodyTimedOut(): void {
-    const { bodyTimeoutMs } = this.#engine.limits;
-    const leftMs = this.#bodyActiveMs + bodyTimeoutMs - this.#engine.clock.nowMs();
-    if (this.#isPaused) this.#wait.begin('body', bodyTimeoutMs);
-    else if (leftMs > 0) this.#wait.begin('body', leftMs);
+    if (this.#isPaused) this.#wait.begin('body', this.#engine.limits.bodyTimeoutMs);
     else if (this.#exchange !== undefined) this.#exchange.refuse('BadRequestTimeout');
     else this.destroy();
-  }
-
-  #waitForBody(): void {
-    this.#bodyActiveMs = this.#engine.clock.nowMs();
-    this.#wait.begin('body', this.#engine.limits.bodyTimeoutMs);
   }
 
   /** A bug on this connection ends this connection, not the worker. */

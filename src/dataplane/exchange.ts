@@ -6,7 +6,7 @@ import { assert } from '../lib/assert.ts';
 import type { Backend, Destination, Endpoint, RouteTable } from '../route/index.ts';
 import { pickBackend, type Source, type Split, type VirtualHost } from '../route/index.ts';
 import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
-import { AnswerWriter } from './answer.ts';
+import type { Answer } from './answer.ts';
 import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import type { ProbeHalves } from './departure-probe.ts';
@@ -57,7 +57,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   readonly #plan: Plan;
   readonly #head: HttpRequestHead;
   readonly #body: RequestBody;
-  readonly #answer: AnswerWriter;
+  readonly #answer: Answer;
   /** Undefined until something has failed. */
   #retries: Retries | undefined;
   #attempt: Attempt | undefined;
@@ -77,7 +77,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#plan = plan;
     this.#head = head;
     this.#body = new RequestBody(head, options.isBodyComplete, engine.counts);
-    this.#answer = new AnswerWriter(options.client, engine, head);
+    this.#answer = options.client.answerTo(head);
     this.requestId = plan.sentRequestId ?? engine.ids.requestId();
     this.traceparent = plan.sentTraceparent ?? engine.ids.traceparent();
     this.startedMs = engine.clock.nowMs();
@@ -348,10 +348,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     const ended = (): void => this.#tunnelEnded();
     const tunnel = new Switched(this.#client, attempt.connection, counts, ended);
     this.#tunnel = tunnel;
-    for (const waiting of this.#client.startTunnel()) {
-      tunnel.fromClient(waiting, 0, waiting.length);
-    }
-    if (this.#client.hasEnded) tunnel.clientEnded();
+    tunnel.begin();
   }
 
   tunnelData(buffer: Buffer, start: number, end: number): void {
@@ -398,10 +395,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     const { host } = this;
     if (host === undefined) return false;
     this.#retries ??= new Retries(this.#engine, host, this.#plan.isRepeatable);
-    if (!this.#retries.isAllowed(failure)) return false;
-    if (this.#retries.withdraw()) return true;
-    this.#engine.observer.retryBudgetExhausted(this);
-    return false;
+    return this.#retries.take(failure, this);
   }
 
   /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */

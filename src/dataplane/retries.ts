@@ -4,6 +4,7 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { Endpoint, VirtualHost } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import type { Engine } from './engine.ts';
+import type { ExchangeFacts } from './observer.ts';
 import { depositRequest, withdrawRetry } from './retry-budget.ts';
 import type { BudgetPlace } from './retry-budget.ts';
 import { mayRetry } from './retry-policy.ts';
@@ -61,13 +62,14 @@ export class Retries {
     return this.#tried ?? noneTried;
   }
 
-  isAllowed(failure: AttemptFailure): boolean {
-    return mayRetry(this.#host.rules, this.#isRepeatable, this.#done, failure);
-  }
-
-  /** Takes the retry out of the service's budget; false when that is used up. */
-  withdraw(): boolean {
-    return withdrawRetry(this.#budget, this.#engine.clock.wallMs());
+  /** Whether another attempt may follow; asking takes it out of the service's budget. */
+  take(failure: AttemptFailure, facts: ExchangeFacts): boolean {
+    const { clock, observer } = this.#engine;
+    const { rules } = this.#host;
+    if (!mayRetry(rules, this.#isRepeatable, this.#done, failure)) return false;
+    if (withdrawRetry(this.#budget, clock.wallMs())) return true;
+    observer.retryBudgetExhausted(facts);
+    return false;
   }
 
   /** Another attempt follows the failed one. */

@@ -31,6 +31,12 @@ export class Switched {
     this.#toUpstream = new WaitingBytes(counts);
   }
 
+  /** What came behind the request is the first of it. */
+  begin(): void {
+    for (const waiting of this.#client.startTunnel()) this.fromClient(waiting, 0, waiting.length);
+    if (this.#client.hasEnded) this.clientEnded();
+  }
+
   fromClient(buffer: Buffer, start: number, end: number): void {
     if (start === end) return;
     this.fromClientBytes += end - start;

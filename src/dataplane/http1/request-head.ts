@@ -26,7 +26,8 @@ import { offeredProtocols } from './upgrade.ts';
 
 /** A request head, as it will be matched and forwarded. */
 export type HttpRequestHead = RequestHead & {
-  readonly version: 10 | 11;
+  /** 20: decoded from the fields of HTTP/2, where the same rules hold (http2-request.ts). */
+  readonly version: 10 | 11 | 20;
   /** What is forwarded: origin-form or `*`; an absolute-form target has lost its authority. */
   readonly target: string;
   /** What follows the first `?` of the target. */

@@ -70,8 +70,13 @@ export function renderRequestParts(rendering: PartsRendering): RequestHeadParts 
   if (head.upgrade !== undefined) text += `connection: upgrade\r\nupgrade: ${head.upgrade}\r\n`;
   else if (rendering.connection === 'close') text += 'connection: close\r\n';
   text += forwardedLines(forwarded);
-  const via = head.version === 11 ? `via: 1.1 ${viaName}\r\n` : `via: 1.0 ${viaName}\r\n`;
-  return { before: text, behind: `${via}${extraLines(rendering.extra)}\r\n` };
+  return { before: text, behind: `${viaLine(head)}${extraLines(rendering.extra)}\r\n` };
+}
+
+/** The version in which the request came (RFC 9110 section 7.6.3). */
+function viaLine({ version }: HttpRequestHead): string {
+  if (version === 11) return `via: 1.1 ${viaName}\r\n`;
+  return version === 10 ? `via: 1.0 ${viaName}\r\n` : `via: 2.0 ${viaName}\r\n`;
 }
 
 /** What another proxy of this mesh has rendered already: the two of them are one hop. */
