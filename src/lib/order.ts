@@ -31,3 +31,13 @@ export function inOrder<T>(
 export function sortedKeys(map: ReadonlyMap<string, unknown>): readonly string[] {
   return inOrder([...map.keys()], byText);
 }
+
+/** Each text once, in order: `texts` itself where it is so already. */
+export function eachOnce(texts: readonly string[]): readonly string[] {
+  for (let index = 1; index < texts.length; index += 1) {
+    if (byText(texts[index - 1] ?? '', texts[index] ?? '') >= 0) {
+      return [...new Set(texts)].sort(byText);
+    }
+  }
+  return texts;
+}

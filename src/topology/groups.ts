@@ -35,14 +35,15 @@ export function groupParts(
 type FaultOf = (source: string, anchor: PatternAnchor) => string | undefined;
 
 function sharedFaults(): FaultOf {
-  const known = new Map<string, string | undefined>();
+  const known = { start: new Map<string, string>(), search: new Map<string, string>() };
   return (source, anchor) => {
-    const key = `${anchor} ${source}`;
-    if (!known.has(key)) {
+    let fault = known[anchor].get(source);
+    if (fault === undefined) {
       const compiled = compilePattern(source, anchor);
-      known.set(key, 'problem' in compiled ? compiled.problem : undefined);
+      fault = 'problem' in compiled ? compiled.problem : '';
+      known[anchor].set(source, fault);
     }
-    return known.get(key);
+    return fault === '' ? undefined : fault;
   };
 }
 

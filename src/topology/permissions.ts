@@ -12,7 +12,7 @@ import {
   type TargetRule,
   type TrafficTarget,
 } from '../api/index.ts';
-import { byKey, byText, inOrder } from '../lib/order.ts';
+import { byKey, byText, eachOnce, inOrder } from '../lib/order.ts';
 import type { MatchSpec, PermissionSpec, PortSet } from '../snapshot/index.ts';
 import { matchesMax } from './limits.ts';
 import { problemOf } from './problems.ts';
@@ -112,7 +112,7 @@ function sourcesOf(target: TrafficTarget, { problems }: PermissionInput): readon
     if (source.namespace === undefined) problems.push(defaultedSource(target, source));
     sources.push(`${source.namespace ?? target.meta.namespace}/${source.name}`);
   }
-  return sources.length > 1 ? [...new Set(sources)].sort(byText) : sources;
+  return eachOnce(sources);
 }
 
 function defaultedSource(target: TrafficTarget, source: Subject): Problem {

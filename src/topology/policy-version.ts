@@ -7,20 +7,25 @@ import { byKey, sortedKeys } from '../lib/order.ts';
 
 /** Hash over kind, namespace, name, uid and what identifies the content of each input. */
 export function policyVersionOf(state: ClusterState): string {
-  let text = inOrder(state.services, serviceLine);
-  text += inOrder(state.namespaces, namespaceLine);
-  for (const objects of smiObjects(state)) text += inOrder(objects, smiLine);
-  return contentHash(text);
+  const lines: string[] = [];
+  addLines(lines, state.services, serviceLine);
+  addLines(lines, state.namespaces, namespaceLine);
+  for (const objects of smiObjects(state)) addLines(lines, objects, smiLine);
+  // The last line ends, too.
+  lines.push('');
+  return contentHash(lines.join('\n'));
 }
 
 /** Lines by the keys of their objects, one kind at a time: keys are short, and sort fast. */
-function inOrder<T>(objects: ReadonlyMap<string, T>, lineOf: (object: T) => string): string {
-  let text = '';
+function addLines<T>(
+  lines: string[],
+  objects: ReadonlyMap<string, T>,
+  lineOf: (object: T) => string,
+): void {
   for (const key of sortedKeys(objects)) {
     const object = objects.get(key);
-    if (object !== undefined) text += `${lineOf(object)}\n`;
+    if (object !== undefined) lines.push(lineOf(object));
   }
-  return text;
 }
 
 /** The maps that decide the version; unchanged maps mean an unchanged version. */

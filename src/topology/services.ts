@@ -40,6 +40,7 @@ export function serviceParts(
   const slices = slicesByService(state);
   const checkExternal = externalCheck(state, settings);
   const resolve = sharedSettings();
+  const typeOf = sharedTypes();
   const known = memo?.settings === settings ? memo.services : undefined;
   const parts = new Map<string, ServicePart>();
   for (const key of sortedKeys(state.services)) {
@@ -52,7 +53,7 @@ export function serviceParts(
     const isSame = before !== undefined && isReusable(before, inputs);
     parts.set(
       key,
-      isSame ? before : servicePart(inputs, { settings, resolve, checkExternal, before }),
+      isSame ? before : servicePart(inputs, { settings, resolve, typeOf, checkExternal, before }),
     );
   }
   return parts;
@@ -112,9 +113,29 @@ function sharedSettings(): SettingsSource {
   };
 }
 
+type TypeSource = typeof trafficTypeOf;
+
+/** The same for what a port speaks: of one namespace, ports that look the same are. */
+function sharedTypes(): TypeSource {
+  const byLook = new Map<string, ReturnType<TypeSource>>();
+  return (service, port, namespace) => {
+    const { annotations, labels } = service.meta;
+    if (annotations.size + labels.size > 0) return trafficTypeOf(service, port, namespace);
+    const { name, protocol, appProtocol = '' } = port;
+    const look = `${service.meta.namespace} ${port.port}/${protocol} ${name} ${appProtocol}`;
+    const known = byLook.get(look);
+    if (known !== undefined) return known;
+    const resolved = trafficTypeOf(service, port, namespace);
+    // A problem names its Service.
+    if (resolved.problems.length === 0) byLook.set(look, resolved);
+    return resolved;
+  };
+}
+
 type PartContext = {
   readonly settings: MeshSettings;
   readonly resolve: SettingsSource;
+  readonly typeOf: TypeSource;
   readonly checkExternal: ExternalCheck;
   readonly before: ServicePart | undefined;
 };
@@ -143,13 +164,18 @@ function withBackends(core: ServiceCore, backends: readonly BackendSpec[]): Mesh
 }
 
 /** All of a service that does not depend on its endpoints. */
-function serviceCore(inputs: PartInputs, { settings, resolve }: PartContext): Built<ServiceCore> {
+function serviceCore(inputs: PartInputs, context: PartContext): Built<ServiceCore> {
   const { object, namespace } = inputs;
+  const { settings, resolve, typeOf } = context;
   const problems: Problem[] = [];
   const resolved = resolve(object, namespace);
   problems.push(...resolved.problems);
   const served = servedPorts(object, problems);
-  const ports = served.map((port) => meshPort(port, inputs, problems));
+  const ports = served.map((port): MeshPort => {
+    const speaks = typeOf(object, port, namespace);
+    problems.push(...speaks.problems);
+    return { port: port.port, protocol: speaks.value };
+  });
   const value = {
     namespace: object.meta.namespace,
     name: object.meta.name,
@@ -206,16 +232,6 @@ function servedPorts(service: Service, problems: Problem[]): readonly ServicePor
     problems.push(problemOf(service, 'UnsupportedField', message));
   }
   return sorted.slice(0, portsMax);
-}
-
-function meshPort(
-  port: ServicePort,
-  { object, namespace }: PartInputs,
-  problems: Problem[],
-): MeshPort {
-  const resolved = trafficTypeOf(object, port, namespace);
-  problems.push(...resolved.problems);
-  return { port: port.port, protocol: resolved.value };
 }
 
 function byPort(left: ServicePort, right: ServicePort): number {
