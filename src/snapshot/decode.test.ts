@@ -176,6 +176,39 @@ describe('decodeSection', () => {
     expect(decoded.kind === 'failure' && decoded.failure.reason).toBe('BadSection');
   });
 
+  test.each([
+    ['"front",["shop/front"],[8080]', 'half of six values'],
+    ['"front",["shop/front"],false,null,null,null', 'ports that are neither a list nor all'],
+    ['"front","shop/front",true,null,null,null', 'sources that are no list'],
+    ['"front",["shop/front"],[65536],null,null,null', 'a port that is none'],
+    ['{"target":"front","sources":["shop/front"],"http":{}}', 'an object'],
+  ])('refuses permissions %s: %s', (values) => {
+    const permissions = sections.find(({ kind }) => kind === 'permissions');
+    if (permissions === undefined) return;
+    const text = canonicalText(permissions).replace(/"permissions":\[.*\],"service/, (whole) => {
+      expect(whole).toContain('"front"');
+      return `"permissions":[${values}],"service`;
+    });
+    expect(text).toContain(values);
+    const decoded = decodeSection(sectionId(permissions), text);
+    expect(decoded.kind === 'failure' && decoded.failure.reason).toBe('BadSection');
+  });
+
+  test('what nearly every service says is not in its text, and read back all the same', () => {
+    const service = sections.find((section) => section.kind === 'service');
+    if (service === undefined) throw new Error('no service among the sections');
+    const usual = { retryOn: ['connect-failure', 'reset'], retryBudgetPercent: 20 } as const;
+    const plain = { ...service, rules: { ...rules, ...usual, timeoutMs: undefined } };
+    const text = canonicalText({ ...plain, rules: { ...plain.rules, retryAttempts: undefined } });
+    expect(text).not.toContain('retry');
+    expect(text).not.toContain('isStopped');
+    for (const change of [{}, { isStopped: true }, { retryOn: [] }, { retryBudgetPercent: 0 }]) {
+      const section = { ...plain, rules: { ...plain.rules, ...change } };
+      const decoded = decodeSection(sectionId(section), canonicalText(section));
+      expect(decoded).toEqual({ kind: 'section', section });
+    }
+  });
+
   test('never throws on arbitrary bytes, and never takes half a section', () => {
     const random = seededRandom(7);
     for (let round = 0; round < 4_000; round += 1) {

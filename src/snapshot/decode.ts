@@ -5,15 +5,21 @@ import { Failure } from '../lib/failure.ts';
 import {
   endpointWidth,
   matchWidth,
+  permissionWidth,
+  routeWidth,
   sectionId,
+  usualRules,
   type BackendText,
   type EndpointsText,
   type MatchesText,
   type MatchText,
   type PermissionText,
   type PermissionsText,
+  type PortsText,
   type PortText,
+  type RoutesText,
   type RouteText,
+  type RulesText,
   type ServiceText,
 } from './encode.ts';
 import type {
@@ -32,6 +38,7 @@ import type {
   NamespacesSection,
   PermissionSpec,
   PermissionsSection,
+  PortSet,
   RetryCondition,
   RouteSpec,
   Section,
@@ -114,23 +121,31 @@ const isRetryCondition: Guard<RetryCondition> = isEither(
   ),
 );
 
-const isRules = hasShape<ServiceRules>({
+const isRules = hasShape<RulesText>({
   upstreamHost: isAbsentOr(isText),
   retryAttempts: isAbsentOr(isCount),
-  retryOn: isListOf(isRetryCondition),
-  retryBudgetPercent: isAmount,
+  retryOn: isAbsentOr(isListOf(isRetryCondition)),
+  retryBudgetPercent: isAbsentOr(isAmount),
   timeoutMs: isAbsentOr(isAmount),
   connectTimeoutMs: isAbsentOr(isAmount),
   idleTimeoutMs: isAbsentOr(isAmount),
   perTryTimeoutMs: isAbsentOr(isAmount),
   maxRequestBodyBytes: isAbsentOr(isCount),
-  isStopped: isFlag,
+  isStopped: isAbsentOr(isFlag),
 });
 
 const isTexts = isListOf(isText);
 
+type Test = (value: unknown) => boolean;
+
+/** A list of things, each of which is so many values one after the other. */
+function isRepeated(value: unknown, tests: readonly Test[]): boolean {
+  if (!Array.isArray(value) || value.length % tests.length !== 0) return false;
+  return value.every((one, index) => tests[index % tests.length]?.(one));
+}
+
 /** Name, pattern, methods, headers; and again. */
-const isMatchValues: readonly ((value: unknown) => boolean)[] = [
+const isMatchValues: readonly Test[] = [
   isText,
   (value) => value === null || isText(value),
   (value) => value === null || isTexts(value),
@@ -138,12 +153,11 @@ const isMatchValues: readonly ((value: unknown) => boolean)[] = [
 ];
 
 function isMatches(value: unknown): value is MatchesText {
-  if (!Array.isArray(value) || value.length % matchWidth !== 0) return false;
-  return value.every((one, index) => isMatchValues[index % matchWidth]?.(one));
+  return isRepeated(value, isMatchValues);
 }
 
-function matchesOf(values: MatchesText | undefined): readonly MatchSpec[] | undefined {
-  if (values === undefined) return undefined;
+function matchesOf(values: MatchesText | null): readonly MatchSpec[] | undefined {
+  if (values === null) return undefined;
   const matches: MatchSpec[] = [];
   for (let at = 0; at < values.length; at += matchWidth) {
     // `isMatches` has seen what stands at which place.
@@ -167,11 +181,16 @@ function headersOf(pairs: readonly string[]): readonly HeaderMatchSpec[] {
   return headers;
 }
 
-const isRoute = hasShape<RouteText>({
-  name: isText,
-  matches: isAbsentOr(isMatches),
-  backends: isListOf(hasShape<WeightedBackend>({ backend: isBackendId, weight: isCount })),
-});
+/** Name, matches, backends; and again. */
+const isRouteValues: readonly Test[] = [
+  isText,
+  (value) => value === null || isMatches(value),
+  (value) => isRepeated(value, [isBackendId, isCount]),
+];
+
+function isRoutes(value: unknown): value is RoutesText {
+  return isRepeated(value, isRouteValues);
+}
 
 const isServiceText = hasShape<ServiceText>({
   kind: isOneOf('service'),
@@ -184,22 +203,44 @@ const isServiceText = hasShape<ServiceText>({
     hasShape<PortText>({
       port: isPort,
       protocol: isOneOf('http', 'tcp', 'udp'),
-      routes: isListOf(isRoute),
+      routes: isRoutes,
     }),
   ),
   rules: isRules,
 });
 
 function serviceOf(text: ServiceText): ServiceSection {
-  return { ...text, ports: text.ports.map(portOf) };
+  return { ...text, ports: text.ports.map(portOf), rules: rulesOf(text.rules) };
 }
 
-function portOf({ port, protocol, routes }: PortText): ServicePortSpec {
-  return { port, protocol, routes: routes.map(routeOf) };
+function rulesOf(text: RulesText): ServiceRules {
+  const { isStopped, retryBudgetPercent, retryOn } = text;
+  return {
+    ...text,
+    isStopped: isStopped ?? usualRules.isStopped,
+    retryBudgetPercent: retryBudgetPercent ?? usualRules.retryBudgetPercent,
+    retryOn: retryOn ?? usualRules.retryOn,
+  };
 }
 
-function routeOf({ name, matches, backends }: RouteText): RouteSpec {
-  return { name, matches: matchesOf(matches), backends };
+function portOf({ port, protocol, routes: values }: PortText): ServicePortSpec {
+  const routes: RouteSpec[] = [];
+  for (let at = 0; at < values.length; at += routeWidth) {
+    // `isRoutes` has seen what stands at which place.
+    const [name, matches, shares] = values.slice(at, at + routeWidth) as [...RouteText];
+    routes.push({ name, matches: matchesOf(matches), backends: backendsOf(shares) });
+  }
+  return { port, protocol, routes };
+}
+
+function backendsOf(shares: RouteText[2]): readonly WeightedBackend[] {
+  const backends: WeightedBackend[] = [];
+  for (let at = 0; at < shares.length; at += 2) {
+    // `isRoutes` has seen that an id and a weight take turns.
+    const [backend, weight] = shares.slice(at, at + 2) as [BackendId, number];
+    backends.push({ backend, weight });
+  }
+  return backends;
 }
 
 const isEndpointsText = hasShape<EndpointsText>({
@@ -243,36 +284,55 @@ function backendOf(text: BackendText): BackendSpec {
     : { port, transport: text.transport, scheme, endpoints };
 }
 
-const isPorts = isAbsentOr(isListOf(isPort));
-const isPortGrant = hasShape<{ readonly ports: readonly number[] | undefined }>({ ports: isPorts });
+function isPorts(value: unknown): boolean {
+  return value === null || value === true || (Array.isArray(value) && value.every(isPort));
+}
+
+/** Target, sources, HTTP's ports and matches, ports of TCP and UDP; and again. */
+const isPermissionValues: readonly Test[] = [
+  isText,
+  isTexts,
+  isPorts,
+  (value) => value === null || isMatches(value),
+  isPorts,
+  isPorts,
+];
+
+function arePermissions(value: unknown): value is PermissionsText['permissions'] {
+  return isRepeated(value, isPermissionValues);
+}
 
 const isPermissionsText = hasShape<PermissionsText>({
   kind: isOneOf('permissions'),
   namespace: isText,
   serviceAccount: isText,
-  permissions: isListOf(
-    hasShape<PermissionText>({
-      target: isText,
-      sources: isListOf(isText),
-      http: isAbsentOr(
-        hasShape<NonNullable<PermissionText['http']>>({
-          ports: isPorts,
-          matches: isAbsentOr(isMatches),
-        }),
-      ),
-      tcp: isAbsentOr(isPortGrant),
-      udp: isAbsentOr(isPortGrant),
-    }),
-  ),
+  permissions: arePermissions,
 });
 
-function permissionsOf(text: PermissionsText): PermissionsSection {
-  return { ...text, permissions: text.permissions.map(permissionOf) };
+function permissionsOf({ permissions: values, ...text }: PermissionsText): PermissionsSection {
+  const permissions: PermissionSpec[] = [];
+  for (let at = 0; at < values.length; at += permissionWidth) {
+    // `arePermissions` has seen what stands at which place.
+    permissions.push(permissionOf(values.slice(at, at + permissionWidth) as [...PermissionText]));
+  }
+  return { ...text, permissions };
 }
 
-function permissionOf({ target, sources, http, tcp, udp }: PermissionText): PermissionSpec {
-  const grant = http && { ports: http.ports, matches: matchesOf(http.matches) };
-  return { target, sources, http: grant, tcp, udp };
+function permissionOf(values: PermissionText): PermissionSpec {
+  const [target, sources, httpPorts, httpMatches, tcpPorts, udpPorts] = values;
+  const http = grantOf(httpPorts);
+  return {
+    target,
+    sources,
+    http: http && { ...http, matches: matchesOf(httpMatches) },
+    tcp: grantOf(tcpPorts),
+    udp: grantOf(udpPorts),
+  };
+}
+
+function grantOf(ports: PortsText): { readonly ports: PortSet } | undefined {
+  if (ports === null) return undefined;
+  return { ports: ports === true ? undefined : ports };
 }
 
 /** The section that `text` says, if it is one and the one that `id` names. */

@@ -2,8 +2,9 @@
 // sections are equal bytes on every node, however their objects came to be (A3). Each type is
 // copied key by key before it is written: what is not named here never leaves the process, which is
 // also why nothing unforeseen can travel in a snapshot (A4). Copies plus the engine's plain
-// `JSON.stringify` cost a quarter of what its key list (second argument) does. Endpoints and
-// matches are most of a snapshot: they are written as lists of values, in half the bytes and time.
+// `JSON.stringify` cost a quarter of what its key list (second argument) does. Endpoints,
+// matches, permissions, routes and their backends are most of a snapshot: they are written as lists
+// of values, in half the bytes and time; rules that nearly every service has leave no trace.
 import { assert, assertNever } from '../lib/assert.ts';
 import type {
   BackendSpec,
@@ -23,7 +24,6 @@ import type {
   ServicePortSpec,
   ServiceRules,
   ServiceSection,
-  WeightedBackend,
 } from './sections.ts';
 
 /** The bytes that stand for `section`; absent (`undefined`) settings leave no trace. */
@@ -84,7 +84,7 @@ function inOrder(section: Section): SectionText {
     }
     case 'permissions': {
       const { kind, namespace, serviceAccount } = section;
-      const permissions = section.permissions.map(permissionInOrder);
+      const permissions = permissionsText(section.permissions);
       return { kind, namespace, permissions, serviceAccount };
     }
     default:
@@ -108,15 +108,17 @@ function placeInOrder({ addresses, name }: MeshPlace): MeshPlace {
 }
 
 function portInOrder({ port, protocol, routes }: ServicePortSpec): PortText {
-  return { port, protocol, routes: routes.map(routeInOrder) };
+  return { port, protocol, routes: routesText(routes) };
 }
 
-function routeInOrder({ backends, matches, name }: RouteSpec): RouteText {
-  return { backends: backends.map(weightInOrder), matches: matchesText(matches), name };
-}
-
-function weightInOrder({ backend, weight }: WeightedBackend): WeightedBackend {
-  return { backend, weight };
+function routesText(routes: readonly RouteSpec[]): RoutesText {
+  const values: RouteText[number][] = [];
+  for (const { name, matches, backends } of routes) {
+    const shares: (string | number)[] = [];
+    for (const { backend, weight } of backends) shares.push(backend, weight);
+    values.push(name, matchesText(matches) ?? null, shares);
+  }
+  return values;
 }
 
 function matchesText(matches: readonly MatchSpec[] | undefined): MatchesText | undefined {
@@ -130,22 +132,37 @@ function matchesText(matches: readonly MatchSpec[] | undefined): MatchesText | u
   return values;
 }
 
-function rulesInOrder(rules: ServiceRules): ServiceRules {
+function rulesInOrder(rules: ServiceRules): RulesText {
+  const { isStopped, retryBudgetPercent, retryOn } = rules;
   return {
     connectTimeoutMs: rules.connectTimeoutMs,
     idleTimeoutMs: rules.idleTimeoutMs,
-    isStopped: rules.isStopped,
+    isStopped: isStopped || undefined,
     maxRequestBodyBytes: rules.maxRequestBodyBytes,
     perTryTimeoutMs: rules.perTryTimeoutMs,
     retryAttempts: rules.retryAttempts,
-    retryBudgetPercent: rules.retryBudgetPercent,
-    retryOn: rules.retryOn,
+    retryBudgetPercent:
+      retryBudgetPercent === usualRules.retryBudgetPercent ? undefined : retryBudgetPercent,
+    retryOn: isUsualRetryOn(retryOn) ? undefined : retryOn,
     timeoutMs: rules.timeoutMs,
     upstreamHost: rules.upstreamHost,
   };
 }
 
-/** As the sections, but what stands for endpoints and matches is shorter. */
+function isUsualRetryOn(retryOn: ServiceRules['retryOn']): boolean {
+  const usual = usualRules.retryOn;
+  if (retryOn === usual) return true;
+  return retryOn.length === usual.length && retryOn.every((one, index) => one === usual[index]);
+}
+
+/** Rules of a service of which nobody has said anything; whoever reads a text puts them back. */
+export const usualRules: Pick<ServiceRules, 'isStopped' | 'retryBudgetPercent' | 'retryOn'> = {
+  isStopped: false,
+  retryBudgetPercent: 20,
+  retryOn: ['connect-failure', 'reset'],
+};
+
+/** As the sections, but what stands for most of their content is shorter. */
 export type SectionText =
   MeshSection | NamespacesSection | ServiceText | EndpointsText | PermissionsText;
 
@@ -161,17 +178,49 @@ export type BackendText = Omit<BackendSpec, 'endpoints'> & {
 /** How many values stand for one endpoint. */
 export const endpointWidth = 4;
 
-export type ServiceText = Omit<ServiceSection, 'ports'> & { readonly ports: readonly PortText[] };
-export type PortText = Omit<ServicePortSpec, 'routes'> & { readonly routes: readonly RouteText[] };
-export type RouteText = Omit<RouteSpec, 'matches'> & { readonly matches: MatchesText | undefined };
+export type ServiceText = Omit<ServiceSection, 'ports' | 'rules'> & {
+  readonly ports: readonly PortText[];
+  readonly rules: RulesText;
+};
+
+/** Absent: as in `usualRules`. */
+export type RulesText = Omit<ServiceRules, keyof typeof usualRules> & {
+  readonly [K in keyof typeof usualRules]: ServiceRules[K] | undefined;
+};
+
+export type PortText = Omit<ServicePortSpec, 'routes'> & { readonly routes: RoutesText };
+
+/** Name, matches, and the backends' ids and weights in turn. */
+export type RouteText = readonly [
+  name: string,
+  matches: MatchesText | null,
+  backends: readonly (string | number)[],
+];
+
+/** The values of the routes one after the other. */
+export type RoutesText = readonly RouteText[number][];
+
+/** How many values stand for one route. */
+export const routeWidth = 3;
 
 export type PermissionsText = Omit<PermissionsSection, 'permissions'> & {
-  readonly permissions: readonly PermissionText[];
+  readonly permissions: readonly PermissionText[number][];
 };
 
-export type PermissionText = Omit<PermissionSpec, 'http'> & {
-  readonly http: { readonly ports: PortSet; readonly matches: MatchesText | undefined } | undefined;
-};
+/** `null`: nothing is opened. `true`: every port. */
+export type PortsText = readonly number[] | true | null;
+
+export type PermissionText = readonly [
+  target: string,
+  sources: readonly string[],
+  httpPorts: PortsText,
+  httpMatches: MatchesText | null,
+  tcpPorts: PortsText,
+  udpPorts: PortsText,
+];
+
+/** How many values stand for one permission. */
+export const permissionWidth = 6;
 
 /** Name, pattern of the path, methods, and the headers' names and patterns in turn. */
 export type MatchText = readonly [
@@ -195,12 +244,15 @@ function backendText({ endpoints, port, scheme, transport }: BackendSpec): Backe
   return { endpoints: values, port, scheme, transport };
 }
 
-function permissionInOrder({ http, sources, target, tcp, udp }: PermissionSpec): PermissionText {
-  return {
-    http: http && { matches: matchesText(http.matches), ports: http.ports },
-    sources,
-    target,
-    tcp: tcp && { ports: tcp.ports },
-    udp: udp && { ports: udp.ports },
-  };
+function permissionsText(permissions: readonly PermissionSpec[]): PermissionText[number][] {
+  const values: PermissionText[number][] = [];
+  for (const { target, sources, http, tcp, udp } of permissions) {
+    const matches = matchesText(http?.matches) ?? null;
+    values.push(target, sources, portsText(http), matches, portsText(tcp), portsText(udp));
+  }
+  return values;
+}
+
+function portsText(grant: { readonly ports: PortSet } | undefined): PortsText {
+  return grant === undefined ? null : (grant.ports ?? true);
 }
