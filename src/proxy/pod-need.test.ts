@@ -19,7 +19,7 @@ const peers: PeerPart = {
 
 function snapshotOf(...sections: readonly Section[]): Snapshot {
   const records = recordsOf(meshSection(), serviceSection('shop/web'), ...sections);
-  return { version: 'v', sections: records };
+  return { version: 'v', sections: records, runs: new Map() };
 }
 
 const modes = (said: Partial<NamespacesSection> = {}): Section => ({

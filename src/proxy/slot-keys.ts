@@ -12,7 +12,7 @@ import type { SlotAllocator, SlotDelta, SlotKind } from '../telemetry/index.ts';
 
 type Keys = readonly (readonly [kind: SlotKind, key: string])[];
 
-type Held = { readonly hash: string; readonly keys: Keys };
+type Held = { readonly text: string; readonly keys: Keys };
 
 /** Lives as long as the proxy; follows the snapshots. */
 export class SlotKeys {
@@ -30,13 +30,13 @@ export class SlotKeys {
     const left: [SlotKind, string][] = [];
     for (const [id, record] of snapshot.sections) {
       const held = this.#sections.get(id);
-      if (held?.hash === record.hash) continue;
+      if (held?.text === record.text) continue;
       const keys = keysOf(record.section);
       for (const [kind, key] of keys) if (this.#count(kind, key, 1) === 1) taken.push([kind, key]);
       for (const [kind, key] of held?.keys ?? []) {
         if (this.#count(kind, key, -1) === 0) left.push([kind, key]);
       }
-      this.#sections.set(id, { hash: record.hash, keys });
+      this.#sections.set(id, { text: record.text, keys });
     }
     for (const [id, held] of this.#sections) {
       if (snapshot.sections.has(id)) continue;

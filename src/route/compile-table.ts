@@ -65,7 +65,7 @@ function changesSince(previous: SectionRecords | undefined, sections: SectionRec
   for (const [id, record] of sections) {
     const before = previous?.get(id);
     if (before !== undefined) kept += 1;
-    if (before !== record && before?.hash !== record.hash) changed.set(id, record);
+    if (before !== record && before?.text !== record.text) changed.set(id, record);
   }
   const isAnyGone = previous !== undefined && kept < previous.size;
   const removed = isAnyGone ? [...previous.keys()].filter((id) => !sections.has(id)) : [];

@@ -1,11 +1,11 @@
 // Sections → snapshot. The order in which sections are given does not matter; what comes out is
-// sorted by id and carries content hashes. A record of the previous snapshot is used again where
+// sorted by id and carries its version. A record of the previous snapshot is used again where
 // nothing changed, so that its identity tells every reader (table compiler, diff) "the same".
 import { assert } from '../lib/assert.ts';
-import { contentHash } from '../lib/hash.ts';
 import { byText, inOrder } from '../lib/order.ts';
 import { canonicalText, sectionId } from './encode.ts';
 import type { Section, SectionId, SectionRecord, Snapshot } from './sections.ts';
+import { hashedRuns, versionOf } from './version.ts';
 
 /** The snapshot of `sections`; `previous` only saves work, it never changes the value. */
 export function buildSnapshot(sections: Iterable<Section>, previous?: Snapshot): Snapshot {
@@ -13,14 +13,16 @@ export function buildSnapshot(sections: Iterable<Section>, previous?: Snapshot):
   const byName = new Map<SectionId, SectionRecord>();
   for (const record of records) byName.set(record.id, record);
   assert(byName.size === records.length, 'two sections of one name');
-  return snapshotOf(byName);
+  return snapshotOf(byName, previous);
 }
 
-/** A snapshot of records that are sorted by id already. */
-export function snapshotOf(records: ReadonlyMap<SectionId, SectionRecord>): Snapshot {
-  let lines = '';
-  for (const record of records.values()) lines += `${record.id} ${record.hash}\n`;
-  return { version: contentHash(lines), sections: records };
+/** A snapshot of records that are sorted by id already; `previous` only saves work. */
+export function snapshotOf(
+  records: ReadonlyMap<SectionId, SectionRecord>,
+  previous: Snapshot | undefined,
+): Snapshot {
+  const runs = hashedRuns(records.values(), previous?.runs);
+  return { version: versionOf(runs), sections: records, runs };
 }
 
 /** Order of ids: by code unit, so that no locale takes part. */
@@ -54,7 +56,7 @@ function recordOf(section: Section, previous: Snapshot | undefined): SectionReco
   if (before !== undefined && hasSameParts(before.section, section)) return before;
   const text = canonicalText(section);
   if (before?.text === text) return before;
-  return { id, hash: contentHash(text), text, section };
+  return { id, text, section };
 }
 
 /** Same kind, and every field the same value or the same object: no need to encode it. */

@@ -1,7 +1,6 @@
 // What changed between two snapshots, and how a worker takes it over. A delta names the version
 // that it applies to; anything else than exactly that base is refused, and so is a result whose
 // version is not the promised one: the worker then keeps what it has and asks for all (A6).
-import { contentHash } from '../lib/hash.ts';
 import { Failure } from '../lib/failure.ts';
 import { byId, snapshotOf } from './build.ts';
 import { decodeSection, type SnapshotFailure } from './decode.ts';
@@ -16,7 +15,7 @@ export function diffSnapshot(previous: Snapshot | undefined, next: Snapshot): Sn
   const changed: { id: SectionId; text: string }[] = [];
   for (const record of next.sections.values()) {
     const before = previous?.sections.get(record.id);
-    if (before === record || before?.hash === record.hash) continue;
+    if (before === record || before?.text === record.text) continue;
     changed.push({ id: record.id, text: record.text });
   }
   const removed: SectionId[] = [];
@@ -43,10 +42,10 @@ export function applyDelta(held: Snapshot | undefined, delta: SnapshotDelta): Ap
     }
     const decoded = decodeSection(id, text);
     if (decoded.kind === 'failure') return decoded;
-    fresh.push({ id, hash: contentHash(text), text, section: decoded.section });
+    fresh.push({ id, text, section: decoded.section });
   }
   const kept = delta.base === undefined ? [] : keptRecords(held, delta);
-  const snapshot = snapshotOf(merged(kept, fresh.sort(byId)));
+  const snapshot = snapshotOf(merged(kept, fresh.sort(byId)), held);
   if (snapshot.version !== delta.version) {
     return refused('VersionMismatch', `delta promised ${delta.version}, gave ${snapshot.version}`);
   }

@@ -197,19 +197,23 @@ export type PermissionsSection = {
 export type Section =
   MeshSection | NamespacesSection | ServiceSection | EndpointsSection | PermissionsSection;
 
-/** A section as it travels: `text` is its canonical encoding, `hash` the hash of `text`. */
+/** A section as it travels: `text` is its canonical encoding. */
 export type SectionRecord = {
   readonly id: SectionId;
-  readonly hash: string;
   readonly text: string;
   readonly section: Section;
 };
 
+/** Neighbours by id, hashed together (see version.ts). */
+export type HashedRun = { readonly records: readonly SectionRecord[]; readonly hash: string };
+
 export type Snapshot = {
-  /** Hash over the ids and hashes of all sections; equal on all nodes that see the same objects. */
+  /** Hash over the ids and texts of all sections; equal on all nodes that see the same objects. */
   readonly version: string;
   /** Sorted by id. */
   readonly sections: ReadonlyMap<SectionId, SectionRecord>;
+  /** By the id of the first section of each. */
+  readonly runs: ReadonlyMap<SectionId, HashedRun>;
 };
 
 /** What travels to a worker: the sections that changed between two versions. */

@@ -172,7 +172,7 @@ function recordsOf(sections: readonly (readonly [string, Section])[]): SectionRe
     sections.map(([name, section]) => {
       const id = name as SectionId;
       const text = JSON.stringify(section);
-      return [id, { id, hash: text, text, section }];
+      return [id, { id, text, section }];
     }),
   );
 }
