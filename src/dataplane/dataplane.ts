@@ -6,7 +6,7 @@ import type { Clock, Runtime } from '../lib/clock.ts';
 import type { Network, NetworkSocket } from '../lib/network.ts';
 import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
-import type { ListenerSpec } from '../snapshot/index.ts';
+import type { FlowListenerSpec, ListenerSpec } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { renderFinalRefusal } from './http1-answer.ts';
 import { AddressOwners } from './address-owners.ts';
@@ -33,6 +33,8 @@ import type { ArrivedSocket } from './tunnel-listener.ts';
 import { Tunnels } from './tunnels.ts';
 import type { TunnelOptions, TunnelState } from './tunnels.ts';
 import { TurnClock } from './turn-clock.ts';
+import { UdpServices } from './udp.ts';
+import type { UdpOptions, UdpState } from './udp.ts';
 
 export type DataplaneOptions = {
   readonly runtime: Runtime;
@@ -50,6 +52,8 @@ export type DataplaneOptions = {
   readonly observer: ExchangeObserver;
   /** Undefined: tunnels are neither accepted nor dialled. */
   readonly tunnels?: TunnelOptions | undefined;
+  /** Undefined: datagrams are not served. */
+  readonly udp?: UdpOptions | undefined;
   /** For tests: a read buffer that nobody may hold bytes of any more. */
   readonly bufferReturned?: (buffer: Buffer) => void;
   readonly events: DataplaneEvents;
@@ -71,6 +75,7 @@ export type DataplaneState = Readonly<Counts> & {
   readonly waitingSources: number;
   readonly isDraining: boolean;
   readonly tunnels: TunnelState | undefined;
+  readonly udp: UdpState | undefined;
 };
 
 export type Dataplane = {
@@ -78,6 +83,8 @@ export type Dataplane = {
   readonly publish: (table: RouteTable) => void;
   /** Certificates of this node's workloads and the roots in force. */
   readonly identify: (update: IdentityUpdate) => void;
+  /** Which UDP ports this worker serves: none before it is told. */
+  readonly ownUdp: (owns: (targetPort: number) => boolean) => void;
   /** Resolves when nothing is in flight after the delay, or at the timeout. */
   readonly drain: (options: DrainOptions) => Promise<void>;
   /** Cuts everything; nothing of it is alive afterwards. Idempotent. */
@@ -91,6 +98,7 @@ export function startDataplane(options: DataplaneOptions): Dataplane {
   return {
     publish: (table) => running.publish(table),
     identify: (update) => running.identify(update),
+    ownUdp: (owns) => running.ownUdp(owns),
     drain: (drainOptions) => running.drain(drainOptions),
     close: () => running.close(),
     state: () => running.state(),
@@ -104,6 +112,7 @@ class RunningDataplane {
   readonly #engine: Engine;
   readonly #listeners: Listeners;
   readonly #tunnels: Tunnels | undefined;
+  readonly #udp: UdpServices | undefined;
   readonly #owners = new AddressOwners();
   readonly #gate: SourceGate;
   readonly #connections = new ConnectionList<DownstreamConnection>();
@@ -165,6 +174,12 @@ class RunningDataplane {
       enter: (connection) => this.#enter(connection),
     });
     this.#tunnels = this.#startTunnels(options);
+    this.#udp = options.udp && new UdpServices({
+      ...options.udp,
+      engine: this.#engine,
+      bindAddresses: options.bindAddresses,
+      changed: options.events.listenersChanged,
+    });
   }
 
   publish(table: RouteTable): void {
@@ -177,12 +192,18 @@ class RunningDataplane {
       if (reassigned.has(connection.remoteAddress)) connection.destroy();
       else connection.recheck(table);
     });
+    // Also while the proxy leaves: flows stick to it until its process ends (architecture §3).
+    this.#udp?.tableChanged(table, udpListeners(table), reassigned);
     // Who waits for this word is no connection of an old pod.
     this.#gate.tableChanged(table);
   }
 
   identify(update: IdentityUpdate): void {
     this.#tunnels?.identify(update);
+  }
+
+  ownUdp(owns: (targetPort: number) => boolean): void {
+    this.#udp?.own(owns);
   }
 
   drain(options: DrainOptions): Promise<void> {
@@ -201,6 +222,7 @@ class RunningDataplane {
   close(): void {
     this.#listeners.close();
     this.#tunnels?.close();
+    this.#udp?.close();
     this.#gate.close();
     this.#connections.forEach((connection) => connection.destroy());
     this.#engine.pools.close();
@@ -219,6 +241,7 @@ class RunningDataplane {
       waitingSources: this.#gate.size,
       isDraining,
       tunnels: this.#tunnels?.state(),
+      udp: this.#udp?.state(),
     };
   }
 
@@ -295,6 +318,10 @@ class RunningDataplane {
 /** The only ones that are served yet. */
 function httpListeners(table: RouteTable): readonly ListenerSpec[] {
   return listenersOf(table).filter(({ protocol }) => protocol === 'http');
+}
+
+function udpListeners(table: RouteTable): readonly FlowListenerSpec[] {
+  return listenersOf(table).flatMap((one) => (one.protocol === 'udp' ? [one] : []));
 }
 
 /** The Date field changes once a second; so does its text. */

@@ -19,3 +19,4 @@ export type * from './observer.ts';
 export type { Reason } from './refusals.ts';
 export { tlsNetwork } from './tls-network.ts';
 export type { TunnelOptions, TunnelState } from './tunnels.ts';
+export type * from './udp-observer.ts';

@@ -22,6 +22,26 @@ export function listenFault(error: Error): ListenFault {
   return listenFaults.get(errorCode(error) ?? '') ?? 'other';
 }
 
+/** What an error of a socket for datagrams means for its flow. */
+export type DatagramFault = 'unreachable' | 'too-long' | 'exhausted' | 'other';
+
+const datagramFaults: ReadonlyMap<string, DatagramFault> = new Map([
+  // ICMP: nobody listens on the port, or there is no such host or no way to it.
+  ['ECONNREFUSED', 'unreachable'],
+  ['EHOSTUNREACH', 'unreachable'],
+  ['ENETUNREACH', 'unreachable'],
+  ['EHOSTDOWN', 'unreachable'],
+  ['EMSGSIZE', 'too-long'],
+  // Full for a moment: only the datagram is lost.
+  ['ENOBUFS', 'exhausted'],
+  ['ENOMEM', 'exhausted'],
+  ['EAGAIN', 'exhausted'],
+]);
+
+export function datagramFault(error: Error): DatagramFault {
+  return datagramFaults.get(errorCode(error) ?? '') ?? 'other';
+}
+
 /** The code of a system error (`ECONNREFUSED`), for texts and logs. */
 export function errorCode(error: Error | null | undefined): string | undefined {
   if (error === null || error === undefined || !('code' in error)) return undefined;

@@ -1,8 +1,6 @@
 // A new connection from an address that nobody is known by waits a moment before anything of it is
-// read: a pod may call before its object is seen (architecture §4). Only where some namespace
-// enforces, since nobody else would refuse it; which service is called nobody knows before the head
-// is read, so that is not looked at. An address in quarantine is not waited for: the connection may
-// be its old pod's, and must not become the new one's by waiting.
+// read; for how long, and where at all, source-windows.ts says. Which service is called nobody
+// knows before the head is read, so that is not looked at.
 // Invariant: every connection that is held leaves once, within its window, and at the first word
 // about its address, whatever that is. That a pod which is told now has made it rests on the
 // quarantine: where a predecessor may be alive, the first word is that the address is nobody's.
@@ -10,13 +8,10 @@ import type { NetworkSocket } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
+import { SourceWindows } from './source-windows.ts';
 
-/** For one address, from its first connection on; then not again before the rest is over. */
-const windowMs = 2_000;
-const restMs = 60_000;
 /** Of one worker; each is a socket without a buffer. */
 const heldMax = 256;
-const windowsMax = 1_024;
 
 export type NewConnection = {
   readonly socket: NetworkSocket;
@@ -34,10 +29,7 @@ export type SourceGateOptions = {
 export class SourceGate {
   readonly #options: SourceGateOptions;
   readonly #held = new Set<Held>();
-  /** Address → when its window began, oldest first. */
-  readonly #windows = new Map<string, number>();
-  #judged: RouteTable | undefined;
-  #hasEnforcing = false;
+  readonly #windows = new SourceWindows();
 
   constructor(options: SourceGateOptions) {
     this.#options = options;
@@ -49,20 +41,22 @@ export class SourceGate {
 
   /** True: it is held, and enters later or never. */
   holds(connection: NewConnection): boolean {
+    const { deadlines } = this.#options;
     const table = this.#options.table();
-    if (table === undefined || !this.#mayBecomeKnown(table, connection.remoteAddress)) return false;
-    const leftMs = this.#leftMs(connection.remoteAddress);
+    const { remoteAddress } = connection;
+    if (table === undefined || !this.#windows.mayBecomeKnown(table, remoteAddress)) return false;
+    const leftMs = this.#windows.leftMs(remoteAddress, deadlines.nowMs());
     if (leftMs <= 0 || this.#held.size >= heldMax) return false;
     const held = new Held(connection, (one) => this.#leave(one));
     this.#held.add(held);
-    this.#options.deadlines.arm(held.deadline, leftMs);
+    deadlines.arm(held.deadline, leftMs);
     return true;
   }
 
   /** There are new bindings. */
   tableChanged(table: RouteTable): void {
     for (const held of [...this.#held]) {
-      if (!this.#mayBecomeKnown(table, held.connection.remoteAddress)) this.#leave(held);
+      if (!this.#windows.mayBecomeKnown(table, held.connection.remoteAddress)) this.#leave(held);
     }
   }
 
@@ -82,34 +76,6 @@ export class SourceGate {
     this.#options.deadlines.disarm(held.deadline);
     held.isOver = true;
     return this.#held.delete(held);
-  }
-
-  /** It is no source now and may be one soon. */
-  #mayBecomeKnown(table: RouteTable, address: string): boolean {
-    if (table.sources.has(address) || !this.#enforces(table)) return false;
-    return !table.node.bindings.has(address);
-  }
-
-  #enforces(table: RouteTable): boolean {
-    if (table === this.#judged) return this.#hasEnforcing;
-    const { byDefault, byNamespace } = table.policies;
-    this.#judged = table;
-    this.#hasEnforcing = byDefault === 'enforce' || [...byNamespace.values()].includes('enforce');
-    return this.#hasEnforcing;
-  }
-
-  /** What is left of the address's window; a first connection opens one. */
-  #leftMs(address: string): number {
-    const nowMs = this.#options.deadlines.nowMs();
-    const sinceMs = this.#windows.get(address);
-    if (sinceMs !== undefined && nowMs < sinceMs + restMs) return sinceMs + windowMs - nowMs;
-    this.#windows.delete(address);
-    for (const [oldest, beganMs] of this.#windows) {
-      if (this.#windows.size < windowsMax && nowMs < beganMs + restMs) break;
-      this.#windows.delete(oldest);
-    }
-    this.#windows.set(address, nowMs);
-    return windowMs;
   }
 }
 

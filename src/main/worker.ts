@@ -8,6 +8,7 @@ import {
   type ToWorker,
   type WorkerStart,
 } from '../proxy/worker.ts';
+import { flowDatagrams } from './flow-datagrams.ts';
 import { idMakers } from './ids.ts';
 import { realRuntime } from './runtime.ts';
 
@@ -22,6 +23,7 @@ const receive = startWorker(start, {
   runtime: realRuntime,
   network,
   secureNetwork: tlsNetwork(),
+  datagrams: flowDatagrams,
   hasDirectSockets: isDirect,
   ids: idMakers(),
   post: (message) => port.postMessage(message),

@@ -5,6 +5,7 @@ import type { Credential, SpiffeId } from '../identity/index.ts';
 import type { NodePartDelta, PeerPart, SnapshotDelta } from '../snapshot/index.ts';
 import type { SeriesDefinition, SlotDelta, SlotMemory } from '../telemetry/index.ts';
 import type { HandshakeNotice } from './handshake-notices.ts';
+import type { UdpOwners } from './udp-owners.ts';
 
 /** Everything a worker has to be told once; arrives as workerData. */
 export type WorkerStart = {
@@ -67,6 +68,8 @@ export type ToWorker =
       readonly peers?: PeerPart | undefined;
     }
   | Identities
+  /** Which worker serves which share of the UDP ports; told before the first update. */
+  | { readonly kind: 'udp-owners'; readonly owners: UdpOwners }
   | { readonly kind: 'drain'; readonly delayMs: number; readonly timeoutMs: number }
   | { readonly kind: 'inspect'; readonly query: number }
   /** Test hook: throw, so that only this worker dies. */

@@ -86,7 +86,8 @@ export function meteringObserver(options: MeteringOptions): Metering {
   };
 }
 
-function sourceOf(source: Source) {
+/** Who calls, as labels. */
+export function sourceOf(source: Source) {
   return source.kind === 'workload'
     ? { source_namespace: source.namespace, source_workload: controllerName(source.workload) }
     : { source_namespace: '', source_workload: unauthenticated };
@@ -105,7 +106,7 @@ function controllerName(workload: string): string {
  * The workload that answered and the service that was called: with a split these differ, and canary
  * analysis asks by workload.
  */
-function destinationOf(host: VirtualHost | undefined, destination: Destination | undefined) {
+export function destinationOf(host: VirtualHost | undefined, destination: Destination | undefined) {
   return {
     destination_namespace: destination?.namespace ?? host?.namespace ?? '',
     destination_workload: controllerName(destination?.workload ?? ''),

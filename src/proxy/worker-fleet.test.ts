@@ -22,7 +22,13 @@ class FakeThread implements WorkerThread {
     this.#events = events;
   }
 
-  readonly post = (message: ToWorker): void => void this.received.push(message);
+  /** Shares of the UDP ports: a test of their own. */
+  readonly udpOwners: (readonly number[])[] = [];
+
+  readonly post = (message: ToWorker): void => {
+    if (message.kind === 'udp-owners') this.udpOwners.push(message.owners);
+    else this.received.push(message);
+  };
 
   readonly terminate = (): void => {
     this.isTerminated = true;
@@ -369,6 +375,41 @@ describe('questions', () => {
     thread(1).say({ kind: 'access-log', lines: ['a line'], dropped: 0 });
     thread(1).say({ kind: 'bug', message: 'BUG: impossible' });
     expect(told).toEqual(['series of 1', 'a line', 'BUG: impossible']);
+  });
+});
+
+describe('UDP ports', () => {
+  const countOf = (owners: readonly number[] | undefined, worker: number): number =>
+    (owners ?? []).filter((one) => one === worker).length;
+
+  test('are shared evenly from the start, whoever starts first', () => {
+    const { thread } = fleetOf(2);
+    thread(1).started();
+    thread(0).started();
+    for (const index of [0, 1]) {
+      const owners = thread(index).udpOwners.at(-1);
+      expect([countOf(owners, 0), countOf(owners, 1)]).toEqual([32, 32]);
+    }
+  });
+
+  test('of a worker that dies go to the living, and stay there', async () => {
+    const { fake, thread } = fleetOf(2);
+    thread(0).started();
+    thread(1).started();
+    thread(0).die();
+    expect(countOf(thread(1).udpOwners.at(-1), 1)).toBe(64);
+    await fake.advance(500);
+    thread(2).started();
+    expect(countOf(thread(2).udpOwners.at(-1), 1)).toBe(64);
+    expect(thread(1).udpOwners).toHaveLength(2);
+  });
+
+  test('of the only worker wait for its successor', async () => {
+    const { fake, thread } = fleetOf(1);
+    thread(0).started().die();
+    await fake.advance(500);
+    thread(1).started();
+    expect(countOf(thread(1).udpOwners.at(-1), 0)).toBe(64);
   });
 });
 

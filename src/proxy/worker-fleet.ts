@@ -8,6 +8,7 @@ import type { SeriesDefinition } from '../telemetry/index.ts';
 import type { HandshakeNotice } from './handshake-notices.ts';
 import type { FromWorker, Identities, ListenerPorts, ToWorker, WorkerStart } from './messages.ts';
 import { pacedThread } from './paced-thread.ts';
+import { shareUdp, type UdpOwners } from './udp-owners.ts';
 
 /** A running worker thread, as `main` makes it. */
 export type WorkerThread = {
@@ -122,11 +123,13 @@ export class WorkerFleet {
   #confirmedSequence = 0;
   #inspectionCount = 0;
   #drain: Drain | undefined;
+  #udpOwners: UdpOwners;
   #isClosed = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#members = Array.from({ length: options.count }, (_, index) => newMember(index));
+    this.#udpOwners = shareUdp([], this.#members.map(({ index }) => index));
     for (const member of this.#members) this.#start(member);
   }
 
@@ -236,11 +239,25 @@ export class WorkerFleet {
     }
     if (this.#isClosed) return;
     this.#options.events.onBug(`worker ${member.index} died`, error);
+    this.#shareUdp();
     member.restarts += 1;
     this.#options.events.onRestart(member.index);
     // Whatever it had in flight is lost; one that had nothing any more need not come back.
     if (!member.isDrained) this.#restart(member);
     this.#confirm();
+  }
+
+  /** Those that are on their way count as living: each has its part of the ports from the start. */
+  #shareUdp(): void {
+    const living = this.#members.filter(({ thread }) => thread !== undefined);
+    // While nobody lives, whoever comes back first has what it had, and takes the rest.
+    if (living.length === 0) return;
+    const owners = shareUdp(this.#udpOwners, living.map(({ index }) => index));
+    if (owners.every((owner, share) => owner === this.#udpOwners[share])) return;
+    this.#udpOwners = owners;
+    for (const { isStarted, thread } of living) {
+      if (isStarted) thread?.post({ kind: 'udp-owners', owners });
+    }
   }
 
   #restart(member: Member): void {
@@ -263,6 +280,8 @@ export class WorkerFleet {
         member.hasDirectSockets = message.hasDirectSockets;
         events.onStarted(member.index, message.hasDirectSockets);
         this.#sequence += 1;
+        this.#shareUdp();
+        member.thread?.post({ kind: 'udp-owners', owners: this.#udpOwners });
         this.#sendIdentities(member);
         this.#sendComplete(member, this.#sequence);
         if (this.#drain !== undefined) this.#askToDrain(member, this.#drain);

@@ -16,6 +16,7 @@ import {
   workload,
 } from '../../test/support/sections.ts';
 import type { ConnectOptions, Network } from '../lib/network.ts';
+import { flowDatagrams } from '../main/flow-datagrams.ts';
 import {
   buildSnapshot,
   diffNodePart,
@@ -76,6 +77,7 @@ class TestWorker {
         runtime: testRuntime,
         network,
         secureNetwork: tlsNetwork(),
+        datagrams: flowDatagrams,
         hasDirectSockets: true,
         ids: { requestId: () => 'id', traceparent: () => `00-${'a'.repeat(32)}-bbbb-00` },
         post: (message) => this.told.push(message),

@@ -9,6 +9,7 @@ import {
 } from '../dataplane/index.ts';
 import { addressFamily, normaliseAddress } from '../lib/address.ts';
 import type { Runtime } from '../lib/clock.ts';
+import type { DatagramNetwork } from '../lib/datagrams.ts';
 import type { ConnectOptions, Network, SecureNetwork } from '../lib/network.ts';
 import {
   compileTable,
@@ -35,6 +36,8 @@ import {
 import { HandshakeNotices } from './handshake-notices.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { meteringObserver, type Metering } from './metering.ts';
+import { meteringUdp } from './udp-metering.ts';
+import { ownsUdp } from './udp-owners.ts';
 
 export { fastestNetwork, nodeNetwork, tlsNetwork, type IdMakers } from '../dataplane/index.ts';
 export type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
@@ -44,6 +47,8 @@ export type WorkerPlatform = {
   readonly network: Network;
   /** What tunnels run on. */
   readonly secureNetwork: SecureNetwork;
+  /** What UDP services run on. */
+  readonly datagrams: DatagramNetwork;
   /** The network's sockets are direct ones; the control thread tells. */
   readonly hasDirectSockets: boolean;
   readonly ids: IdMakers;
@@ -93,6 +98,8 @@ class Worker {
     // Until somebody has told of peers there is no way across: a worker that may have tunnels never
     // begins with plain text.
     if (start.settings.tunnel !== undefined) this.#peers = noPeers;
+    const onBug = (error: unknown): void =>
+      platform.post({ kind: 'bug', message: textOf(error) });
     const meters = new MeterArena(start.meters, (definition) => this.#series.push(definition));
     const { settings } = start;
     const fromHere = fromBindAddresses(settings.bindAddresses);
@@ -102,7 +109,7 @@ class Worker {
       mode: parseAccessLogMode(settings.accessLog) ?? { kind: 'errors' },
       clock: platform.runtime.clock,
       random: platform.runtime.random,
-      onBug: (error) => platform.post({ kind: 'bug', message: textOf(error) }),
+      onBug,
     });
     this.#dataplane = startDataplane({
       runtime: platform.runtime,
@@ -110,6 +117,11 @@ class Worker {
       tunnels: settings.tunnel && {
         ...settings.tunnel,
         network: boundSecureNetwork(platform.secureNetwork, fromHere),
+      },
+      udp: {
+        network: boundDatagrams(platform.datagrams, fromHere),
+        observer: meteringUdp({ meters, onBug }),
+        workerCount: start.count,
       },
       ids: platform.ids,
       slots: this.#slots,
@@ -146,6 +158,8 @@ class Worker {
         });
       case 'identities':
         return this.#dataplane.identify(message);
+      case 'udp-owners':
+        return this.#dataplane.ownUdp(ownsUdp(message.owners, this.#start.index));
       case 'throw':
         if (this.#start.settings.testHooks) throw new Error('test hook: this worker shall die');
     }
@@ -198,7 +212,8 @@ class Worker {
 
   /** Tells what is in force; again when a listener opens or fails later. */
   #confirm(): void {
-    const listeners = this.#dataplane.state().listeners;
+    const { listeners: ofTcp, udp } = this.#dataplane.state();
+    const listeners = [...ofTcp, ...(udp?.listeners ?? [])];
     this.#platform.post({
       kind: 'applied',
       sequence: this.#sequence,
@@ -271,6 +286,13 @@ function boundNetwork(network: Network, fromHere: Bound): Network {
   return {
     listen: (options, events) => network.listen(options, events),
     connect: (to) => network.connect(fromHere(to)),
+  };
+}
+
+function boundDatagrams(network: DatagramNetwork, fromHere: Bound): DatagramNetwork {
+  return {
+    ...network,
+    connect: (to, events) => network.connect(fromHere(to), events),
   };
 }
 

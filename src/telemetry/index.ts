@@ -14,6 +14,7 @@ export {
 } from './access-log.ts';
 export { HttpMeters } from './http-meters.ts';
 export { silentLog } from './log.ts';
+export { UdpMeters } from './udp-meters.ts';
 export { createMeterMemory, MeterArena } from './meter-arena.ts';
 export {
   createSlotMemory,

@@ -50,6 +50,46 @@ export const metricTable = {
     help: 'Verdicts of policy: allow, deny, or audit_deny for what enforce would deny',
     labels: [...source, ...destination, 'action', 'reason'],
   },
+  weft_udp_flows_opened_total: {
+    type: 'counter',
+    help: 'Flows of datagrams (client address and port) that were given a pod',
+    labels: [...source, ...destination],
+  },
+  weft_udp_flows_closed_total: {
+    type: 'counter',
+    help: 'Flows of datagrams that ended, by why: idle, evicted, unreachable, moved, policy, …',
+    labels: [...service, 'reason'],
+  },
+  weft_udp_flows_open: {
+    type: 'gauge',
+    help: 'Flows of datagrams that have begun and not ended',
+    labels: service,
+  },
+  weft_udp_received_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of datagrams from clients that went to pods',
+    labels: [...source, ...destination],
+  },
+  weft_udp_sent_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of datagrams from pods that went to clients',
+    labels: [...source, ...destination],
+  },
+  weft_udp_received_datagrams_total: {
+    type: 'counter',
+    help: 'Datagrams from clients that went to pods',
+    labels: [...source, ...destination],
+  },
+  weft_udp_sent_datagrams_total: {
+    type: 'counter',
+    help: 'Datagrams from pods that went to clients',
+    labels: [...source, ...destination],
+  },
+  weft_udp_dropped_datagrams_total: {
+    type: 'counter',
+    help: 'Datagrams that went nowhere, by why: refused, or a limit was reached',
+    labels: [...service, 'reason'],
+  },
   weft_retries_total: {
     type: 'counter',
     help: 'Retries by what came of them',

@@ -3,7 +3,9 @@
 // their way, as between threads.
 import type { FlagValues } from '../../src/api/index.ts';
 import { resolveFlags } from '../../src/api/index.ts';
+import type { DatagramNetwork } from '../../src/lib/datagrams.ts';
 import type { Network, NetworkListener } from '../../src/lib/network.ts';
+import { flowDatagrams } from '../../src/main/flow-datagrams.ts';
 import { openDatagrams } from '../../src/main/node-datagrams.ts';
 import { nodeFiles } from '../../src/main/node-files.ts';
 import { nodeKeys } from '../../src/main/node-keys.ts';
@@ -20,9 +22,17 @@ export type LaunchedProxy = {
 };
 
 /** Listeners that can all be closed at once: what the system does when a thread ends. */
-function closableNetwork(): { readonly network: Network; readonly close: () => void } {
+function closableNetwork() {
   const real = nodeNetwork();
-  const listeners: NetworkListener[] = [];
+  const listeners: Pick<NetworkListener, 'close'>[] = [];
+  const datagrams: DatagramNetwork = {
+    ...flowDatagrams,
+    bind: (at, events) => {
+      const socket = flowDatagrams.bind(at, events);
+      listeners.push(socket);
+      return socket;
+    },
+  };
   const network: Network = {
     connect: (options) => real.connect(options),
     listen: (options, events) => {
@@ -34,11 +44,11 @@ function closableNetwork(): { readonly network: Network; readonly close: () => v
   const close = (): void => {
     for (const listener of listeners) listener.close();
   };
-  return { network, close };
+  return { network, datagrams, close };
 }
 
 const spawnWorker: SpawnWorker = (start, events) => {
-  const { network, close } = closableNetwork();
+  const { network, datagrams, close } = closableNetwork();
   let isGone = false;
   const exit = (error: Error | undefined): void => {
     if (isGone) return;
@@ -51,6 +61,7 @@ const spawnWorker: SpawnWorker = (start, events) => {
     runtime: realRuntime,
     network,
     secureNetwork: tlsNetwork(),
+    datagrams,
     hasDirectSockets: false,
     ids: {
       requestId: () => `request-${(count += 1)}`,

@@ -1,0 +1,38 @@
+// The numbers that bound what datagrams can make a worker do (A9). No state is kept for what is
+// refused, so only flows that policy lets through count here; what they are bounded by is sockets:
+// each has one of its own towards its pod.
+
+/**
+ * Flows of one proxy, all workers together. Each takes a port of the machine's ephemeral range,
+ * which has 28 232 unless somebody changed it; the rest is left to others.
+ */
+export const udpFlowsMax = 24_576;
+
+/**
+ * The share of one source address in all flows of a worker: a pod that asks DNS from a new port
+ * each time replaces its own oldest flows, and nobody else's.
+ */
+export const flowsPerSourceShare = 1 / 4;
+
+/** No datagram in either direction for so long ends a flow, unless `idle-timeout` is set. */
+export const flowIdleMs = 60_000;
+
+/**
+ * A flow whose pod has left its Service takes nothing more from its client; answers of the pod to
+ * what it got before are still passed on for so long. Resolvers ask again after 5 s.
+ */
+export const leavingMs = 5_000;
+
+/** Flows that only wait for such answers; the oldest has to go for another. */
+export const leavingMax = 1_024;
+
+/** A pod that ICMP called unreachable is asked last for so long: its slice will follow. */
+export const unreachableMs = 3_000;
+export const unreachableMax = 1_024;
+
+/** Datagrams that wait until the pod that sent them is told, in all and of one address. */
+export const waitingBytesMax = 1024 * 1024;
+export const waitingPerSourceMax = 8;
+
+/** Sources that wait at the same time. */
+export const waitingSourcesMax = 256;

@@ -1,0 +1,49 @@
+// The way of a flow to its pod. Direct: a socket of its own, connected, so that the kernel matches
+// answers to the flow, drops what anybody else sends, and hands over the ICMP messages that say
+// that nobody listens. What goes through a tunnel has the same shape.
+import type { DatagramFate, DatagramNetwork } from '../lib/datagrams.ts';
+import type { Endpoint } from '../route/index.ts';
+import { datagramFault } from './node-error.ts';
+
+export type FlowPath = {
+  /** Never throws; the data is not kept after the turn unless it is under way. */
+  readonly send: (data: Uint8Array) => DatagramFate;
+  /** Idempotent; nothing is told afterwards. */
+  readonly close: () => void;
+};
+
+export type FlowPathEvents = {
+  readonly received: (data: Uint8Array) => void;
+  /** A datagram is lost, and nothing else. */
+  readonly lost: (why: 'long' | 'full') => void;
+  /** The pod's host says that nobody is there. */
+  readonly unreachable: () => void;
+  /** There is no such path, or no more. */
+  readonly broken: () => void;
+};
+
+/** Opens it; the local address is the network's choice. */
+export function directPath(
+  network: Pick<DatagramNetwork, 'connect'>,
+  { address, port }: Endpoint,
+  events: FlowPathEvents,
+): FlowPath {
+  return network.connect(
+    { address, port, localAddress: undefined },
+    {
+      received: events.received,
+      failed: (error) => {
+        switch (datagramFault(error)) {
+          case 'too-long':
+            return events.lost('long');
+          case 'exhausted':
+            return events.lost('full');
+          case 'unreachable':
+            return events.unreachable();
+          case 'other':
+            return events.broken();
+        }
+      },
+    },
+  );
+}
