@@ -1,9 +1,9 @@
 // Batches events before the compiler runs. What is urgent goes out in the next turn of the loop;
-// the rest 5 ms after the last event, at most 50 ms after the first, so that what belongs together
-// – a Service and its EndpointSlice, the kinds of one write – is one compilation. (`kubectl apply`
-// writes its objects one after the other, 10 to 30 ms apart: no wait that is worth it joins them.)
-// Runs of what is not urgent begin 20 ms apart at least; and under a storm of urgent events the
-// loop is left alone as long as the last run took, so that compiling takes at most half of it.
+// the rest 2 ms after the last event, at most 50 ms after the first, so that what comes together –
+// on several watches in one moment – is one compilation. (`kubectl apply` writes its objects one
+// after the other, 10 to 30 ms apart: no wait that is worth it joins them.) Runs of what is not
+// urgent begin 20 ms apart at least; and under a storm of urgent events the loop is left alone as
+// long as the last run took, so that compiling takes at most half of it.
 import type { Runtime, Timer } from '../lib/clock.ts';
 
 export type HoldOff = {
@@ -11,7 +11,7 @@ export type HoldOff = {
   readonly cancel: () => void;
 };
 
-const settleMs = 5;
+const settleMs = 2;
 /** Between the beginnings of two runs: fifty a second follow any storm of changes closely. */
 const apartMs = 20;
 const heldMaxMs = 50;

@@ -101,7 +101,7 @@ describe('a cluster watch', () => {
     await fake.advance(100);
     server.send('namespaces', 'ADDED', namespace('shop'));
     server.send('namespaces', 'ADDED', namespace('bank'));
-    await fake.advance(4);
+    await fake.advance(1);
     expect(states).toHaveLength(1);
     await fake.advance(2);
     expect(states).toHaveLength(2);
