@@ -1,0 +1,126 @@
+// What a session sends of its streams: heads, data and ends, under the windows of the peer and what
+// the transport takes. What cannot leave waits in its stream; streams that only the connection
+// holds up take turns of one frame each, so that none starves another.
+import type { FloodGuard } from './flood-guard.ts';
+import { errorCode, frameBytesMax } from './frames.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import { HpackEncoder } from './hpack-encoder.ts';
+import type { HeaderField } from './hpack-table.ts';
+import { initialWindowBytes, unsentBytesMax, windowBytesMax } from './limits.ts';
+import type { Http2Stream } from './stream.ts';
+
+export type SendSideOptions<User> = {
+  readonly writer: FrameWriter;
+  readonly guard: FloodGuard;
+  readonly streams: ReadonlyMap<number, Http2Stream<User>>;
+  /** Everything that was queued has left. */
+  readonly drained: (stream: Http2Stream<User>) => void;
+};
+
+export class SendSide<User> {
+  readonly #options: SendSideOptions<User>;
+  readonly #encoder = new HpackEncoder();
+  /** Streams that only the connection holds up; the next one first. */
+  readonly #waiting = new Set<Http2Stream<User>>();
+  #window = initialWindowBytes;
+  /** What the window of a new stream is. */
+  #streamWindow = initialWindowBytes;
+
+  constructor(options: SendSideOptions<User>) {
+    this.#options = options;
+  }
+
+  get streamWindow(): number {
+    return this.#streamWindow;
+  }
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
+  limitTable(bytes: number): void {
+    this.#encoder.limitTable(bytes);
+  }
+
+  head(stream: Http2Stream<User>, fields: readonly HeaderField[]): void {
+    this.#options.writer.headers(stream.id, fields, this.#encoder);
+  }
+
+  /** How many of the bytes could leave. */
+  data(stream: Http2Stream<User>, buffer: Buffer, start: number, end: number): number {
+    const { writer, guard } = this.#options;
+    let at = start;
+    while (at < end && stream.sendWindow > 0 && this.#takesData()) {
+      const window = Math.min(stream.sendWindow, this.#window, frameBytesMax);
+      const bytes = Math.min(end - at, window);
+      writer.data(stream.id, buffer, at, at + bytes);
+      stream.sendWindow -= bytes;
+      this.#window -= bytes;
+      at += bytes;
+      // Peers open windows, and measure the way, about once per frame.
+      guard.earn('window', 2);
+      guard.earn('ping', 1);
+    }
+    if (at < end && stream.sendWindow > 0) this.#waiting.add(stream);
+    return at - start;
+  }
+
+  end(stream: Http2Stream<User>, trailers: readonly HeaderField[] | undefined): void {
+    if (trailers !== undefined) this.head(stream, trailers);
+    this.#options.writer.end(stream.id);
+  }
+
+  forget(stream: Http2Stream<User>): void {
+    this.#waiting.delete(stream);
+  }
+
+  /** WINDOW_UPDATE of the connection; the error that it is, or undefined. */
+  openConnection(bytes: number): number | undefined {
+    if (bytes === 0) return errorCode.protocolError;
+    this.#window += bytes;
+    if (this.#window > windowBytesMax) return errorCode.flowControlError;
+    this.pumpAll();
+    return undefined;
+  }
+
+  openStream(stream: Http2Stream<User>, bytes: number): number | undefined {
+    if (bytes === 0) return errorCode.protocolError;
+    stream.sendWindow += bytes;
+    if (stream.sendWindow > windowBytesMax) return errorCode.flowControlError;
+    if (stream.isSendable) this.#waiting.add(stream);
+    this.pumpAll();
+    return undefined;
+  }
+
+  /** SETTINGS_INITIAL_WINDOW_SIZE moves the windows of all streams, below zero as well. */
+  moveWindows(bytes: number): number | undefined {
+    const change = bytes - this.#streamWindow;
+    const { streams } = this.#options;
+    this.#streamWindow = bytes;
+    for (const stream of streams.values()) {
+      stream.sendWindow += change;
+      if (stream.sendWindow > windowBytesMax) return errorCode.flowControlError;
+    }
+    for (const stream of streams.values()) if (stream.isSendable) this.#waiting.add(stream);
+    this.pumpAll();
+    return undefined;
+  }
+
+  /** A frame of each stream in turn, as long as the connection takes them. */
+  pumpAll(): void {
+    for (const stream of this.#waiting) {
+      if (!this.#takesData()) return;
+      // It is added again behind the others, and this loop comes by once more.
+      this.#waiting.delete(stream);
+      this.#pump(stream);
+    }
+  }
+
+  #pump(stream: Http2Stream<User>): void {
+    stream.pump(frameBytesMax);
+    if (stream.isClosed || stream.isSendingOver) return;
+    if (stream.isSendable) this.#waiting.add(stream);
+    else if (!stream.isFull) this.#options.drained(stream);
+  }
+
+  #takesData(): boolean {
+    return this.#window > 0 && this.#options.writer.waitingBytes < unsentBytesMax;
+  }
+}
