@@ -117,7 +117,7 @@ function closeAnyway(socket: NetworkSocket): void {
  * Insides of another shape may throw from under any callback of the kernel, where nobody stands who
  * could catch it; at start the trial is all that runs in the thread.
  */
-function catchAll(caught: () => void): () => void {
+export function catchAll(caught: () => void): () => void {
   if (process.hasUncaughtExceptionCaptureCallback()) return () => undefined;
   process.setUncaughtExceptionCaptureCallback(caught);
   return () => process.setUncaughtExceptionCaptureCallback(null);
@@ -145,7 +145,7 @@ function echo(socket: NetworkSocket): void {
 
 /** Sends more than the kernel buffers, text and bytes, and compares what comes back. */
 function sendAndCompare(socket: NetworkSocket, done: (isSame: boolean) => void): void {
-  const sent = trialText();
+  const sent = trialText(trialBytes);
   let received = 0;
   let isSame = true;
   let hasWaited = false;
@@ -167,8 +167,8 @@ function sendAndCompare(socket: NetworkSocket, done: (isSame: boolean) => void):
 }
 
 /** No stretch of it looks like another one. */
-function trialText(): Buffer {
-  const words = new Uint32Array(trialBytes / Uint32Array.BYTES_PER_ELEMENT);
+export function trialText(bytes: number): Buffer {
+  const words = new Uint32Array(bytes / Uint32Array.BYTES_PER_ELEMENT);
   for (let index = 0; index < words.length; index += 1) words[index] = index;
   return Buffer.from(words.buffer);
 }

@@ -17,6 +17,6 @@ export { nodeNetwork } from './node-network.ts';
 export { silentObserver } from './observer.ts';
 export type * from './observer.ts';
 export type { Reason } from './refusals.ts';
-export { tlsNetwork } from './tls-network.ts';
+export { fastestTlsNetwork, tlsNetwork } from './tls-network.ts';
 export type { TunnelOptions, TunnelState } from './tunnels.ts';
 export type * from './udp-observer.ts';

@@ -1,9 +1,10 @@
 // The one place that knows what Node does not document: the TCP streams of libuv as `node:net`
-// holds them, and the few requests that they take (docs/design/0004-reading-sockets.md). All that
-// is used of them has a type here. `findInternals` says whether this Node has these shapes, and
-// direct-trial.ts tries them on real connections before they are used; without them everything
-// runs on plain sockets, slower.
+// holds them, the TLS streams over them as `node:tls` does, and the few requests that they take
+// (docs/design/0004-reading-sockets.md). All that is used of them has a type here. `findInternals`
+// says whether this Node has these shapes, and direct-trial.ts and secure-trial.ts try them on real
+// connections before they are used; without them everything runs on plain sockets, slower.
 import type net from 'node:net';
+import type tls from 'node:tls';
 
 /** What a call that ends later is known by; kept alive by the kernel side until it has ended. */
 export type StreamRequest = {
@@ -44,6 +45,25 @@ export type KernelStream = {
   connect6(request: StreamRequest, address: string, port: number): number;
 };
 
+/**
+ * The TLS stream of a socket whose handshake is over; closing stays the socket's business. It takes
+ * one write at a time, says of each in a later turn that it is over, and has copied (encrypted) the
+ * bytes when the call returns. A read is told record by record.
+ */
+export type SecureKernelStream = Pick<
+  KernelStream,
+  | 'onread'
+  | 'readStart'
+  | 'readStop'
+  | 'useUserBuffer'
+  | 'writeLatin1String'
+  | 'writeBuffer'
+  | 'shutdown'
+> & {
+  /** The TCP stream below: what the kernel has not taken of the records. */
+  readonly _parent: Pick<KernelStream, 'writeQueueSize'>;
+};
+
 /** The listening stream of a `net.Server`. */
 export type KernelListener = {
   onconnection: (status: number, stream: KernelStream | undefined) => void;
@@ -57,6 +77,8 @@ export type Internals = {
   readonly adopt: (stream: KernelStream) => KernelStream;
   /** Undefined when the server does not listen, or has another shape. */
   readonly listenerOf: (server: net.Server) => KernelListener | undefined;
+  /** Undefined when the socket is closed, or has another shape. */
+  readonly secureOf: (socket: tls.TLSSocket) => SecureKernelStream | undefined;
   readonly WriteRequest: new () => WriteRequest;
   readonly ShutdownRequest: new () => StreamRequest;
   readonly ConnectRequest: new () => StreamRequest;
@@ -126,6 +148,7 @@ function internalsOf(streams: Binding, tcp: Binding): Internals | undefined {
     newStream: () => new Stream(kind),
     adopt: (stream) => stream,
     listenerOf,
+    secureOf,
     WriteRequest: WriteWrap as Internals['WriteRequest'], // constructors, by the check above
     ShutdownRequest: ShutdownWrap as Internals['ShutdownRequest'],
     ConnectRequest: TCPConnectWrap as Internals['ConnectRequest'],
@@ -133,6 +156,25 @@ function internalsOf(streams: Binding, tcp: Binding): Internals | undefined {
     readBytesIndex: kReadBytesOrError,
     wasAsyncIndex: kLastWriteWasAsync,
   };
+}
+
+const secureMethods = [
+  'readStart',
+  'readStop',
+  'useUserBuffer',
+  'writeLatin1String',
+  'writeBuffer',
+  'shutdown',
+];
+
+function secureOf(socket: tls.TLSSocket): SecureKernelStream | undefined {
+  const found = (socket as unknown as { readonly _handle?: unknown })._handle;
+  if (typeof found !== 'object' || found === null) return undefined;
+  const stream = found as Binding; // looked at below
+  if (secureMethods.some((name) => typeof stream[name] !== 'function')) return undefined;
+  const below = stream['_parent'] as { readonly writeQueueSize?: unknown } | null | undefined;
+  if (typeof below?.writeQueueSize !== 'number') return undefined;
+  return found as SecureKernelStream;
 }
 
 function listenerOf(server: net.Server): KernelListener | undefined {

@@ -1,34 +1,50 @@
 // A TLS socket as the data plane wants it: readers that can be changed, writes that are collected
 // and of which one is under way at a time, because that is all that TLS takes and Node tells of
-// each only in a later turn. It knows nothing of certificates. Invariant: `close` is told once,
-// last.
+// each only in a later turn. What moves the bytes is the carrier. It knows nothing of certificates.
+// Invariant: `close` is told once, last.
 import type tls from 'node:tls';
 import type { SecurePeer, SecureSocket, SocketReader } from '../lib/network.ts';
+import type { Carrier, CarrierEvents, Piece } from './secure-carrier.ts';
 
 /** So much may wait before who writes is told to wait. */
 const fullBytes = 64 * 1024;
 /** Up to here pieces are copied into one, for one record and one system call. */
 const joinedBytesMax = 32 * 1024;
 
-type Piece = Uint8Array | string;
-
 const noop = (): void => undefined;
 
 /** How a socket that connects says that it is secured. */
 export type Securing = (secured: (peer: SecurePeer) => void) => void;
 
+export type CarrierMaker = (socket: tls.TLSSocket, events: CarrierEvents) => Carrier;
+
+export type SecureStreamOptions = {
+  readonly socket: tls.TLSSocket;
+  /** Of a socket that is secured, or how it says so. */
+  readonly peer: SecurePeer | Securing;
+  /** Called once it is secured. */
+  readonly carry: CarrierMaker;
+};
+
 export class SecureStream implements SecureSocket {
   readonly #socket: tls.TLSSocket;
+  readonly #carry: CarrierMaker;
+  /** Undefined while connecting. */
+  #carrier: Carrier | undefined;
   #peer: SecurePeer | undefined;
-  #reader: SocketReader | undefined;
   #queue: Piece[] = [];
   /** Written, but not taken by the kernel. */
   #waitingBytes = 0;
+  /** Of them: given to the carrier. */
+  #carriedBytes = 0;
   #isWriting = false;
   #isCorked = false;
   #needsDrain = false;
-  #isConnecting: boolean;
+  /** Who wrote may have seen that bytes wait. */
+  #owesDrain = false;
   #isEnding = false;
+  #hasEnded = false;
+  #hasPeerEnded = false;
   #closesSoon = false;
   #error: Error | null = null;
   #connected = noop;
@@ -37,18 +53,19 @@ export class SecureStream implements SecureSocket {
   #failed: (error: Error) => void = noop;
   #closed = noop;
 
-  /** A socket that is secured, or how it says so. */
-  constructor(socket: tls.TLSSocket, peer: SecurePeer | Securing) {
+  constructor({ socket, peer, carry }: SecureStreamOptions) {
     this.#socket = socket;
-    this.#isConnecting = typeof peer === 'function';
+    this.#carry = carry;
     if (typeof peer === 'function') peer((shown) => this.#secured(shown));
-    else this.#peer = peer;
-    socket.on('end', () => this.#ended());
+    else this.#begin(peer);
     socket.on('error', (error: Error) => {
       this.#error ??= error;
       this.#failed(error);
     });
-    socket.on('close', () => this.#closed());
+    socket.on('close', () => {
+      this.#carrier?.close();
+      this.#closed();
+    });
   }
 
   get peer(): SecurePeer | undefined {
@@ -72,7 +89,7 @@ export class SecureStream implements SecureSocket {
   }
 
   get writableLength(): number {
-    return this.destroyed ? 0 : this.#waitingBytes;
+    return this.#waitingBytes === 0 || this.destroyed ? 0 : this.#waitingBytes;
   }
 
   get writableNeedDrain(): boolean {
@@ -87,10 +104,8 @@ export class SecureStream implements SecureSocket {
     // The overloads say which listener belongs to which event.
     const tell = listener as () => void;
     switch (event) {
-      case 'data': {
-        const take = listener as (data: Buffer) => void;
-        return this.readInto({ readBuffer: noBuffer, read: (data) => take(data) });
-      }
+      case 'data':
+        return this.readInto(freshReader(listener as (data: Buffer) => void));
       case 'error':
         this.#failed = listener as (error: Error) => void;
         return;
@@ -109,18 +124,15 @@ export class SecureStream implements SecureSocket {
   }
 
   readInto(reader: SocketReader): void {
-    const isFirst = this.#reader === undefined;
-    this.#reader = reader;
-    // Node brings a fresh buffer with each read; the reader may do with it as with its own.
-    if (isFirst) this.#socket.on('data', (data: Buffer) => this.#reader?.read(data, data.length));
+    if (!this.destroyed) this.#secure().readInto(reader);
   }
 
   pause(): void {
-    this.#socket.pause();
+    if (!this.destroyed) this.#secure().pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    if (!this.destroyed) this.#secure().resume();
   }
 
   setKeepAlive(isOn: boolean, delayMs: number): void {
@@ -132,8 +144,7 @@ export class SecureStream implements SecureSocket {
     this.#queue.push(data);
     this.#waitingBytes += data.length;
     if (!this.#isCorked) this.#writeNext();
-    if (this.#waitingBytes > fullBytes) this.#needsDrain = true;
-    return !this.#needsDrain;
+    return this.#judgeWaiting();
   }
 
   cork(): void {
@@ -143,6 +154,7 @@ export class SecureStream implements SecureSocket {
   uncork(): void {
     this.#isCorked = false;
     this.#writeNext();
+    this.#judgeWaiting();
   }
 
   end(): void {
@@ -154,6 +166,7 @@ export class SecureStream implements SecureSocket {
 
   destroy(): void {
     this.#queue = [];
+    this.#carrier?.close();
     this.#socket.destroy();
   }
 
@@ -168,33 +181,63 @@ export class SecureStream implements SecureSocket {
   }
 
   #secured(peer: SecurePeer): void {
-    this.#peer = peer;
-    this.#isConnecting = false;
+    this.#begin(peer);
     this.#connected();
     this.#writeNext();
   }
 
+  #begin(peer: SecurePeer): void {
+    this.#peer = peer;
+    this.#carrier = this.#carry(this.#socket, {
+      written: () => this.#written(),
+      ended: () => this.#peerEnded(),
+    });
+  }
+
+  #secure(): Carrier {
+    if (this.#carrier === undefined) throw new Error('BUG: reading before the handshake is over');
+    return this.#carrier;
+  }
+
+  #peerEnded(): void {
+    this.#hasPeerEnded = true;
+    this.#ended();
+    if (this.#hasEnded) this.destroy();
+  }
+
   /** Pieces wait for the one under way; when none is left, so does the end. */
   #writeNext(): void {
-    if (this.#isWriting || this.#isCorked || this.#isConnecting || this.destroyed) return;
+    const carrier = this.#carrier;
+    if (this.#isWriting || this.#isCorked || carrier === undefined || this.destroyed) return;
     const piece = this.#takeQueued();
     if (piece === undefined) {
-      if (this.#isEnding) this.#shutDown();
+      if (this.#isEnding && !this.#hasEnded) this.#shutDown(carrier);
       return;
     }
     this.#isWriting = true;
-    this.#socket.write(piece, 'latin1', (error) => this.#written(piece.length, error));
+    if (carrier.write(piece)) this.#waitingBytes -= piece.length;
+    else this.#carriedBytes = piece.length;
   }
 
-  #written(bytes: number, error: Error | null | undefined): void {
+  #written(): void {
     this.#isWriting = false;
-    this.#waitingBytes -= bytes;
-    // An error is told by its own event.
-    if (this.destroyed || (error !== null && error !== undefined)) return;
+    this.#waitingBytes -= this.#carriedBytes;
+    this.#carriedBytes = 0;
+    if (this.destroyed) return;
     this.#writeNext();
-    if (this.#waitingBytes > 0) return;
+    if (this.#waitingBytes > 0 || !this.#owesDrain) return;
     this.#needsDrain = false;
+    this.#owesDrain = false;
     this.#drained();
+  }
+
+  /** False: more should not be written now. */
+  #judgeWaiting(): boolean {
+    if (this.#waitingBytes > fullBytes) this.#needsDrain = true;
+    // What is collected may still leave at once.
+    const isWaiting = this.#waitingBytes > 0 && !this.#isCorked;
+    if (isWaiting || this.#needsDrain) this.#owesDrain = true;
+    return !this.#needsDrain;
   }
 
   #takeQueued(): Piece | undefined {
@@ -209,9 +252,9 @@ export class SecureStream implements SecureSocket {
     return joined(this.#queue.splice(0, end));
   }
 
-  #shutDown(): void {
-    if (this.#closesSoon) this.#socket.destroySoon();
-    else this.#socket.end();
+  #shutDown(carrier: Carrier): void {
+    this.#hasEnded = true;
+    carrier.end(this.#closesSoon || this.#hasPeerEnded);
   }
 }
 
@@ -225,6 +268,11 @@ function joined(pieces: readonly Piece[]): Piece {
   );
 }
 
-function noBuffer(): never {
-  throw new Error('BUG: this socket brings its own buffers');
+/** For who knows no buffers: every read is a fresh copy. */
+function freshReader(listener: (data: Buffer) => void): SocketReader {
+  const buffer = Buffer.allocUnsafeSlow(16 * 1024);
+  return {
+    readBuffer: () => buffer,
+    read: (from, bytes) => listener(Buffer.from(from.subarray(0, bytes))),
+  };
 }

@@ -1,9 +1,10 @@
-// Tunnels' TLS over `node:tls`, public API only (docs/design/0008). `main` asks for it once and
-// hands it on (A12). TLS 1.3, a certificate from both sides, path validated by OpenSSL; no tickets,
-// because a resumed session would outlive its certificate; no SNI. What a certificate says is
-// judged elsewhere (peer-check.ts). Facts that are built on, tried on Node 20 and 24: a
-// `tls.Server` that a raw socket is given to as `connection` judges its client, which `new
-// TLSSocket` does not.
+// Tunnels' TLS over `node:tls` (docs/design/0008). `main` asks for it once and hands it on (A12).
+// TLS 1.3, a certificate from both sides, path validated by OpenSSL; no tickets, because a resumed
+// session would outlive its certificate; no SNI. What a certificate says is judged elsewhere
+// (peer-check.ts). Facts that are built on, tried on Node 20 and 24: a `tls.Server` that a raw
+// socket is given to as `connection` judges its client, which `new TLSSocket` does not.
+// Handshakes are public API only; what comes behind them goes past Node's streams where this Node
+// has passed the trial: so a new release of Node costs speed at worst, never service.
 import { constants } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
@@ -18,13 +19,45 @@ import type {
   TlsTerms,
 } from '../lib/network.ts';
 import { errorCode } from './node-error.ts';
+import { DirectCarrier } from './direct-carrier.ts';
+import { findInternals } from './kernel-stream.ts';
 import { listenOn } from './node-network.ts';
+import { StreamCarrier } from './secure-carrier.ts';
 import { SecureStream } from './secure-stream.ts';
+import type { CarrierMaker, Securing } from './secure-stream.ts';
+import { passesSecureTrial } from './secure-trial.ts';
 
 /** The tunnel's own deadline is shorter; this one only bounds what it forgets. */
 const handshakeTimeoutMs = 15_000;
 
+/**
+ * AES-128 first, which costs a fifth less than the default's AES-256: what protects a tunnel is its
+ * P-256 certificate, which is as strong as that. The default's other two stay for who lacks it.
+ */
+const ciphers = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+
+/** Direct streams if they pass the trial; `isDirect` tells. Tests bring internals that lie. */
+export async function fastestTlsNetwork(
+  internals = findInternals(),
+): Promise<{ network: SecureNetwork; isDirect: boolean }> {
+  if (internals !== undefined) {
+    let isDirect = true;
+    const network = networkOf((socket, events) => {
+      const carrier = DirectCarrier.of(socket, internals, events);
+      if (carrier === undefined) isDirect = false;
+      return carrier ?? new StreamCarrier(socket, events);
+    });
+    if ((await passesSecureTrial(network)) && isDirect) return { network, isDirect };
+  }
+  return { network: tlsNetwork(), isDirect: false };
+}
+
+/** Public API only. */
 export function tlsNetwork(): SecureNetwork {
+  return networkOf((socket, events) => new StreamCarrier(socket, events));
+}
+
+function networkOf(carry: CarrierMaker): SecureNetwork {
   return {
     listen: (options, events) => {
       const server = net.createServer(
@@ -33,7 +66,9 @@ export function tlsNetwork(): SecureNetwork {
       );
       return listenOn(server, options, events);
     },
-    context: (terms) => (terms.side === 'client' ? clientContext(terms) : serverContext(terms)),
+    context: (terms) => {
+      return terms.side === 'client' ? clientContext(terms, carry) : serverContext(terms, carry);
+    },
   };
 }
 
@@ -42,12 +77,13 @@ function credentialsOf(terms: TlsTerms): tls.SecureContextOptions {
     cert: terms.certificatePem,
     key: terms.keyPem,
     ca: terms.trustPem,
+    ciphers,
     minVersion: 'TLSv1.3',
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }
 
-function clientContext(terms: TlsTerms): TlsContext {
+function clientContext(terms: TlsTerms, carry: CarrierMaker): TlsContext {
   const secureContext = tls.createSecureContext(credentialsOf(terms));
   const connect = (to: ConnectOptions): SecureSocket => {
     // What is for the TCP socket reaches it, though the types of Node do not say so.
@@ -65,17 +101,18 @@ function clientContext(terms: TlsTerms): TlsContext {
       ...(to.localAddress === undefined ? {} : { localAddress: to.localAddress }),
     };
     const socket = tls.connect(options);
-    return new SecureStream(socket, (connected) => {
+    const peer: Securing = (connected) => {
       socket.once('secureConnect', () => {
         allowHalves(socket);
         connected(peerOf(socket));
       });
-    });
+    };
+    return new SecureStream({ socket, peer, carry });
   };
   return { connect, accept: (raw) => raw.destroy() };
 }
 
-function serverContext(terms: TlsTerms): TlsContext {
+function serverContext(terms: TlsTerms, carry: CarrierMaker): TlsContext {
   // Of sockets whose handshake is under way, by where they come from: Node does not say which raw
   // socket a secured one was.
   const awaited = new Map<string, Awaited>();
@@ -98,7 +135,7 @@ function serverContext(terms: TlsTerms): TlsContext {
   const accept = (raw: NetworkSocket, events: AcceptEvents): void => {
     // Sockets of this network's `listen` are those of `node:net`.
     if (!(raw instanceof net.Socket)) throw new Error('BUG: a socket of another network');
-    const one = new Awaited(awaited, raw, events);
+    const one = new Awaited(awaited, raw, { ...events, carry });
     if (one.isOpen) server.emit('connection', raw);
     else one.failed('closed');
   };
@@ -109,14 +146,16 @@ function assertServer(): never {
   throw new Error('BUG: a server context does not connect');
 }
 
+type AwaitedEvents = AcceptEvents & { readonly carry: CarrierMaker };
+
 /** A raw socket until its handshake has ended, one way or the other. */
 class Awaited {
   readonly #list: Map<string, Awaited>;
   readonly #place: string;
-  readonly #events: AcceptEvents;
+  readonly #events: AwaitedEvents;
   #isOver = false;
 
-  constructor(list: Map<string, Awaited>, raw: net.Socket, events: AcceptEvents) {
+  constructor(list: Map<string, Awaited>, raw: net.Socket, events: AwaitedEvents) {
     this.#list = list;
     this.#place = placeOf(raw);
     this.#events = events;
@@ -134,7 +173,8 @@ class Awaited {
   secured(socket: tls.TLSSocket): void {
     if (!this.#end()) return;
     allowHalves(socket);
-    this.#events.secured(new SecureStream(socket, peerOf(socket)));
+    const { carry, secured } = this.#events;
+    secured(new SecureStream({ socket, peer: peerOf(socket), carry }));
   }
 
   failed(why: string): void {

@@ -104,7 +104,7 @@ export type SecurePeer = {
 
 /**
  * A byte stream inside TLS; `connect` is told when the handshake is over on our side, and `peer` is
- * known from then on. `drain` is told whenever everything that was written has left.
+ * known from then on; nothing is read before. `drain` is told when all that had to wait has left.
  */
 export type SecureSocket = Omit<NetworkSocket, 'readInto'> & {
   readonly peer: SecurePeer | undefined;

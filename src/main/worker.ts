@@ -3,8 +3,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import {
   fastestNetwork,
+  fastestTlsNetwork,
   startWorker,
-  tlsNetwork,
   type ToWorker,
   type WorkerStart,
 } from '../proxy/worker.ts';
@@ -19,12 +19,13 @@ const port = parentPort;
 const start = workerData as WorkerStart;
 
 const { network, isDirect } = await fastestNetwork();
+const secure = await fastestTlsNetwork();
 const receive = startWorker(start, {
   runtime: realRuntime,
   network,
-  secureNetwork: tlsNetwork(),
+  secureNetwork: secure.network,
   datagrams: flowDatagrams,
-  hasDirectSockets: isDirect,
+  hasDirectSockets: isDirect && secure.isDirect,
   ids: idMakers(),
   post: (message) => port.postMessage(message),
 });

@@ -39,7 +39,8 @@ import { meteringObserver, type Metering } from './metering.ts';
 import { meteringUdp } from './udp-metering.ts';
 import { ownsUdp } from './udp-owners.ts';
 
-export { fastestNetwork, nodeNetwork, tlsNetwork, type IdMakers } from '../dataplane/index.ts';
+export { fastestNetwork, fastestTlsNetwork } from '../dataplane/index.ts';
+export { nodeNetwork, tlsNetwork, type IdMakers } from '../dataplane/index.ts';
 export type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 
 export type WorkerPlatform = {

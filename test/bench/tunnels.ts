@@ -1,8 +1,9 @@
-// `npm run bench -- tunnels [--only weft,nginx,haproxy] [--rounds N] [--seconds N]`: two hops with
-// mutual TLS between them – client, proxy of its node, TLS, proxy of the pod's node, pod – beside
-// nginx and HAProxy chains that do the same and nothing else. CPU of both proxies together, on one
-// core, rounds interleaved; ours runs as in a cluster: embedded API server, controller that signs,
-// pods with identities, TrafficTargets enforced where the pod is.
+// `npm run bench -- tunnels [--only weft,nginx,haproxy] [--against REF] [--row WORD] [--rounds N]
+// [--seconds N]`: two hops with mutual TLS between them – client, proxy of its node, TLS, proxy of
+// the pod's node, pod – beside nginx and HAProxy chains that do the same and nothing else, or the
+// build of another commit. CPU of both proxies together, on one core, rounds interleaved; ours runs
+// as in a cluster: embedded API server, controller that signs, pods with identities, TrafficTargets
+// enforced where the pod is.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +11,7 @@ import { join } from 'node:path';
 import { runsElsewhere } from '../../src/playground/cluster/kubelets.ts';
 import { resourcePath } from '../../src/kube/index.ts';
 import { PlaygroundMesh } from '../support/playground-mesh.ts';
+import { buildOther } from './dataplane-against.ts';
 import { podPort, servedPods, sources } from './dataplane-mesh.ts';
 import { median, ratioOf, ratioText, tableLines, valuesOf } from './dataplane-rows.ts';
 import type { Samples } from './dataplane-rows.ts';
@@ -61,7 +63,15 @@ type Chain = {
   readonly pids: readonly number[];
 };
 
-type Wish = { readonly only: readonly string[]; readonly rounds: number; readonly seconds: number };
+type Wish = {
+  readonly only: readonly string[];
+  /** A commit whose build is measured besides, as `before`. */
+  readonly against: string | undefined;
+  /** Rows whose title has it. */
+  readonly row: string;
+  readonly rounds: number;
+  readonly seconds: number;
+};
 
 function wishOf(argv: readonly string[]): Wish {
   const given = new Map<string, string>();
@@ -69,6 +79,8 @@ function wishOf(argv: readonly string[]): Wish {
   for (let at = 0; at < words.length; at += 2) given.set(words[at] ?? '', words[at + 1] ?? '');
   return {
     only: (given.get('--only') ?? 'weft,nginx,haproxy').split(','),
+    against: given.get('--against'),
+    row: given.get('--row') ?? '',
     rounds: Number(given.get('--rounds') ?? 5),
     seconds: Number(given.get('--seconds') ?? 1.5),
   };
@@ -88,6 +100,7 @@ export async function benchTunnels(argv: readonly string[]): Promise<number> {
     await until('the pods listen', () => up.lastLines().endsWith('ready'));
     const chains: Chain[] = [];
     if (wish.only.includes('weft')) chains.push(await startWeftChain(stops));
+    if (wish.against !== undefined) chains.push(await startOtherBuild(wish.against, stops));
     for (const name of ['nginx', 'haproxy'] as const satisfies readonly ChainName[]) {
       if (!wish.only.includes(name)) continue;
       const chain = await startChain(name, directory);
@@ -117,11 +130,10 @@ async function measure(tool: string, chains: readonly Chain[], wish: Wish): Prom
   const place = { address: servedPods.first, port: podPort, host: 'web' };
   const direct = { name: 'direct', ...place, pids: [] };
   const tables: Map<string, Samples> = new Map();
-  for (const row of [...rows, paced]) {
+  for (const row of [...rows, paced].filter(({ title }) => title.includes(wish.row))) {
     const all = row === paced ? [...chains, direct] : chains;
     const samples = new Map(all.map(({ name }): [string, LoadResult[]] => [name, []]));
-    // The compiler of a Node proxy goes on improving the code for seconds.
-    for (const chain of all) await run(chain, row.work, chain.name === 'weft' ? 8 : 1);
+    for (const chain of all) await run(chain, row.work, isOurs(chain) ? 8 : 1);
     for (let round = 0; round < wish.rounds; round += 1) {
       // The order turns, so that nobody is always the first.
       for (const [at] of all.entries()) {
@@ -142,7 +154,8 @@ function report(tables: ReadonlyMap<string, Samples>, chains: readonly Chain[]):
   const others = names.filter((name) => name !== 'weft');
   const cells = [['work', ...names.map((one) => `${one} µs`), ...others.map((o) => `weft / ${o}`)]];
   for (const { title, target } of rows) {
-    const samples = tables.get(title) ?? new Map();
+    const samples = tables.get(title);
+    if (samples === undefined) continue;
     const cpu = (one: LoadResult): number => one.cpuUs;
     cells.push([
       title,
@@ -150,7 +163,8 @@ function report(tables: ReadonlyMap<string, Samples>, chains: readonly Chain[]):
       ...others.map((theirs) => ratioText(ratioOf(samples, { ours: 'weft', theirs }, cpu), target)),
     ]);
   }
-  const samples = tables.get(paced.title) ?? new Map();
+  const samples = tables.get(paced.title);
+  if (samples === undefined) return ['', ...tableLines(cells)];
   const of = (name: string, value: (one: LoadResult) => number): number =>
     median(valuesOf(samples, name, value));
   const lines = names.map((name) => {
@@ -168,8 +182,22 @@ function report(tables: ReadonlyMap<string, Samples>, chains: readonly Chain[]):
 const namespace = 'bench';
 const account = (name: string) => ({ kind: 'ServiceAccount', name, namespace });
 
-async function startWeftChain(stops: (() => Promise<void>)[]): Promise<Chain> {
-  const mesh = await PlaygroundMesh.start();
+/** The compiler of Node goes on improving the code for seconds. */
+function isOurs({ name }: Chain): boolean {
+  return name === 'weft' || name === 'before';
+}
+
+async function startOtherBuild(ref: string, stops: (() => Promise<void>)[]): Promise<Chain> {
+  const { program, remove } = buildOther(ref);
+  stops.push(() => Promise.resolve(remove()));
+  return { ...(await startWeftChain(stops, program)), name: 'before' };
+}
+
+async function startWeftChain(
+  stops: (() => Promise<void>)[],
+  program?: string,
+): Promise<Chain> {
+  const mesh = await PlaygroundMesh.start(program);
   stops.push(() => mesh.stop());
   await createObjects(mesh);
   await mesh.startProxies('--workers', '1', '--mtls', 'strict');

@@ -57,8 +57,8 @@ export type ChildRun = {
 };
 
 /** Runs `weft` with these arguments. */
-export function runWeft(args: readonly string[]): ChildRun {
-  const child = spawn(process.execPath, ['dist/weft.js', ...args], {
+export function runWeft(args: readonly string[], program = 'dist/weft.js'): ChildRun {
+  const child = spawn(process.execPath, [program, ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let said = '';
@@ -106,6 +106,7 @@ export class PlaygroundMesh {
   readonly kubeconfig: string;
   readonly #directory: string;
   readonly #release: () => void;
+  readonly #program: string | undefined;
   #listenerPort: number | undefined;
   readonly #children = new Map<string, ChildRun>();
   /** Number of the node → name of its proxy's pod now. */
@@ -119,6 +120,7 @@ export class PlaygroundMesh {
     readonly addresses: readonly string[];
     readonly directory: string;
     readonly release: () => void;
+    readonly program: string | undefined;
   }) {
     this.server = parts.server;
     this.connection = parts.connection;
@@ -126,11 +128,15 @@ export class PlaygroundMesh {
     this.addresses = parts.addresses;
     this.#directory = parts.directory;
     this.#release = parts.release;
+    this.#program = parts.program;
     this.kubeconfig = join(parts.directory, 'kubeconfig');
   }
 
-  /** API server with kinds, nodes and pods; the mesh itself is started by `startProxies`. */
-  static async start(): Promise<PlaygroundMesh> {
+  /**
+   * API server with kinds, nodes and pods; the mesh itself is started by `startProxies`, from
+   * another build's `program` where one is named.
+   */
+  static async start(program?: string): Promise<PlaygroundMesh> {
     const { places, release } = await reservePlaces('any');
     if (places.isAddressShared) throw new Error('this test needs the addresses of 127.0.0.0/8');
     const server = await startApiServer({ runtime: realRuntime });
@@ -147,7 +153,7 @@ export class PlaygroundMesh {
       addressBlock: places.addressBlock,
     });
     const addresses = places.nodes.map(({ address }) => address);
-    const parts = { server, connection, simulator, addresses, directory, release };
+    const parts = { server, connection, simulator, addresses, directory, release, program };
     const mesh = new PlaygroundMesh(parts);
     await mesh.#createCluster(places.nodes);
     return mesh;
@@ -198,7 +204,7 @@ export class PlaygroundMesh {
       '--drain-timeout',
       '8s',
       ...flags,
-    ]);
+    ], this.#program);
     this.#children.set(name, child);
     return child;
   }
@@ -264,7 +270,8 @@ export class PlaygroundMesh {
   }
 
   #run(name: string, command: string, flags: readonly string[]): ChildRun {
-    return runWeft([command, '--kubeconfig', this.kubeconfig, '--pod-name', name, ...flags]);
+    const args = [command, '--kubeconfig', this.kubeconfig, '--pod-name', name, ...flags];
+    return runWeft(args, this.#program);
   }
 
   /** The collection is found by kind and apiVersion. */

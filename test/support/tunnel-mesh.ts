@@ -4,7 +4,7 @@
 import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
 import net from 'node:net';
 import { fastestNetwork, silentObserver, startDataplane } from '../../src/dataplane/index.ts';
-import { tlsNetwork } from '../../src/dataplane/index.ts';
+import { fastestTlsNetwork } from '../../src/dataplane/index.ts';
 import type {
   Dataplane,
   DataplaneLimits,
@@ -15,6 +15,7 @@ import type {
 } from '../../src/dataplane/index.ts';
 import { checkAuthority, issueLeaf, makeRoot } from '../../src/identity/control.ts';
 import type { Authority } from '../../src/identity/control.ts';
+import type { Network, SecureNetwork } from '../../src/lib/network.ts';
 import { formatSpiffeId } from '../../src/identity/index.ts';
 import type { Credential, SpiffeId } from '../../src/identity/index.ts';
 import { compileTable, withPeers } from '../../src/route/index.ts';
@@ -196,6 +197,8 @@ export type NodeOptions = {
   readonly observer?: Partial<ExchangeObserver>;
   /** Of accepted tunnels. */
   readonly silenceMs?: number;
+  /** Absent: the fastest that this Node allows. */
+  readonly secureNetwork?: SecureNetwork;
 };
 
 /** One node's data plane, and what it has told. */
@@ -210,7 +213,7 @@ export class TestNode {
   readonly slots: SlotView;
   #changed: () => void = () => undefined;
 
-  private constructor(at: Place, options: NodeOptions, network: Networks) {
+  private constructor(at: Place, options: NodeOptions, networks: Networks) {
     const { name, address } = at;
     this.name = name;
     const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
@@ -218,7 +221,7 @@ export class TestNode {
     let count = 0;
     this.dataplane = startDataplane({
       runtime: testRuntime,
-      network,
+      network: networks.plain,
       ids: {
         requestId: () => `request-${(count += 1)}`,
         traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -230,7 +233,7 @@ export class TestNode {
       reusePort: false,
       trustedSources: [],
       tunnels: {
-        network: tlsNetwork(),
+        network: networks.secure,
         port: options.tunnelPort,
         trustDomain,
         proxyId,
@@ -261,7 +264,10 @@ export class TestNode {
     name: NodeName,
     options: NodeOptions,
   ): Promise<TestNode> {
-    return new TestNode({ name, address }, options, (await fastest).network);
+    return new TestNode({ name, address }, options, {
+      plain: (await fastest).network,
+      secure: options.secureNetwork ?? (await fastestSecure).network,
+    });
   }
 
   /** Resolves when it listens. */
@@ -304,9 +310,11 @@ export class TestNode {
 
 type Place = { readonly name: NodeName; readonly address: string };
 
-type Networks = Awaited<ReturnType<typeof fastestNetwork>>['network'];
+type Networks = { readonly plain: Network; readonly secure: SecureNetwork };
 
 const fastest = fastestNetwork();
+// Trials of one process do not run at the same time.
+const fastestSecure = fastest.then(() => fastestTlsNetwork());
 
 /** Two nodes with one authority; certificates of the given accounts on node-a. */
 export class TunnelMesh {
