@@ -28,6 +28,8 @@ import { RetryBudgets } from './retries.ts';
 import { reasonStatus } from './refusals.ts';
 import { SourceGate } from './source-gate.ts';
 import type { NewConnection } from './source-gate.ts';
+import { TcpServices } from './tcp.ts';
+import type { TcpObserver } from './tcp-observer.ts';
 import { TrustedSources } from './trusted-sources.ts';
 import type { ArrivedSocket } from './tunnel-listener.ts';
 import { Tunnels } from './tunnels.ts';
@@ -54,6 +56,8 @@ export type DataplaneOptions = {
   readonly tunnels?: TunnelOptions | undefined;
   /** Undefined: datagrams are not served. */
   readonly udp?: UdpOptions | undefined;
+  /** Who is told of TCP connections; undefined: none are accepted. */
+  readonly tcp?: TcpObserver | undefined;
   /** For tests: a read buffer that nobody may hold bytes of any more. */
   readonly bufferReturned?: (buffer: Buffer) => void;
   readonly events: DataplaneEvents;
@@ -73,6 +77,8 @@ export type DataplaneState = Readonly<Counts> & {
   readonly bodyBuffers: number;
   /** Connections whose pod is not told yet. */
   readonly waitingSources: number;
+  /** TCP connections that are passed on; they are among `connections`. */
+  readonly tcpConnections: number;
   readonly isDraining: boolean;
   readonly tunnels: TunnelState | undefined;
   readonly udp: UdpState | undefined;
@@ -113,6 +119,7 @@ class RunningDataplane {
   readonly #listeners: Listeners;
   readonly #tunnels: Tunnels | undefined;
   readonly #udp: UdpServices | undefined;
+  readonly #tcp: TcpServices | undefined;
   readonly #owners = new AddressOwners();
   readonly #gate: SourceGate;
   readonly #connections = new ConnectionList<DownstreamConnection>();
@@ -122,8 +129,7 @@ class RunningDataplane {
   /** One for all connections. */
   readonly #closed = (connection: DownstreamConnection): void => {
     this.#connections.remove(connection);
-    this.#engine.counts.connections -= 1;
-    this.#engine.observer.connectionClosed();
+    this.#leftOne();
   };
 
   constructor(options: DataplaneOptions) {
@@ -165,7 +171,7 @@ class RunningDataplane {
       deadlines,
       bindAddresses: options.bindAddresses,
       reusePort: options.reusePort,
-      accepted: (socket, servicePort) => this.#accept(socket, servicePort),
+      accepted: (socket, listener) => this.#accept(socket, listener),
       changed: options.events.listenersChanged,
     });
     this.#gate = new SourceGate({
@@ -180,12 +186,19 @@ class RunningDataplane {
       bindAddresses: options.bindAddresses,
       changed: options.events.listenersChanged,
     });
+    this.#tcp = options.tcp && new TcpServices({
+      engine: this.#engine,
+      observer: options.tcp,
+      network: options.network,
+      localAddress: options.localAddress,
+      closed: () => this.#leftOne(),
+    });
   }
 
   publish(table: RouteTable): void {
     this.#engine.table = table;
     this.#tunnels?.tableChanged();
-    if (!this.#hasLeft) this.#listeners.follow(httpListeners(table));
+    if (!this.#hasLeft) this.#listeners.follow(streamListeners(table, this.#tcp));
     const reassigned = this.#owners.take(table.node);
     this.#connections.forEach((connection) => {
       // What the old pod opened is not the new one's.
@@ -194,6 +207,7 @@ class RunningDataplane {
     });
     // Also while the proxy leaves: flows stick to it until its process ends (architecture §3).
     this.#udp?.tableChanged(table, udpListeners(table), reassigned);
+    this.#tcp?.tableChanged(table, reassigned);
     // Who waits for this word is no connection of an old pod.
     this.#gate.tableChanged(table);
   }
@@ -209,7 +223,7 @@ class RunningDataplane {
   drain(options: DrainOptions): Promise<void> {
     this.#engine.isDraining = true;
     return drain(this.#engine.deadlines, options, {
-      inFlight: () => this.#connections.size + this.#gate.size,
+      inFlight: () => this.#connections.size + this.#gate.size + (this.#tcp?.size ?? 0),
       closeIdleConnections: () => this.#connections.forEach((one) => one.closeIfIdle()),
       stopAccepting: () => {
         this.#hasLeft = true;
@@ -225,6 +239,7 @@ class RunningDataplane {
     this.#udp?.close();
     this.#gate.close();
     this.#connections.forEach((connection) => connection.destroy());
+    this.#tcp?.close();
     this.#engine.pools.close();
     this.#engine.deadlines.close();
   }
@@ -239,6 +254,7 @@ class RunningDataplane {
       deadlines: deadlines.armed,
       bodyBuffers: buffers.owners,
       waitingSources: this.#gate.size,
+      tcpConnections: this.#tcp?.size ?? 0,
       isDraining,
       tunnels: this.#tunnels?.state(),
       udp: this.#udp?.state(),
@@ -280,7 +296,7 @@ class RunningDataplane {
     return connection;
   }
 
-  #accept(socket: NetworkSocket, servicePort: number): void {
+  #accept(socket: NetworkSocket, listener: ListenerSpec): void {
     const { counts, limits } = this.#engine;
     const remoteAddress = normaliseAddress(socket.remoteAddress ?? '');
     // The client was gone before it was accepted.
@@ -289,35 +305,55 @@ class RunningDataplane {
       return;
     }
     if (counts.connections + this.#gate.size >= limits.connectionsMax) {
-      this.#shed(socket);
+      this.#shed(socket, listener);
       return;
     }
-    const connection = { socket, remoteAddress, servicePort };
+    const connection = { socket, remoteAddress, listener };
     if (!this.#gate.holds(connection)) this.#enter(connection);
   }
 
-  #enter(connection: NewConnection): void {
-    const { counts, observer } = this.#engine;
-    counts.connections += 1;
-    observer.connectionOpened();
-    const opened = { ...connection, engine: this.#engine, closed: this.#closed };
+  #enter({ socket, remoteAddress, listener }: NewConnection): void {
+    const engine = this.#engine;
+    engine.counts.connections += 1;
+    engine.observer.connectionOpened();
+    if (listener.protocol !== 'http') {
+      this.#tcp?.enter({ socket, remoteAddress, to: listener });
+      return;
+    }
+    const { servicePort } = listener;
+    const closed = this.#closed;
+    const opened = { engine, socket, remoteAddress, servicePort, closed };
     this.#connections.add(new DownstreamConnection(opened));
   }
 
+  #leftOne(): void {
+    this.#engine.counts.connections -= 1;
+    this.#engine.observer.connectionClosed();
+  }
+
   /** Says why without reading anything; a client that has sent a lot may see a reset instead. */
-  #shed(socket: NetworkSocket): void {
+  #shed(socket: NetworkSocket, { protocol }: ListenerSpec): void {
     const reason = 'Shedding';
     this.#engine.observer.connectionShed();
     socket.on('error', () => undefined);
+    if (protocol !== 'http') {
+      socket.resetAndDestroy();
+      return;
+    }
     const answer = renderFinalRefusal(this.#engine, reason, reasonStatus(reason));
     socket.write(answer, 'latin1');
     socket.destroySoon();
   }
 }
 
-/** The only ones that are served yet. */
-function httpListeners(table: RouteTable): readonly ListenerSpec[] {
-  return listenersOf(table).filter(({ protocol }) => protocol === 'http');
+/** Those of HTTP, and of TCP where it is served: connections to the others are refused. */
+function streamListeners(
+  table: RouteTable,
+  tcp: TcpServices | undefined,
+): readonly ListenerSpec[] {
+  return listenersOf(table).filter(
+    ({ protocol }) => protocol === 'http' || (protocol === 'tcp' && tcp !== undefined),
+  );
 }
 
 function udpListeners(table: RouteTable): readonly FlowListenerSpec[] {

@@ -12,6 +12,9 @@ import { errorCode, listenFault } from './node-error.ts';
 const reopenMs = 1_000;
 
 export type ListenerState = {
+  readonly protocol: ListenerSpec['protocol'];
+  /** `namespace/service` of one that stands for a single service. */
+  readonly owner: string | undefined;
   readonly servicePort: number;
   readonly targetPort: number;
   /** The port that is really listened on; differs from targetPort when that is 0 (tests). */
@@ -26,7 +29,7 @@ export type ListenersOptions = {
   readonly deadlines: Deadlines;
   readonly bindAddresses: readonly string[];
   readonly reusePort: boolean;
-  readonly accepted: (socket: NetworkSocket, servicePort: number) => void;
+  readonly accepted: (socket: NetworkSocket, listener: ListenerSpec) => void;
   /** One has opened, failed or closed. */
   readonly changed: () => void;
 };
@@ -41,9 +44,9 @@ export class Listeners {
 
   /** Opens what is missing, closes what is gone. */
   follow(specs: readonly ListenerSpec[]): void {
-    const wanted = new Map(specs.map((spec) => [spec.targetPort, spec.servicePort]));
+    const wanted = new Map(specs.map((spec) => [spec.targetPort, spec]));
     for (const [targetPort, listener] of this.#byTarget) {
-      if (wanted.get(targetPort) === listener.servicePort) continue;
+      if (standsForSame(wanted.get(targetPort), listener.spec)) continue;
       listener.close();
       this.#byTarget.delete(targetPort);
     }
@@ -73,16 +76,26 @@ type Opening = {
   failure: string | undefined;
 };
 
+/** Whether connections to it mean the same: then its listener stays as it is. */
+function standsForSame(one: ListenerSpec | undefined, other: ListenerSpec): boolean {
+  if (one?.protocol !== other.protocol || one.servicePort !== other.servicePort) return false;
+  return ownerOf(one) === ownerOf(other);
+}
+
+function ownerOf(spec: ListenerSpec): string | undefined {
+  return spec.protocol === 'http' ? undefined : `${spec.namespace}/${spec.service}`;
+}
+
 /** One port on all bind addresses. */
 class Listener {
-  readonly servicePort: number;
+  readonly spec: ListenerSpec;
   readonly #targetPort: number;
   readonly #options: ListenersOptions;
   readonly #openings: readonly Opening[];
   #isClosed = false;
 
   constructor(spec: ListenerSpec, options: ListenersOptions) {
-    this.servicePort = spec.servicePort;
+    this.spec = spec;
     this.#targetPort = spec.targetPort;
     this.#options = options;
     this.#openings = options.bindAddresses.map((address) => this.#opening(address));
@@ -92,7 +105,9 @@ class Listener {
   state(): ListenerState {
     const failed = this.#openings.find((opening) => opening.failure !== undefined);
     return {
-      servicePort: this.servicePort,
+      protocol: this.spec.protocol,
+      owner: ownerOf(this.spec),
+      servicePort: this.spec.servicePort,
       targetPort: this.#targetPort,
       openPort: this.#openings[0]?.listener?.port(),
       isOpen:
@@ -132,7 +147,7 @@ class Listener {
         changed();
       },
       failed: (error) => this.#failed(opening, error),
-      accepted: (socket) => accepted(socket, this.servicePort),
+      accepted: (socket) => accepted(socket, this.spec),
     });
   }
 

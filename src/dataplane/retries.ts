@@ -64,12 +64,17 @@ export class Retries {
 
   /** Whether another attempt may follow; asking takes it out of the service's budget. */
   take(failure: AttemptFailure, facts: ExchangeFacts): boolean {
-    const { clock, observer } = this.#engine;
+    const answer = this.ask(failure);
+    if (answer === 'exhausted') this.#engine.observer.retryBudgetExhausted(facts);
+    return answer === 'granted';
+  }
+
+  /** The same for who tells of it himself. */
+  ask(failure: AttemptFailure): 'granted' | 'refused' | 'exhausted' {
     const { rules } = this.#host;
-    if (!mayRetry(rules, this.#isRepeatable, this.#done, failure)) return false;
-    if (withdrawRetry(this.#budget, clock.wallMs())) return true;
-    observer.retryBudgetExhausted(facts);
-    return false;
+    if (!mayRetry(rules, this.#isRepeatable, this.#done, failure)) return 'refused';
+    const nowMs = this.#engine.clock.wallMs();
+    return withdrawRetry(this.#budget, nowMs) ? 'granted' : 'exhausted';
   }
 
   /** Another attempt follows the failed one. */

@@ -41,11 +41,13 @@ const pod = (isLocal: boolean, nodeName = 'node-a'): AddressBinding => {
   return { kind: 'workload', isLocal, nodeName, workload: workload('web') };
 };
 
+const listener = { protocol: 'http', servicePort: 80, targetPort: 15_180 } as const;
+
 function connect(from = address): { readonly isHeld: boolean; readonly socket: FakeSocket } {
   const socket = new FakeSocket();
   // What a gate asks of a socket, and no more.
   const known = socket as unknown as NetworkSocket;
-  const isHeld = gate.holds({ socket: known, remoteAddress: from, servicePort: 80 });
+  const isHeld = gate.holds({ socket: known, remoteAddress: from, listener });
   return { isHeld, socket };
 }
 

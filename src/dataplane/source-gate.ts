@@ -6,6 +6,7 @@
 // quarantine: where a predecessor may be alive, the first word is that the address is nobody's.
 import type { NetworkSocket } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
+import type { ListenerSpec } from '../snapshot/index.ts';
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 import { SourceWindows } from './source-windows.ts';
@@ -17,7 +18,7 @@ export type NewConnection = {
   readonly socket: NetworkSocket;
   /** Normalised. */
   readonly remoteAddress: string;
-  readonly servicePort: number;
+  readonly listener: ListenerSpec;
 };
 
 export type SourceGateOptions = {

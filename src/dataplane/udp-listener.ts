@@ -131,7 +131,7 @@ class UdpPort {
    * from it, which is no reason to refuse everybody.
    */
   state(): ListenerState {
-    const { servicePort, targetPort } = this.#spec;
+    const { protocol, namespace, service, servicePort, targetPort } = this.#spec;
     const all = [...this.#openings.values()];
     const hasOpen = all.some((one) => one.isOpen);
     const missing = all.filter((one) => !one.isOpen && !one.isAbsent);
@@ -139,6 +139,8 @@ class UdpPort {
       .filter((one) => !one.isFromWildcard || !hasOpen)
       .find((one) => one.failure !== undefined);
     return {
+      protocol,
+      owner: `${namespace}/${service}`,
       servicePort,
       targetPort,
       openPort: all.find((one) => one.isOpen)?.port(),

@@ -40,6 +40,11 @@ const denials: ReadonlySet<string> = new Set([
   'SourceUnknown',
 ]);
 
+/** Whether policy is why. */
+export function isDenial(reason: string | undefined): boolean {
+  return reason !== undefined && denials.has(reason);
+}
+
 /** The observer of a worker's data plane, and what is counted before there is anything to see. */
 export type Metering = ExchangeObserver & {
   /** Makes the series of a backend of a split, at zero. */
@@ -232,8 +237,7 @@ function logExchange(
   end: { readonly outcome: ExchangeOutcome; readonly auditReason: DenyReason | undefined },
 ): void {
   const { outcome, auditReason } = end;
-  const isRefused = facts.reason !== undefined && denials.has(facts.reason);
-  const isDenied = isRefused || auditReason !== undefined;
+  const isDenied = isDenial(facts.reason) || auditReason !== undefined;
   const isCutOff = outcome === 'broken' || outcome === 'cancelled';
   const { status } = facts;
   if (!wantsAccessLine(options.mode, { status, isDenied, isCutOff }, options.random())) return;

@@ -36,6 +36,7 @@ import {
 import { HandshakeNotices } from './handshake-notices.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { meteringObserver, type Metering } from './metering.ts';
+import { tcpMetering } from './tcp-metering.ts';
 import { meteringUdp } from './udp-metering.ts';
 import { ownsUdp } from './udp-owners.ts';
 
@@ -104,14 +105,15 @@ class Worker {
     const meters = new MeterArena(start.meters, (definition) => this.#series.push(definition));
     const { settings } = start;
     const fromHere = fromBindAddresses(settings.bindAddresses);
-    this.#metering = meteringObserver({
+    const metering = {
       meters,
       ring: this.#ring,
       mode: parseAccessLogMode(settings.accessLog) ?? { kind: 'errors' },
       clock: platform.runtime.clock,
       random: platform.runtime.random,
       onBug,
-    });
+    };
+    this.#metering = meteringObserver(metering);
     this.#dataplane = startDataplane({
       runtime: platform.runtime,
       network: boundNetwork(platform.network, fromHere),
@@ -139,6 +141,7 @@ class Worker {
           if (notice !== undefined) platform.post({ kind: 'handshake-failed', notice });
         },
       },
+      tcp: tcpMetering(metering),
       events: this.#events(),
     });
     this.#report();

@@ -35,7 +35,10 @@ export function compileTable(
   );
   const hosts = compiled === previous?.services ? previous.hosts : hostsOf(compiled);
   const services = relinked(compiled, endpoints, changes);
-  const [mesh, policies] = [meshOf(sections), policiesOf(sections)];
+  const mesh = meshOf(sections);
+  const isSame = previous?.sections.get(namespacesId) === sections.get(namespacesId);
+  // The same object as long as nobody's modes change: who asks again asks by its identity.
+  const policies = isSame && previous !== undefined ? previous.policies : policiesOf(sections);
   const sources = localSources(node, previous);
   const places = previous?.places ?? new WeakMap();
   const objects = { services, endpoints, permissions };

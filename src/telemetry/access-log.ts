@@ -17,13 +17,14 @@ export type AccessRecord = {
   readonly destinationWorkload: string;
   /** `ip:port` of the endpoint that answered. */
   readonly endpoint: string | undefined;
-  readonly method: string;
-  readonly host: string;
+  /** These three are a request's; a connection whose bytes nobody reads has none. */
+  readonly method: string | undefined;
+  readonly host: string | undefined;
   /** As sent; what follows `?` is cut off here. */
-  readonly target: string;
+  readonly target: string | undefined;
   readonly protocol: string;
   /** Status that the client got; 0 when it left before one. */
-  readonly status: number;
+  readonly status: number | undefined;
   /** `weft-reason`, when the answer is ours or was cut off. */
   readonly reason: string | undefined;
   readonly attempts: number;
@@ -53,7 +54,9 @@ export function parseAccessLogMode(text: string): AccessLogMode | undefined {
 }
 
 /** What the mode depends on; part of an AccessRecord. */
-export type AccessFacts = Pick<AccessRecord, 'status' | 'isDenied' | 'isCutOff'>;
+export type AccessFacts = Pick<AccessRecord, 'isDenied' | 'isCutOff'> & {
+  readonly status: number;
+};
 
 /** Whether an exchange gets a line. `random` in [0, 1) decides samples. */
 export function wantsAccessLine(mode: AccessLogMode, facts: AccessFacts, random: number): boolean {
@@ -76,8 +79,6 @@ const fieldCharsMax = 1_000;
 
 /** One JSON object, without a line feed. */
 export function formatAccessLine(record: AccessRecord): string {
-  const query = record.target.indexOf('?');
-  const path = query === -1 ? record.target : record.target.slice(0, query);
   const text = JSON.stringify({
     time: new Date(record.timeMs).toISOString(),
     source_namespace: record.sourceNamespace,
@@ -89,7 +90,7 @@ export function formatAccessLine(record: AccessRecord): string {
     endpoint: record.endpoint,
     method: bounded(record.method),
     host: bounded(record.host),
-    path: bounded(path),
+    path: bounded(record.target?.split('?', 1)[0]),
     protocol: record.protocol,
     status: record.status,
     reason: record.reason,
@@ -98,13 +99,14 @@ export function formatAccessLine(record: AccessRecord): string {
     duration_ms: Math.round(record.durationMs * 1000) / 1000,
     request_bytes: record.requestBytes,
     response_bytes: record.responseBytes,
-    request_id: record.requestId === undefined ? undefined : bounded(record.requestId),
-    trace_id: record.traceId === undefined ? undefined : bounded(record.traceId),
+    request_id: bounded(record.requestId),
+    trace_id: bounded(record.traceId),
   });
   return escapeLine(text);
 }
 
-function bounded(text: string): string {
+function bounded(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
   return text.length <= fieldCharsMax ? text : `${text.slice(0, fieldCharsMax)}…`;
 }
 

@@ -100,6 +100,31 @@ export const metricTable = {
     help: 'Requests that were malformed or over a limit, and so never became an exchange',
     labels: ['reason'],
   },
+  weft_tcp_connections_opened_total: {
+    type: 'counter',
+    help: 'TCP connections that a pod has taken, counted once by the proxy of the source',
+    labels: [...source, ...destination],
+  },
+  weft_tcp_connections_open: {
+    type: 'gauge',
+    help: 'TCP connections that are open',
+    labels: [...source, ...destination],
+  },
+  weft_tcp_connections_refused_total: {
+    type: 'counter',
+    help: 'TCP connections that were reset before a byte of them passed, by why',
+    labels: [...service, 'reason'],
+  },
+  weft_tcp_received_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of TCP connections that came from the source; told once a second',
+    labels: [...source, ...destination],
+  },
+  weft_tcp_sent_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of TCP connections that went to the source; told once a second',
+    labels: [...source, ...destination],
+  },
   weft_retry_budget_exhausted_total: {
     type: 'counter',
     help: 'Retries that were allowed by their rules and refused by the budget',

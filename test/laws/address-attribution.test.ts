@@ -258,7 +258,8 @@ class ProxyView {
     const socket = { on: () => undefined };
     // What a gate asks of a socket, and no more.
     const known = socket as unknown as NetworkSocket;
-    const connection = { socket: known, remoteAddress: lookup.address, servicePort: 80 };
+    const listener = { protocol: 'http', servicePort: 80, targetPort: 15_180 } as const;
+    const connection = { socket: known, remoteAddress: lookup.address, listener };
     this.#waiting.set(connection, lookup);
     if (this.#gate.holds(connection)) return;
     this.#waiting.delete(connection);

@@ -1,0 +1,363 @@
+// One TCP connection of a client, from its acceptance to its end: which pod, whether it may, the
+// dial, the copying (tcp-side.ts does that), and one idempotent teardown (A10). Not a byte passes
+// and nothing is dialled before policy has allowed the pod that was picked. A dial that fails is
+// tried at another endpoint, since nothing was sent; once a pod has taken the connection it is
+// never tried again. Whoever is refused or cut gets RST.
+import type { NetworkSocket } from '../lib/network.ts';
+import { assert } from '../lib/assert.ts';
+import { authoriseFlow, decideFlow, pickBackend, sourceOf } from '../route/index.ts';
+import type {
+  Backend,
+  Destination,
+  Endpoint,
+  FlowDestination,
+  RouteTable,
+  Source,
+  VirtualHost,
+} from '../route/index.ts';
+import { isOverloaded } from './admission.ts';
+import { Deadline } from './deadlines.ts';
+import type { Engine } from './engine.ts';
+import { failureReason, reasonStatus } from './refusals.ts';
+import type { Reason } from './refusals.ts';
+import { noneTried, Retries } from './retries.ts';
+import type { AttemptFailure } from './retry-policy.ts';
+import { tcpHop } from './tcp-hop.ts';
+import type { TcpHop } from './tcp-hop.ts';
+import type { TcpEnd, TcpFacts, TcpMeter, TcpObserver } from './tcp-observer.ts';
+import { TcpSide } from './tcp-side.ts';
+import type { SideOwner } from './tcp-side.ts';
+
+/** Once both sides have sent all: how often it is looked whether what is left still leaves. */
+const lingerMs = 10_000;
+
+export type TcpFlowOptions = {
+  readonly engine: Engine;
+  readonly observer: TcpObserver;
+  readonly socket: NetworkSocket;
+  /** Normalised. */
+  readonly remoteAddress: string;
+  readonly to: FlowDestination;
+  /** Opens a connection; undefined: there is no such way. */
+  readonly dial: (endpoint: Endpoint, hop: TcpHop) => NetworkSocket | undefined;
+  /** Told once. */
+  readonly closed: (flow: TcpFlow) => void;
+};
+
+type Phase = 'new' | 'dialling' | 'waiting' | 'open' | 'closed';
+
+export class TcpFlow implements TcpFacts, SideOwner {
+  readonly remoteAddress: string;
+  readonly to: FlowDestination;
+  readonly source: Source;
+  host: VirtualHost | undefined;
+  backend: Backend | undefined;
+  endpoint: Endpoint | undefined;
+  destination: Destination | undefined;
+  reason: Reason | undefined;
+  attempts = 0;
+  durationMs = 0;
+  /** In the list of all. */
+  place = -1;
+
+  readonly #options: TcpFlowOptions;
+  readonly #engine: Engine;
+  readonly #client: TcpSide;
+  readonly #startedMs: number;
+  readonly #deadline: Deadline;
+  #pod: TcpSide | undefined;
+  #hop: TcpHop | undefined;
+  #phase: Phase = 'new';
+  #retries: Retries | undefined;
+  #loadCell: number | undefined;
+  #meter: TcpMeter | undefined;
+  #idleMs: number | undefined;
+  #movedMs = 0;
+  /** What is told of bytes, and what was unsent when it was looked at last. */
+  readonly #told = { receivedBytes: 0, sentBytes: 0, unsentBytes: 0 };
+
+  constructor(options: TcpFlowOptions) {
+    const { engine, remoteAddress, to } = options;
+    this.#options = options;
+    this.#engine = engine;
+    this.remoteAddress = remoteAddress;
+    this.to = to;
+    this.source = engine.table === undefined
+      ? { kind: 'unauthenticated' }
+      : sourceOf(engine.table, remoteAddress);
+    this.#startedMs = engine.clock.nowMs();
+    this.#deadline = new Deadline(() => this.#guard(() => this.#expired()));
+    this.#client = new TcpSide(engine, options.socket, this);
+    engine.counts.exchanges += 1;
+  }
+
+  get receivedBytes(): number {
+    return this.#client.readBytes;
+  }
+
+  get sentBytes(): number {
+    return this.#pod?.readBytes ?? 0;
+  }
+
+  // ---- the way of a connection ------------------------------------------------------------------
+
+  start(): void {
+    this.#guard(() => {
+      const { table } = this.#engine;
+      if (table === undefined) this.#end('refused');
+      else if (isOverloaded(this.#engine)) this.#refuse('Shedding');
+      else this.#decide(table);
+    });
+  }
+
+  /** Chooses the backend, which all attempts keep to, and makes the first attempt. */
+  #decide(table: RouteTable): void {
+    const decision = decideFlow(table, this.to);
+    this.host = decision.host;
+    if (decision.kind === 'refuse') {
+      this.#refuse(decision.reason);
+      return;
+    }
+    const { host, split } = decision;
+    const { slots, budgets, clock } = this.#engine;
+    budgets.deposit(host, clock.wallMs());
+    this.#idleMs = host.rules.idleTimeoutMs;
+    const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
+    this.#try(table, pickBackend(split, turn));
+  }
+
+  #try(table: RouteTable, backend: Backend): void {
+    const { loads, random } = this.#engine;
+    this.backend = backend;
+    const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random);
+    if (endpoint === undefined) {
+      this.#refuse('NoEndpoints');
+      return;
+    }
+    const hop = tcpHop(table, this.source, endpoint);
+    const { verdict } = hop;
+    this.endpoint = endpoint;
+    this.destination = verdict.destination;
+    this.#hop = hop;
+    // Retries repeat the decision for another pod; only a change of mind is news.
+    const isNews = this.attempts === 0 || verdict.kind === 'deny';
+    if (isNews && hop.isJudgedHere) this.#options.observer.tcpJudged(this, verdict);
+    if (verdict.kind === 'deny') this.#refuse(verdict.reason);
+    else this.#dial(endpoint, hop);
+  }
+
+  #dial(endpoint: Endpoint, hop: TcpHop): void {
+    const { engine, observer, dial } = this.#options;
+    this.attempts += 1;
+    const socket = hop.way === 'none' ? undefined : dial(endpoint, hop);
+    if (socket === undefined) {
+      this.#tryElsewhere('TunnelUnavailable');
+      return;
+    }
+    if (hop.plainReason !== undefined) observer.tcpWentPlain(hop.plainReason);
+    const pod = new TcpSide(engine, socket, this);
+    this.#pod = pod;
+    this.#phase = 'dialling';
+    this.#loadCell = engine.loads.countUp(endpoint);
+    const waitMs = this.host?.rules.connectTimeoutMs ?? engine.limits.connectTimeoutMs;
+    engine.deadlines.arm(this.#deadline, waitMs);
+    socket.on('connect', () => this.#guard(() => this.#connected(pod)));
+  }
+
+  #connected(pod: TcpSide): void {
+    if (this.#phase !== 'dialling' || this.#pod !== pod) return;
+    this.#phase = 'open';
+    const { deadlines, clock } = this.#engine;
+    deadlines.disarm(this.#deadline);
+    this.#movedMs = clock.nowMs();
+    if (this.#idleMs !== undefined) deadlines.arm(this.#deadline, this.#idleMs);
+    this.#meter = this.#options.observer.tcpOpened(this);
+    this.#client.join(pod);
+    pod.join(this.#client);
+  }
+
+  // ---- a dial that failed -----------------------------------------------------------------------
+
+  #tryElsewhere(reason: Reason): void {
+    this.#leavePod();
+    const failure: AttemptFailure = {
+      kind: 'connect',
+      status: reasonStatus(reason),
+      isUnsent: true,
+    };
+    if (this.#mayTryAgain(failure)) this.#tryAgain(failure);
+    else this.#refuse(reason);
+  }
+
+  #mayTryAgain(failure: AttemptFailure): boolean {
+    const { host } = this;
+    if (host === undefined) return false;
+    this.#retries ??= new Retries(this.#engine, host, false);
+    const answer = this.#retries.ask(failure);
+    if (answer === 'exhausted') this.#options.observer.tcpBudgetExhausted(this);
+    return answer === 'granted';
+  }
+
+  /** At once where another endpoint is there. */
+  #tryAgain(failure: AttemptFailure): void {
+    const { backend } = this;
+    const retries = this.#retries;
+    assert(retries !== undefined && backend !== undefined, 'a retry of nothing');
+    retries.begin(failure, this.endpoint);
+    this.#options.observer.tcpRetried(this);
+    this.#phase = 'waiting';
+    const hasOthers = backend.endpoints.length > retries.tried.size;
+    if (hasOthers) this.#retry();
+    else this.#engine.deadlines.arm(this.#deadline, retries.waitMs());
+  }
+
+  /** By the table of now: no verdict of an older one opens a connection. */
+  #retry(): void {
+    const { backend } = this;
+    const { table } = this.#engine;
+    if (backend !== undefined && table !== undefined) this.#try(table, backend);
+  }
+
+  /** The connection to the pod is nobody's any more. */
+  #leavePod(): void {
+    this.#pod?.reset();
+    this.#pod = undefined;
+    if (this.#loadCell !== undefined) this.#engine.loads.countDown(this.#loadCell);
+    this.#loadCell = undefined;
+  }
+
+  // ---- what the worker does ---------------------------------------------------------------------
+
+  /** Cuts it where the new table does not allow it any more (contract §4). */
+  recheck(table: RouteTable): void {
+    const { endpoint } = this;
+    if (this.#phase === 'closed' || endpoint === undefined) return;
+    if (this.#hop?.isJudgedHere !== true) return;
+    const source = sourceOf(table, this.remoteAddress);
+    const verdict = authoriseFlow(table, source, endpoint, 'tcp');
+    if (verdict.kind !== 'deny') return;
+    this.#options.observer.tcpJudged(this, verdict);
+    this.cut(verdict.reason);
+  }
+
+  /** Ends it now, for this reason. */
+  cut(reason: Reason | undefined): void {
+    this.reason = reason;
+    this.#end(this.#phase === 'open' ? 'cut' : 'refused');
+  }
+
+  /** Tells what has moved since it was asked last. */
+  tellMoved(): void {
+    const { receivedBytes, sentBytes } = this;
+    const told = this.#told;
+    if (receivedBytes === told.receivedBytes && sentBytes === told.sentBytes) return;
+    this.#meter?.moved(receivedBytes - told.receivedBytes, sentBytes - told.sentBytes);
+    told.receivedBytes = receivedBytes;
+    told.sentBytes = sentBytes;
+  }
+
+  // ---- what its sides tell ----------------------------------------------------------------------
+
+  sideMoved(): void {
+    if (this.#idleMs !== undefined) this.#movedMs = this.#engine.clock.nowMs();
+  }
+
+  sideEnded(): void {
+    if (!this.#client.hasEnded || this.#pod?.hasEnded !== true) return;
+    this.#told.unsentBytes = this.#unsentBytes;
+    this.#engine.deadlines.arm(this.#deadline, lingerMs);
+  }
+
+  sideClosed(side: TcpSide): void {
+    if (this.#phase === 'closed') return;
+    if (this.#phase === 'open') {
+      const other = side === this.#client ? this.#pod : this.#client;
+      if (!side.isDone) this.#end('reset');
+      else if (other?.isClosed === true) this.#end('ended');
+    } else if (side === this.#client) {
+      this.#end('reset');
+    } else {
+      this.#tryElsewhere('UpstreamConnect');
+    }
+  }
+
+  bugFound(error: unknown): void {
+    this.#engine.observer.bugFound(error);
+    this.cut('Bug');
+  }
+
+  // ---- deadlines --------------------------------------------------------------------------------
+
+  #expired(): void {
+    switch (this.#phase) {
+      case 'dialling':
+        this.#tryElsewhere(failureReason('connect-timeout'));
+        return;
+      case 'waiting':
+        this.#retry();
+        return;
+      case 'open':
+        if (this.#client.hasEnded && this.#pod?.hasEnded === true) this.#lookAtRest();
+        else this.#lookAtIdle();
+        return;
+      case 'new':
+      case 'closed':
+        return;
+    }
+  }
+
+  #lookAtIdle(): void {
+    const { deadlines, clock } = this.#engine;
+    if (this.#idleMs === undefined) return;
+    const leftMs = this.#movedMs + this.#idleMs - clock.nowMs();
+    if (leftMs > 0) deadlines.arm(this.#deadline, leftMs);
+    else this.cut('TimeoutIdle');
+  }
+
+  /** Both sides have sent all; who does not read the rest is not waited for. */
+  #lookAtRest(): void {
+    const unsentBytes = this.#unsentBytes;
+    const isMoving = unsentBytes < this.#told.unsentBytes;
+    this.#told.unsentBytes = unsentBytes;
+    if (isMoving) this.#engine.deadlines.arm(this.#deadline, lingerMs);
+    else this.cut('TimeoutIdle');
+  }
+
+  get #unsentBytes(): number {
+    return this.#client.unsentBytes + (this.#pod?.unsentBytes ?? 0);
+  }
+
+  // ---- end --------------------------------------------------------------------------------------
+
+  #refuse(reason: Reason): void {
+    this.reason = reason;
+    this.#end('refused');
+  }
+
+  /** The one end of every connection (A10): idempotent, and gives back all that was taken. */
+  #end(how: TcpEnd): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    const { deadlines, clock, counts } = this.#engine;
+    deadlines.disarm(this.#deadline);
+    this.durationMs = clock.nowMs() - this.#startedMs;
+    this.tellMoved();
+    this.#meter?.closed();
+    this.#options.observer.tcpEnded(this, how);
+    this.#client.reset();
+    // It keeps what it has read, for who asks.
+    this.#pod?.reset();
+    if (this.#loadCell !== undefined) this.#engine.loads.countDown(this.#loadCell);
+    counts.exchanges -= 1;
+    this.#options.closed(this);
+  }
+
+  /** A bug on this connection ends this connection, not the worker. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.bugFound(error);
+    }
+  }
+}
