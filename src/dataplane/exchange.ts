@@ -191,8 +191,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   #send({ connection, hop, isReused }: Attempt): void {
     this.#client.waits.touch();
-    connection.cork();
-    connection.write(this.#plan.upstreamHead(this, hop));
+    connection.sendHead(this.#plan, this, hop);
     // Who answers in a tunnel may say that the pod got nothing, and tries a stale connection again.
     const mayComeBack = hop.way === 'tunnel' || (isReused && this.#engine.answersTunnels);
     this.#body.sendTo(connection, this.#plan.isRepeatable || mayComeBack);

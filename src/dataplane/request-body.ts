@@ -5,16 +5,13 @@
 import type { Counts } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
-import { chunkEnd, renderChunk, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
 import { replayBytesMax } from './limits.ts';
-import { joinBytesMax, writable } from './read-buffers.ts';
 import type { Carriage } from './tunnel-wait.ts';
 
 const smallestHold = 4 * 1024;
 const nothing = Buffer.alloc(0);
 
 export class RequestBody {
-  readonly #isChunked: boolean;
   /** Names that the request's Connection lists. */
   readonly #nominated: ReadonlySet<string>;
   readonly #counts: Counts;
@@ -30,7 +27,6 @@ export class RequestBody {
 
   constructor(head: HttpRequestHead, isComplete: boolean, counts: Counts) {
     this.#nominated = head.nominated;
-    this.#isChunked = head.framing.kind === 'chunked';
     this.#isComplete = isComplete;
     this.#counts = counts;
   }
@@ -58,7 +54,7 @@ export class RequestBody {
     }
     if (this.#heldBytes + end - start > replayBytesMax) this.stopHolding();
     else if (this.#isHolding) this.#hold(buffer, start, end);
-    return this.#write(target, buffer, start, end);
+    return target.sendBody(buffer, start, end);
   }
 
   /** So many bytes wait for the endpoint. */
@@ -75,7 +71,7 @@ export class RequestBody {
   complete(trailers: Fields | undefined): void {
     this.#isComplete = true;
     this.#trailers = trailers;
-    if (this.#target !== undefined) this.#writeEnd(this.#target);
+    this.#target?.endBody(trailers, this.#nominated);
   }
 
   /**
@@ -84,9 +80,9 @@ export class RequestBody {
    */
   sendTo(connection: Carriage, isRepeatable: boolean): void {
     this.#target = connection;
-    if (this.#heldBytes > 0) this.#write(connection, this.#held, 0, this.#heldBytes);
+    if (this.#heldBytes > 0) connection.sendBody(this.#held, 0, this.#heldBytes);
     if (!isRepeatable || this.#heldBytes > replayBytesMax) this.stopHolding();
-    if (this.#isComplete) this.#writeEnd(connection);
+    if (this.#isComplete) connection.endBody(this.#trailers, this.#nominated);
   }
 
   /** The attempt is over: what comes now is held again. */
@@ -101,21 +97,6 @@ export class RequestBody {
     this.#counts.bufferedBytes -= this.#heldBytes;
     this.#held = nothing;
     this.#heldBytes = 0;
-  }
-
-  #write(target: Carriage, buffer: Buffer, start: number, end: number): boolean {
-    target.cork();
-    if (!this.#isChunked) return target.write(writable(buffer, start, end));
-    if (end - start <= joinBytesMax) return target.write(renderChunk(buffer, start, end));
-    target.write(renderChunkPrefix(end - start));
-    target.write(writable(buffer, start, end));
-    return target.write(chunkEnd);
-  }
-
-  #writeEnd(target: Carriage): void {
-    if (!this.#isChunked) return;
-    target.cork();
-    target.write(renderLastChunk(this.#trailers, this.#nominated));
   }
 
   /** Copies, because a small piece would keep the whole buffer of its read alive. */

@@ -8,12 +8,13 @@ import { ReadBuffer } from './read-buffers.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream.ts';
 
-/** What an exchange uses of the connection of an attempt. */
+/** What an exchange uses of the connection of an attempt, or of its stream in one. */
 export type Carriage = Pick<
   UpstreamConnection,
   | 'buffer'
   | 'cork'
   | 'destroy'
+  | 'endBody'
   | 'endTunnel'
   | 'flush'
   | 'isFull'
@@ -22,6 +23,8 @@ export type Carriage = Pick<
   | 'pause'
   | 'release'
   | 'resume'
+  | 'sendBody'
+  | 'sendHead'
   | 'unsentBytes'
   | 'use'
   | 'write'
@@ -138,8 +141,20 @@ export class TunnelWait implements Carriage {
   }
 
   // Nothing is written, read or released before there is a connection.
-  cork(): void {
+  sendHead(): void {
     this.#options.bugFound(new Error('BUG: a tunnel that is not open was written to'));
+  }
+
+  sendBody(): boolean {
+    return false;
+  }
+
+  endBody(): void {
+    return;
+  }
+
+  cork(): void {
+    return;
   }
 
   write(): boolean {

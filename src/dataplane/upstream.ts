@@ -10,9 +10,12 @@ import type { Fields } from './http1/fields.ts';
 import type { HeadLimits } from './http1/limits.ts';
 import type { AnsweredRequest, HttpResponseHead } from './http1/response-head.ts';
 import { ResponseHeadParser } from './http1/response-head.ts';
+import { chunkEnd, renderChunk, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
+import type { RequestIds } from './http1/serialise.ts';
+import type { Hop, Plan } from './hop.ts';
 import { upstreamIdleMs } from './limits.ts';
 import { errorCode } from './node-error.ts';
-import { longReadBytes, ReadBuffer } from './read-buffers.ts';
+import { joinBytesMax, longReadBytes, ReadBuffer, writable } from './read-buffers.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { TurnClock } from './turn-clock.ts';
 
@@ -84,6 +87,7 @@ export class UpstreamConnection implements SocketReader {
   #isConnected: boolean;
   #isSent = false;
   #isCorked = false;
+  #isChunked = false;
   #isTunnel = false;
   #isReusable = false;
   #isClosed = false;
@@ -150,6 +154,30 @@ export class UpstreamConnection implements SocketReader {
     if (this.#isCorked) return;
     this.#isCorked = true;
     this.#socket.cork();
+  }
+
+  /** The head of a request; with what follows at once it leaves in one system call. */
+  sendHead(plan: Plan, ids: RequestIds, hop: Hop): void {
+    this.#isChunked = plan.head.framing.kind === 'chunked';
+    this.cork();
+    this.write(plan.upstreamHead(ids, hop));
+  }
+
+  /** A piece of its body; false: full. */
+  sendBody(buffer: Buffer, start: number, end: number): boolean {
+    this.cork();
+    if (!this.#isChunked) return this.write(writable(buffer, start, end));
+    if (end - start <= joinBytesMax) return this.write(renderChunk(buffer, start, end));
+    this.write(renderChunkPrefix(end - start));
+    this.write(writable(buffer, start, end));
+    return this.write(chunkEnd);
+  }
+
+  /** Its end; `nominated`: names that the request's Connection lists. */
+  endBody(trailers: Fields | undefined, nominated: ReadonlySet<string>): void {
+    if (!this.#isChunked) return;
+    this.cork();
+    this.write(renderLastChunk(trailers, nominated));
   }
 
   write(data: Uint8Array | string): boolean {
