@@ -11,6 +11,7 @@ import { benchRoute } from '../test/bench/route.ts';
 import { benchScale } from '../test/bench/scale.ts';
 import { benchStorm } from '../test/bench/tunnel-storm.ts';
 import { benchTunnels } from '../test/bench/tunnels.ts';
+import { benchUdp } from '../test/bench/udp.ts';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
 const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map([
@@ -18,6 +19,7 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['route', benchRoute],
   ['codec', benchCodec],
   ['storm', benchStorm],
+  ['udp', benchUdp],
 ]);
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
   ['dataplane', benchDataplane],
