@@ -1,5 +1,5 @@
-// The table of flows: who is found by which key, whom the order of use leaves over, and who has to go
-// when there are too many.
+// The table of flows: who is found by which key, whom the order of use leaves over, and who has
+// to go when there are too many.
 import { describe, expect, test } from 'vitest';
 import { flowKey, FlowTable, type TabledFlow } from './udp-flows.ts';
 

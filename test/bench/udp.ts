@@ -23,7 +23,9 @@ const lookup = (address, _, found) => found(null, address, 4);
 const sockets = Array.from({ length: flows }, (_, index) => {
   const s = dgram.createSocket({ type: 'udp4', lookup, recvBufferSize: 4 << 20 });
   s.on('message', () => { back += 1; });
-  s.bind(0, '127.58.0.' + (10 + index % 8), () => { if ((bound += 1) === flows) setTimeout(begin, 50); });
+  s.bind(0, '127.58.0.' + (10 + index % 8), () => {
+    if ((bound += 1) === flows) setTimeout(begin, 50);
+  });
   return s;
 });
 function begin() {
