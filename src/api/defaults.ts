@@ -176,7 +176,6 @@ export const settingTable = {
     doc: 'ejection of single endpoints that fail',
   }),
   rateLimitAverage: optional<number>('rate-limit-average', {
-    isInForce: false,
     read: readRate,
     also: ['ratelimit-average'],
     maesh: { names: ['ratelimit-average', 'rate-limit-average'], read: readRate },
@@ -184,7 +183,6 @@ export const settingTable = {
     doc: 'requests a second for each source identity; no limit by default',
   }),
   rateLimitBurst: optional<number>('rate-limit-burst', {
-    isInForce: false,
     read: readCount,
     also: ['ratelimit-burst'],
     maesh: { names: ['ratelimit-burst', 'rate-limit-burst'], read: readCount },

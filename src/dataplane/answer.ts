@@ -14,6 +14,8 @@ export type OwnAnswer = {
   readonly closes: boolean;
   /** The pod got nothing of the request. */
   readonly isUnsent: boolean;
+  /** When asking again makes sense (Retry-After); absent: nobody knows. */
+  readonly retryAfterS?: number | undefined;
 };
 
 export type Answer = {

@@ -30,6 +30,7 @@ import { SourceGate } from './source-gate.ts';
 import type { NewConnection } from './source-gate.ts';
 import { TcpServices } from './tcp.ts';
 import type { TcpObserver } from './tcp-observer.ts';
+import { TrafficGate } from './traffic-gate.ts';
 import { TrustedSources } from './trusted-sources.ts';
 import type { ArrivedSocket } from './tunnel-listener.ts';
 import { Tunnels } from './tunnels.ts';
@@ -144,6 +145,7 @@ class RunningDataplane {
       slots: options.slots,
       loads: new EndpointLoads(options.slots),
       budgets: new RetryBudgets(options.slots),
+      gate: new TrafficGate(options.slots, clock),
       limits,
       headLimits: limits,
       trusted: new TrustedSources(options.trustedSources),

@@ -12,6 +12,7 @@ import type { ExchangeObserver } from './observer.ts';
 import type { Pools } from './pool.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { RetryBudgets } from './retries.ts';
+import type { TrafficGate } from './traffic-gate.ts';
 import type { TrustedSources } from './trusted-sources.ts';
 import type { TunnelPools } from './tunnel-pool.ts';
 import type { TurnClock } from './turn-clock.ts';
@@ -40,6 +41,7 @@ export type Engine = {
   readonly slots: SlotView;
   readonly loads: EndpointLoads;
   readonly budgets: RetryBudgets;
+  readonly gate: TrafficGate;
   readonly limits: DataplaneLimits;
   readonly headLimits: HeadLimits;
   readonly trusted: TrustedSources;

@@ -4,7 +4,7 @@
 // when it is picked. After the first byte of an answer went out nothing is ever retried.
 import { assert } from '../lib/assert.ts';
 import type { Backend, Destination, Endpoint, RouteTable } from '../route/index.ts';
-import { pickBackend, type Source, type Split, type VirtualHost } from '../route/index.ts';
+import type { Source, Split, VirtualHost } from '../route/index.ts';
 import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
 import type { Answer } from './answer.ts';
 import { Attempt } from './attempt.ts';
@@ -23,6 +23,7 @@ import { RequestBody } from './request-body.ts';
 import { noneTried, Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 import { attemptKind, failedAnswer } from './retry-policy.ts';
+import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
 import type { Carriage } from './tunnel-wait.ts';
 import type { WaitsUser } from './exchange-waits.ts';
@@ -51,6 +52,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   attempts = 0;
   firstByteMs: number | undefined;
   durationMs = 0;
+  retryAfterS: number | undefined;
 
   readonly #engine: Engine;
   readonly #client: Client;
@@ -135,11 +137,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
       this.refuse('BadRequestBodyTooLarge');
       return;
     }
-    const { slots, limits } = this.#engine;
-    this.#engine.budgets.deposit(host, this.#engine.clock.wallMs());
-    const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
-    this.backend = pickBackend(split, turn);
-    const idleMs = host.rules.idleTimeoutMs ?? limits.idleTimeoutMs;
+    this.backend = takeTurn(this.#engine, host, split);
+    const idleMs = host.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
     this.#client.waits.begin(this, idleMs, host.rules.timeoutMs);
     this.#try();
   }
@@ -170,8 +169,9 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   #open(backend: Backend, endpoint: Endpoint, hop: Hop): void {
-    const { limits } = this.#engine;
+    const { limits, gate } = this.#engine;
     const rules = this.host?.rules;
+    if (rules?.shaping !== undefined && !gate.admits(this, hop)) return;
     this.attempts += 1;
     const attempt = new Attempt({
       engine: this.#engine,
@@ -372,7 +372,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   /** The other proxy refuses; nothing is wrong with the connection to it. */
-  #refusedThere(attempt: Attempt, { reason, failure }: RefusedThere): void {
+  #refusedThere(attempt: Attempt, { reason, failure, retryAfterS }: RefusedThere): void {
+    this.retryAfterS = retryAfterS;
     this.#attempt = undefined;
     this.#client.waits.stopWaiting();
     this.#body.detach();
@@ -450,7 +451,9 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     }
     const closes = endsConnection(reason, this.#head) || this.#answer.closesAfterOwn(this.#body);
     const isUnsent = !this.#wasSent && this.#attempt?.connection.isSent !== true;
-    this.#answer.own({ status, reason, text: refusalText(reason, this), closes, isUnsent });
+    const { retryAfterS } = this;
+    const text = refusalText(reason, this);
+    this.#answer.own({ status, reason, text, closes, isUnsent, retryAfterS });
     this.#finish('refused', closes ? 'close' : 'keep');
   }
 

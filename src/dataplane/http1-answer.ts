@@ -137,10 +137,12 @@ export class Http1Answer implements Answer {
     this.closes = answer.closes;
     const { reason, isUnsent } = answer;
     const isRefusal = reason !== undefined && this.#engine.answersTunnels;
+    const extra = isRefusal ? [...tunnelRefusalFields({ reason, isUnsent })] : [];
+    if (answer.retryAfterS !== undefined) extra.push(['retry-after', `${answer.retryAfterS}`]);
     const text = renderSimpleResponse({
       status: answer.status,
       ...(reason === undefined ? {} : { reason }),
-      ...(isRefusal ? { extra: tunnelRefusalFields({ reason, isUnsent }) } : {}),
+      ...(extra.length > 0 ? { extra } : {}),
       text: answer.text,
       connection: answer.closes ? 'close' : 'keep-alive',
       isHead: this.#request.method === 'HEAD',

@@ -28,6 +28,7 @@ const table = {
   IdentityPending: { status: 503, cause: 'the caller has no certificate yet' },
   PodNotHere: { status: 503, cause: 'the pod that the tunnel names is not on this node' },
   Shedding: { status: 503, cause: 'the proxy is at its limit of connections or memory' },
+  RateLimited: { status: 429, cause: 'the caller is over its rate limit at this service' },
   Loop: { status: 508, cause: 'the request has passed proxies of the mesh 8 times' },
   Bug: { status: 500, cause: 'a fault of the proxy; it is counted and logged' },
   BadRequestSyntax: { status: 400, cause: 'the request is malformed' },

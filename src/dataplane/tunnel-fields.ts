@@ -78,12 +78,19 @@ function targetOf(service: string, pod: string): TunnelTarget | undefined {
 }
 
 /** What the other proxy says in its answer; undefined: it is the pod's. */
-export type TunnelRefusal = { readonly reason: string; readonly isUnsent: boolean };
+export type TunnelRefusal = {
+  readonly reason: string;
+  readonly isUnsent: boolean;
+  /** Of its Retry-After, in seconds. */
+  readonly retryAfterS?: number | undefined;
+};
 
 export function readTunnelRefusal(fields: Fields): TunnelRefusal | undefined {
   const reason = fields.get(reasonField);
   if (reason === undefined) return undefined;
-  return { reason, isUnsent: fields.get(unsentField) === '1' };
+  const retryAfter = fields.get('retry-after') ?? '';
+  const retryAfterS = /^[0-9]{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;
+  return { reason, isUnsent: fields.get(unsentField) === '1', retryAfterS };
 }
 
 /** Fields of a refusal that goes back through a tunnel. */

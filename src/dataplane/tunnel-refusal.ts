@@ -10,6 +10,8 @@ export type RefusedThere = {
   readonly reason: Reason;
   /** Undefined: it is the answer, and nobody else is asked. */
   readonly failure: AttemptFailure | undefined;
+  /** When the other proxy may be asked again, where it has said so in the answer. */
+  readonly retryAfterS?: number | undefined;
 };
 
 /** Reasons that speak of the pod or of the tunnel; all others are the answer. */
@@ -29,11 +31,11 @@ export const noTunnel: AttemptFailure = { kind: 'connect', status: 503, isUnsent
 
 export function refusedThere(refusal: TunnelRefusal): RefusedThere {
   // A word of the next release: the other proxy could not serve it, that much is known.
+  const { isUnsent, retryAfterS } = refusal;
   const told: Reason = isReason(refusal.reason) ? refusal.reason : 'UpstreamProtocol';
   const kind = failures.get(told);
   const reason = told === 'PodNotHere' ? 'TunnelUnavailable' : told;
-  if (kind === undefined) return { reason, failure: undefined };
-  const { isUnsent } = refusal;
+  if (kind === undefined) return { reason, failure: undefined, retryAfterS };
   // What the pod may have got something of is no failure to connect, whatever is said.
   const isContradiction = kind === 'connect' && !isUnsent;
   const status = reasonStatus(reason);

@@ -74,6 +74,7 @@ export function meteringObserver(options: MeteringOptions): Metering {
     exchangeFinished: (facts, outcome) => {
       addInFlight(http, facts, -1);
       countExchange(http, facts);
+      if (facts.reason === 'RateLimited') http.of(facts.host).service.rateLimited();
       const auditReason = audited.size === 0 ? undefined : audited.get(facts);
       if (auditReason !== undefined) audited.delete(facts);
       logExchange(options, facts, { outcome, auditReason });

@@ -2,7 +2,7 @@
 // node believes none of it but asks its own table: a live pod of this very node, in the Service's
 // own namespace, at an address and port of that Service. So a forged slice, here or there, gains
 // nothing: not another namespace's pod, not the node itself, not an address outside.
-import type { SectionId, ServiceRules } from '../snapshot/index.ts';
+import type { SectionId, ServiceRules, ShapingRules } from '../snapshot/index.ts';
 import { compileOrder } from './split-order.ts';
 import type { RouteTable } from './table.ts';
 import type { Endpoint, TunnelEnd, TunnelTarget } from './types.ts';
@@ -63,5 +63,11 @@ function rulesHere(rules: ServiceRules | undefined): ServiceRules {
     idleTimeoutMs: rules?.idleTimeoutMs,
     maxRequestBodyBytes: rules?.maxRequestBodyBytes,
     isStopped: false,
+    shaping: rules?.shaping && shapingHere(rules.shaping),
   };
+}
+
+/** Limits hold where the pod is (contract §3); whom to ask, the caller's proxy has chosen. */
+function shapingHere({ rateLimit }: ShapingRules): ShapingRules {
+  return { rateLimit };
 }

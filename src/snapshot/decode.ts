@@ -48,6 +48,7 @@ import type {
   ServiceSection,
   WeightedBackend,
 } from './sections.ts';
+import { isShaping } from './shaping.ts';
 import {
   hasShape,
   isAbsentOr,
@@ -132,6 +133,7 @@ const isRules = hasShape<RulesText>({
   perTryTimeoutMs: isAbsentOr(isAmount),
   maxRequestBodyBytes: isAbsentOr(isCount),
   isStopped: isAbsentOr(isFlag),
+  shaping: isAbsentOr(isShaping),
 });
 
 const isTexts = isListOf(isText);

@@ -25,6 +25,7 @@ import type {
   ServiceRules,
   ServiceSection,
 } from './sections.ts';
+import { shapingInOrder } from './shaping.ts';
 
 /** The bytes that stand for `section`; absent (`undefined`) settings leave no trace. */
 export function canonicalText(section: Section): string {
@@ -144,6 +145,7 @@ function rulesInOrder(rules: ServiceRules): RulesText {
     retryBudgetPercent:
       retryBudgetPercent === usualRules.retryBudgetPercent ? undefined : retryBudgetPercent,
     retryOn: isUsualRetryOn(retryOn) ? undefined : retryOn,
+    shaping: shapingInOrder(rules.shaping),
     timeoutMs: rules.timeoutMs,
     upstreamHost: rules.upstreamHost,
   };

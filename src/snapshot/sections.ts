@@ -3,6 +3,7 @@
 // same objects give byte-identical sections on every node (A3). What a node alone knows – which
 // address is which workload – is the node part (node-part.ts), outside the version.
 import type { Brand } from '../lib/brand.ts';
+import type { ShapingRules } from './shaping.ts';
 
 /**
  * `mesh`, `namespaces`, `service/ns/name`, `alias/hostname`, `endpoints/ns/name` or
@@ -97,6 +98,8 @@ export type ServiceRules = {
   readonly perTryTimeoutMs: number | undefined;
   readonly maxRequestBodyBytes: number | undefined;
   readonly isStopped: boolean;
+  /** Absent unless an annotation asks for some of it. */
+  readonly shaping?: ShapingRules | undefined;
 };
 
 export type HeaderMatchSpec = { readonly name: string; readonly pattern: string };

@@ -185,6 +185,10 @@ export class ServiceMeters {
     this.#arena.add(this.#arena.counter('weft_retries_total', labels), 1);
   }
 
+  rateLimited(): void {
+    this.#arena.add(this.#arena.counter('weft_rate_limited_total', this.#labels), 1);
+  }
+
   retryBudgetExhausted(): void {
     this.#arena.add(this.#arena.counter('weft_retry_budget_exhausted_total', this.#labels), 1);
   }

@@ -130,6 +130,11 @@ export const metricTable = {
     help: 'Retries that were allowed by their rules and refused by the budget',
     labels: service,
   },
+  weft_rate_limited_total: {
+    type: 'counter',
+    help: 'HTTP exchanges refused with 429, counted by the proxy of the source',
+    labels: service,
+  },
   weft_access_log_dropped_total: {
     type: 'counter',
     help: 'Access log lines that were dropped because the ring was full',

@@ -29,7 +29,14 @@ export type SlotDelta = {
   readonly freed: readonly (readonly [kind: SlotKind, key: string])[];
 };
 
-export type SlotMemory = { readonly [K in SlotKind]: SharedArrayBuffer };
+export type SlotMemory = { readonly [K in SlotKind]: SharedArrayBuffer } & {
+  /** Buckets of rate limits, which have no slots: callers are open-ended (dataplane). */
+  readonly rates: SharedArrayBuffer;
+};
+
+/** Buckets that are filling at a time, over all services: 1 MB. */
+const rateBuckets = 65_536;
+const rateBucketBytes = 2 * BigInt64Array.BYTES_PER_ELEMENT;
 
 /** Slots per kind; past it a key shares slot 0, which is nobody's own (counted, never a crash). */
 export type SlotCapacity = { readonly [K in SlotKind]: number };
@@ -47,7 +54,12 @@ export const defaultSlotCapacity: SlotCapacity = {
 export function createSlotMemory(capacity: SlotCapacity): SlotMemory {
   const cells = (kind: SlotKind) =>
     new SharedArrayBuffer(capacity[kind] * slotWidths[kind] * Int32Array.BYTES_PER_ELEMENT);
-  return { split: cells('split'), endpoint: cells('endpoint'), service: cells('service') };
+  return {
+    split: cells('split'),
+    endpoint: cells('endpoint'),
+    service: cells('service'),
+    rates: new SharedArrayBuffer(rateBuckets * rateBucketBytes),
+  };
 }
 
 /** Ticks (seconds, as the proxy calls them) that a freed slot rests at least. */
@@ -150,6 +162,7 @@ export type SlotWorker = { readonly index: number; readonly count: number };
 /** Worker: finds the cells of a key. Unknown keys get slot 0. */
 export class SlotView {
   readonly cells: { readonly [K in SlotKind]: Int32Array };
+  readonly rates: BigInt64Array;
   readonly #offsets: { readonly [K in SlotKind]: Map<string, number> };
   readonly #worker: SlotWorker;
 
@@ -160,6 +173,7 @@ export class SlotView {
       endpoint: new Int32Array(memory.endpoint),
       service: new Int32Array(memory.service),
     };
+    this.rates = new BigInt64Array(memory.rates);
     this.#offsets = { split: new Map(), endpoint: new Map(), service: new Map() };
   }
 

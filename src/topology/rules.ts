@@ -1,7 +1,7 @@
 // Settings of a service → the rules that a worker forwards by: resolved, so that a worker knows no
 // default and no domain.
 import type { MeshSettings, Service, ServiceSettings } from '../api/index.ts';
-import type { ServiceRules } from '../snapshot/index.ts';
+import type { ServiceRules, ShapingRules } from '../snapshot/index.ts';
 
 /** What the proxies have to know of `said`. */
 export function rulesOf(
@@ -20,7 +20,17 @@ export function rulesOf(
     perTryTimeoutMs: said.perTryTimeoutMs,
     maxRequestBodyBytes: said.maxRequestBodyBytes,
     isStopped: said.isStopped,
+    shaping: shapingOf(said),
   };
+}
+
+/** Undefined unless some annotation asks for it: what is not there costs no request anything. */
+function shapingOf(said: ServiceSettings): ShapingRules | undefined {
+  const { rateLimitAverage: average, rateLimitBurst: burst } = said;
+  const shaping: ShapingRules = {
+    rateLimit: average === undefined || burst === undefined ? undefined : { average, burst },
+  };
+  return Object.values(shaping).every((rule) => rule === undefined) ? undefined : shaping;
 }
 
 /** R-40: the Host stays what the client sent unless the owner of the service wants another. */

@@ -1,0 +1,160 @@
+// Every setting of a service that shapes its traffic (contract §3), as objects of a cluster in a
+// running data plane on real sockets: on the Service, as the Namespace's default, in each other
+// spelling, with a value that cannot be read, and removed again. What a setting does in detail is
+// in the tests of its own part; here it is seen to be in force, or not.
+import { afterEach, describe, expect, test } from 'vitest';
+import { settingTable } from '../../src/api/index.ts';
+import type { RouteTable } from '../../src/route/index.ts';
+import { startHarness } from '../support/dataplane-harness.ts';
+import type { Harness } from '../support/dataplane-harness.ts';
+import {
+  connectTo,
+  eventually,
+  okAnswer,
+  RawUpstream,
+  request,
+} from '../support/dataplane-sockets.ts';
+import type { Peer } from '../support/dataplane-sockets.ts';
+import { settledMesh } from '../support/settings-mesh.ts';
+import type { Annotations, SettingsMesh } from '../support/settings-mesh.ts';
+
+let harness: Harness | undefined;
+let upstreams: RawUpstream[] = [];
+let clients: Peer[] = [];
+let table: RouteTable | undefined;
+
+afterEach(async () => {
+  for (const one of clients) one.socket.destroy();
+  const { dataplane } = harness ?? {};
+  await eventually(() => dataplane?.state().connections === 0, 'all connections closed');
+  expect(dataplane?.state().exchanges).toBe(0);
+  expect(dataplane?.state().bufferedBytes).toBe(0);
+  expect(harness?.inFlight()).toBe(0);
+  expect(harness?.bugs).toEqual([]);
+  dataplane?.close();
+  for (const upstream of upstreams) upstream.close();
+  clients = [];
+  upstreams = [];
+  table = undefined;
+});
+
+async function start(): Promise<void> {
+  for (const address of ['127.0.0.2', '127.0.0.3']) {
+    const upstream = await RawUpstream.start(address);
+    upstream.answer = (peer) => peer.send(okAnswer(address));
+    upstreams.push(upstream);
+  }
+  harness = await startHarness({ endpoints: upstreams.map((one) => one.endpoint) });
+}
+
+/** Puts the annotations in force; the answer is what is wrong with them. */
+function settle(mesh: Omit<SettingsMesh, 'endpoints'>): readonly string[] {
+  const endpoints = upstreams.map((one) => one.endpoint);
+  const settled = settledMesh({ endpoints, ...mesh }, table);
+  table = settled.table;
+  harness?.dataplane.publish(table);
+  return settled.problems.map(({ reason }) => reason);
+}
+
+async function client(): Promise<Peer> {
+  const peer = await connectTo(harness?.port ?? 0);
+  clients.push(peer);
+  return peer;
+}
+
+/** One GET; all of its answer. */
+async function ask(...lines: string[]): Promise<string> {
+  const peer = await client();
+  peer.send(request('GET /', ...lines));
+  await peer.see('\r\n\r\n');
+  return peer.text;
+}
+
+async function statuses(count: number): Promise<readonly string[]> {
+  const seen: string[] = [];
+  for (let n = 0; n < count; n += 1) seen.push((await ask()).slice(9, 12));
+  return seen;
+}
+
+type Row = {
+  readonly setting: keyof typeof settingTable;
+  readonly value: string;
+  readonly bad: string;
+  /** What has to stand beside it. */
+  readonly beside?: Annotations;
+  readonly isInForce: () => Promise<boolean>;
+};
+
+const rows: readonly Row[] = [
+  {
+    setting: 'rateLimitAverage',
+    value: '1',
+    bad: '0',
+    isInForce: async () => (await statuses(2)).includes('429'),
+  },
+  {
+    setting: 'rateLimitBurst',
+    value: '3',
+    bad: 'many',
+    beside: { 'weft.dev/rate-limit-average': '0.5' },
+    isInForce: async () => (await statuses(5)).join(' ') === '200 200 200 429 429',
+  },
+];
+
+describe.each(rows)('$setting', ({ setting, value, bad, beside = {}, isInForce }) => {
+  const [first, ...others] = settingTable[setting].spellings.map((spelling) => spelling.key);
+  const key = first ?? '';
+
+  test('holds where it stands on the Service', async () => {
+    await start();
+    expect(settle({ onService: { ...beside, [key]: value } })).toEqual([]);
+    expect(await isInForce()).toBe(true);
+  });
+
+  test('holds where it stands on the Namespace alone', async () => {
+    await start();
+    expect(settle({ onService: beside, onNamespace: { [key]: value } })).toEqual([]);
+    expect(await isInForce()).toBe(true);
+  });
+
+  test.each(others)('holds as %s', async (alias) => {
+    await start();
+    expect(settle({ onService: { ...beside, [alias]: value } })).toEqual([]);
+    expect(await isInForce()).toBe(true);
+  });
+
+  test('is absent, and a problem, where its value cannot be read', async () => {
+    await start();
+    expect(settle({ onService: { ...beside, [key]: bad } })).toEqual(['InvalidSetting']);
+    expect(await isInForce()).toBe(false);
+  });
+
+  test('ends when it is removed', async () => {
+    await start();
+    settle({ onService: { ...beside, [key]: value } });
+    await ask();
+    settle({ onService: beside });
+    expect(await isInForce()).toBe(false);
+  });
+});
+
+describe('rate limits', () => {
+  test('the refusal says when to ask again, and in gRPC-free words why', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/rate-limit-average': '0.1' } });
+    await ask();
+    const text = await ask();
+    expect(text).toMatch(/^HTTP\/1\.1 429 Too Many Requests\r\n/);
+    expect(text).toContain('weft-reason: RateLimited\r\n');
+    expect(text).toMatch(/retry-after: (?:9|10)\r\n/);
+  });
+
+  test('a bucket outlives snapshots that do not concern it', async () => {
+    await start();
+    const onService = { 'weft.dev/rate-limit-average': '0.1' };
+    settle({ onService });
+    await ask();
+    settle({ onService, onNamespace: { 'weft.dev/timeout': '5s' } });
+    expect((await ask()).slice(9, 12)).toBe('429');
+  });
+});
