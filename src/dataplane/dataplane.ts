@@ -19,6 +19,8 @@ import type { DrainOptions } from './drain.ts';
 import { EndpointLoads } from './endpoint-load.ts';
 import type { Counts, Engine, IdMakers } from './engine.ts';
 import type { DataplaneLimits } from './limits.ts';
+import { FrameBuffers } from './http2/frame-writer.ts';
+import { defaultSessionLimits } from './http2/limits.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import type { ExchangeObserver } from './observer.ts';
@@ -35,6 +37,7 @@ import { TrustedSources } from './trusted-sources.ts';
 import type { ArrivedSocket } from './tunnel-listener.ts';
 import { Tunnels } from './tunnels.ts';
 import type { TunnelOptions, TunnelState } from './tunnels.ts';
+import { TurnEnd } from './turn-end.ts';
 import { TurnClock } from './turn-clock.ts';
 import { UdpServices } from './udp.ts';
 import type { UdpOptions, UdpState } from './udp.ts';
@@ -163,6 +166,13 @@ class RunningDataplane {
       tunnels: undefined,
       answersTunnels: false,
       buffers,
+      sessionLimits: {
+        ...defaultSessionLimits,
+        listBytesMax: limits.headBytesMax,
+        fieldsMax: limits.fieldsMax,
+      },
+      frameBuffers: new FrameBuffers(),
+      turnEnd: new TurnEnd(),
       counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
       httpDate: httpDates(clock),
       table: undefined,
@@ -224,6 +234,7 @@ class RunningDataplane {
 
   drain(options: DrainOptions): Promise<void> {
     this.#engine.isDraining = true;
+    this.#connections.forEach((connection) => connection.drainBegan());
     return drain(this.#engine.deadlines, options, {
       inFlight: () => this.#connections.size + this.#gate.size + (this.#tcp?.size ?? 0),
       closeIdleConnections: () => this.#connections.forEach((one) => one.closeIfIdle()),

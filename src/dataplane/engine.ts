@@ -7,6 +7,8 @@ import type { SlotView } from '../telemetry/index.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { EndpointLoads } from './endpoint-load.ts';
 import type { HeadLimits } from './http1/limits.ts';
+import type { FrameBuffers } from './http2/frame-writer.ts';
+import type { SessionLimits } from './http2/limits.ts';
 import type { DataplaneLimits } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
 import type { Pools } from './pool.ts';
@@ -15,6 +17,7 @@ import type { RetryBudgets } from './retries.ts';
 import type { TrafficGate } from './traffic-gate.ts';
 import type { TrustedSources } from './trusted-sources.ts';
 import type { TunnelPools } from './tunnel-pool.ts';
+import type { TurnEnd } from './turn-end.ts';
 import type { TurnClock } from './turn-clock.ts';
 
 /** Makers of ids for requests that bring none. */
@@ -53,6 +56,9 @@ export type Engine = {
   /** Its clients are other proxies: what it refuses it says as a proxy. */
   readonly answersTunnels: boolean;
   readonly buffers: BodyBuffers;
+  readonly sessionLimits: SessionLimits;
+  readonly frameBuffers: FrameBuffers;
+  readonly turnEnd: TurnEnd;
   readonly counts: Counts;
   /** Now as a Date field says it (RFC 9110 5.6.7). */
   readonly httpDate: () => string;

@@ -11,6 +11,7 @@ import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import type { ProbeHalves } from './departure-probe.ts';
 import type { Engine } from './engine.ts';
+import { callTimeoutMs } from './grpc.ts';
 import type { Hop, Plan } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
@@ -139,7 +140,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     }
     this.backend = takeTurn(this.#engine, host, split);
     const idleMs = host.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
-    this.#client.waits.begin(this, idleMs, host.rules.timeoutMs);
+    this.#client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.#head));
     this.#try();
   }
 
@@ -231,10 +232,11 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     if (this.#attempt !== undefined) this.#flushRequest(this.#attempt.connection);
   }
 
-  /** Whether an upgraded connection would still be opened by this table (contract §4). */
-  isTunnelAllowed(table: RouteTable): boolean {
+  /** Whether what goes on without end would still be begun by this table (contract §4). */
+  isAllowedBy(table: RouteTable): boolean {
     const hop = this.#attempt?.hop;
-    if (this.#tunnel === undefined || this.endpoint === undefined || !hop) return true;
+    const isStreaming = this.#tunnel !== undefined || this.#answer.hasBegun;
+    if (!isStreaming || this.endpoint === undefined || !hop) return true;
     return this.#plan.isAllowedBy(table, this.endpoint, hop);
   }
 

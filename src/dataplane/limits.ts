@@ -85,3 +85,6 @@ export const idleTunnelMs = 2_000;
 
 /** How often a client that is not read from is asked whether it is still there. */
 export const pausedLookMs = 500;
+
+/** Between the two GOAWAYs of a drain: a round trip, and the requests that were on their way. */
+export const leaveNoticeMs = 1_000;

@@ -69,6 +69,7 @@ export type HeadReject = {
   readonly reason: Reason;
   readonly status: number;
   readonly detail: string;
+  readonly isForeign?: true;
 };
 
 export const headTimedOut: HeadReject = {

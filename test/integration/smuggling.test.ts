@@ -73,7 +73,7 @@ describe('a request is refused, and nothing behind it is read', () => {
     ['TRACE', request('TRACE /', 'Connection: close'), 501],
     ['CONNECT', 'CONNECT h1.t.mesh:80 HTTP/1.1\r\nHost: h1.t.mesh:80\r\n\r\n', 501],
     ['Transfer-Encoding in HTTP/1.0', `POST / HTTP/1.0\r\n${host}${chunked}\r\n\r\n`, 400],
-    ['HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+    ['HTTP/2 in the request line', 'GET / HTTP/2.0\r\n\r\n', 505],
     ['bad trailer', `${request('POST /', chunked)}0\r\nX : y\r\n\r\n`, 400],
     ['chunk longer than its size', `${request('POST /', chunked)}1\r\nxy\r\n${lastChunk}`, 400],
   ])('%s', async (_, bytes, status) => {

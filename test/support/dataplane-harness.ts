@@ -73,6 +73,8 @@ export type MeshOptions = {
   readonly targetPort?: number;
   /** Of the only backend; 1 unless said. */
   readonly weight?: number;
+  /** Another name of the service, for programs that call what they connect to. */
+  readonly alias?: string;
 };
 
 const serviceName = 'h1';
@@ -116,7 +118,7 @@ export function meshTable(options: MeshOptions): RouteTable {
         kind: 'service',
         namespace,
         name: serviceName,
-        hostnames: ['h1.t.mesh'],
+        hostnames: ['h1.t.mesh', ...(options.alias === undefined ? [] : [options.alias])],
         aliases: [],
         place: undefined,
         ports: [

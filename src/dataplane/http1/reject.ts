@@ -16,11 +16,18 @@ export type Reject = {
   readonly reason: BadRequestReason;
   /** What is wrong, in words of ours: it never quotes the peer's bytes. */
   readonly detail: string;
+  /** Not even an attempt at HTTP/1.x: to its sender an answer would be noise. */
+  readonly isForeign?: true;
 };
 
 /** 400: the bytes break the grammar of RFC 9112, or the path is ambiguous. */
 export function rejectSyntax(detail: string): Reject {
   return { kind: 'reject', status: 400, reason: 'BadRequestSyntax', detail };
+}
+
+/** The first line has neither a request target nor an HTTP version: another protocol. */
+export function rejectForeign(detail: string): Reject {
+  return { kind: 'reject', status: 400, reason: 'BadRequestSyntax', detail, isForeign: true };
 }
 
 /** 400: two parsers could disagree about where the message ends. */

@@ -7,7 +7,7 @@ import { FieldSection } from './field-section.ts';
 import type { Fields } from './fields.ts';
 import { methodBytesMax } from './limits.ts';
 import type { HeadLimits } from './limits.ts';
-import { rejectSyntax, rejectTargetTooLong, rejectUnsupported } from './reject.ts';
+import { rejectForeign, rejectSyntax, rejectTargetTooLong, rejectUnsupported } from './reject.ts';
 import type { Reject } from './reject.ts';
 import { parseTarget } from './target.ts';
 import type { RequestTarget } from './target.ts';
@@ -137,13 +137,19 @@ export class RequestScanner {
   #scanVersion(buffer: Buffer, base: number, stop: number): number {
     const at = base + this.#partStart;
     const scanned = scanVersion(buffer, at, stop);
-    if (scanned === refused) return this.#refuse('no HTTP version after the target');
+    if (scanned === refused) return this.#refuseVersion();
     const lineEnd = at + versionBytes;
     if (scanned === incomplete || lineEnd >= stop) return incomplete;
     if (buffer[lineEnd] !== cr) return this.#refuse('bytes after the HTTP version');
     if (lineEnd + 1 >= stop) return incomplete;
     if (buffer[lineEnd + 1] !== lf) return this.#refuse('bare CR after the HTTP version');
     return this.#endRequestLine(versionAt(buffer, at), lineEnd + 2 - base);
+  }
+
+  #refuseVersion(): number {
+    if (mayBeTarget(this.#rawTarget)) return this.#refuse('no HTTP version after the target');
+    this.#reject = rejectForeign('neither a target nor an HTTP version');
+    return refused;
   }
 
   /** Judges the line as soon as it is whole: a client need not send fields to hear a no. */
@@ -198,3 +204,8 @@ function hasBytes(buffer: Buffer, start: number, bytes: Uint8Array): boolean {
 
 /** The phase is over, the next one goes on. */
 const goOn = -4;
+
+/** A path, `*`, a URI, or an authority with a port. */
+function mayBeTarget(text: string): boolean {
+  return text.startsWith('/') || text === '*' || text.includes(':');
+}

@@ -31,8 +31,14 @@ export type HttpResponseHead = {
   /** Protocol switched to, as sent; only with 101. */
   readonly upgrade: string | undefined;
   readonly bytes: number;
-  /** A memo of serialise.ts, which changes no answer: the text that most clients get. */
-  readonly rendered: { text: string | undefined; isFlat: boolean };
+  /** A memo of what most clients get, which changes no answer: the text, the lines of HTTP/2. */
+  readonly rendered: RenderedHead;
+};
+
+export type RenderedHead = {
+  text: string | undefined;
+  isFlat: boolean;
+  lines?: readonly { readonly name: string; readonly value: string }[];
 };
 
 export type ResponseHeadResult =

@@ -305,6 +305,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
       this.fail(said, 'SETTINGS with a value that cannot be');
       return;
     }
+    this.#writer.settingsAck(); // before what they allow: until then the peer counts as before
     for (const bytes of said.tableBytes) this.#sending.limitTable(bytes);
     if (said.streamsMax !== undefined) this.#peerStreamsMax = said.streamsMax;
     // Until then at most what RFC 9113 recommends; a peer that says nothing sets no limit.
@@ -315,7 +316,6 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
       this.fail(fault, 'a window beyond its maximum');
       return;
     }
-    this.#writer.settingsAck();
     this.#options.listener.settled();
     this.#endure('settings');
   }

@@ -1,0 +1,105 @@
+// What the data plane knows of gRPC over HTTP/2 (the PROTOCOL-HTTP2 document of gRPC): which calls
+// are gRPC, the deadline that a caller gives, the status in an answer, and our own refusals as the
+// trailers-only answers that gRPC clients understand (contract §4). Messages are never looked at.
+import type { Fields } from './http1/fields.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import type { HeaderField } from './http2/hpack-table.ts';
+import type { Reason } from './refusals.ts';
+
+const contentTypes = /^application\/grpc(?:[+;]|$)/i;
+
+/** gRPC proper: `application/grpc-web` is plain HTTP with a body of its own. */
+export function isGrpc(fields: Fields): boolean {
+  const type = fields.get('content-type');
+  return type !== undefined && isGrpcType(type);
+}
+
+/** A content-type of gRPC. */
+export function isGrpcType(contentType: string): boolean {
+  return contentTypes.test(contentType);
+}
+
+const unitMs: ReadonlyMap<string, number> = new Map([
+  ['H', 3_600_000],
+  ['M', 60_000],
+  ['S', 1_000],
+  ['m', 1],
+  ['u', 1e-3],
+  ['n', 1e-6],
+]);
+
+/** The time that a call has: the service's rules', or what the caller says it waits, if less. */
+export function callTimeoutMs(
+  rulesMs: number | undefined,
+  { version, fields }: HttpRequestHead,
+): number | undefined {
+  const saidMs = version === 20 && isGrpc(fields) ? grpcTimeoutMs(fields) : undefined;
+  return saidMs === undefined ? rulesMs : Math.min(saidMs, rulesMs ?? Infinity);
+}
+
+/** Undefined: the caller did not say, or nothing that parses. */
+function grpcTimeoutMs(fields: Fields): number | undefined {
+  const said = fields.get('grpc-timeout');
+  const parsed = said === undefined ? null : /^(\d{1,8})([HMSmun])$/.exec(said);
+  const unit = unitMs.get(parsed?.[2] ?? '');
+  return unit === undefined ? undefined : Number(parsed?.[1]) * unit;
+}
+
+const statusMax = 16;
+
+/** The `grpc-status` of a head or of trailers; undefined where there is none that is known. */
+export function grpcStatusIn(fields: Fields): number | undefined {
+  const said = fields.get('grpc-status');
+  if (said === undefined || !/^\d{1,2}$/.test(said)) return undefined;
+  const status = Number(said);
+  return status <= statusMax ? status : undefined;
+}
+
+const unavailable = 14;
+
+const statuses: ReadonlyMap<Reason, number> = new Map<Reason, number>([
+  ['UnknownService', 12],
+  ['SourceNotAllowed', 7],
+  ['RouteNotAllowed', 7],
+  ['SourceUnknown', 7],
+  ['TimeoutConnect', 4],
+  ['TimeoutRequest', 4],
+  ['TimeoutIdle', 4],
+  ['Shedding', 8],
+  ['BadRequestBodyTooLarge', 8],
+  ['BadRequestUnsupported', 12],
+  ['BadRequestTimeout', 4],
+  ['Loop', 13],
+  ['Bug', 13],
+]);
+
+/** What a reason is to a gRPC client. */
+export function grpcStatusOf(reason: Reason): number {
+  const known = statuses.get(reason);
+  if (known !== undefined) return known;
+  // Where HTTP has a 400 gRPC has a broken peer.
+  return reason.startsWith('BadRequest') ? 13 : unavailable;
+}
+
+export type GrpcRefusal = {
+  readonly reason: Reason;
+  readonly text: string;
+  readonly date: string;
+};
+
+/** Head and trailers in one: the stream ends with it. */
+export function grpcRefusal({ reason, text, date }: GrpcRefusal): readonly HeaderField[] {
+  return [
+    { name: ':status', value: '200' },
+    { name: 'content-type', value: 'application/grpc' },
+    { name: 'grpc-status', value: String(grpcStatusOf(reason)) },
+    { name: 'grpc-message', value: encodeMessage(text) },
+    { name: 'weft-reason', value: reason },
+    { name: 'date', value: date },
+  ];
+}
+
+/** Percent-encodes everything that is not printable ASCII, and the percent sign. */
+function encodeMessage(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]/g, (one) => encodeURIComponent(one));
+}

@@ -1,0 +1,126 @@
+// The answer on one stream of HTTP/2: head, body and trailers as frames, under the flow control of
+// the stream. The session writes what may leave at once and queues copies of what may not; what we
+// refuse ourselves is said to a gRPC client in the words of gRPC.
+import type { Answer, OwnAnswer } from './answer.ts';
+import type { Engine } from './engine.ts';
+import { grpcRefusal, grpcStatusIn, grpcStatusOf, isGrpc } from './grpc.ts';
+import type { Fields } from './http1/fields.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import type { HttpResponseHead } from './http1/response-head.ts';
+import { trailerLines } from './http2-fields.ts';
+import { http2Response, ownResponse } from './http2-response.ts';
+import type { HeaderField } from './http2/hpack-table.ts';
+import { WaitingBytes } from './pending-bytes.ts';
+import type { Reason } from './refusals.ts';
+
+/** What is used of a stream to answer on it. */
+export type AnswerStream = {
+  readonly isFull: boolean;
+  readonly unsentBytes: number;
+  sendHeaders(fields: readonly HeaderField[]): void;
+  sendData(buffer: Buffer, start: number, end: number): boolean;
+  end(trailers?: readonly HeaderField[]): void;
+};
+
+export class Http2Answer implements Answer {
+  readonly #stream: AnswerStream;
+  readonly #engine: Engine;
+  readonly #request: HttpRequestHead;
+  readonly #waiting: WaitingBytes;
+  #nominated: ReadonlySet<string> | undefined;
+  status = 0;
+  bytes = 0;
+  hasBegun = false;
+  hasInterim = false;
+  /** A stream never ends its connection. */
+  readonly closes = false;
+  /** The peer says itself when it wants no answer any more. */
+  readonly probeHalves = undefined;
+  /** Of a gRPC call, once it is known. */
+  grpcStatus: number | undefined;
+
+  constructor(stream: AnswerStream, engine: Engine, request: HttpRequestHead) {
+    this.#stream = stream;
+    this.#engine = engine;
+    this.#request = request;
+    this.#waiting = new WaitingBytes(engine.counts);
+  }
+
+  closesAfterOwn(): boolean {
+    return false;
+  }
+
+  /** Both directions of a stream are independent: its answer may begin and end at any time. */
+  closesAfterAnswer(): boolean {
+    return false;
+  }
+
+  interim(head: HttpResponseHead): void {
+    if (head.status === 100 && !this.#request.expectsContinue) return;
+    this.hasInterim = true;
+    this.#stream.sendHeaders(http2Response(head, ''));
+  }
+
+  begin(head: HttpResponseHead): void {
+    this.hasBegun = true;
+    this.status = head.status;
+    this.#nominated = head.nominated;
+    this.grpcStatus = grpcStatusIn(head.fields);
+    this.#stream.sendHeaders(http2Response(head, this.#engine.httpDate()));
+  }
+
+  data(buffer: Buffer, start: number, end: number): void {
+    this.bytes += end - start;
+    this.#stream.sendData(buffer, start, end);
+  }
+
+  end(trailers: Fields | undefined): void {
+    if (trailers === undefined || trailers.size === 0) {
+      this.#stream.end();
+      return;
+    }
+    this.grpcStatus = grpcStatusIn(trailers) ?? this.grpcStatus;
+    this.#stream.end(trailerLines(trailers, this.#nominated ?? noNames));
+  }
+
+  flush(): boolean {
+    const { isFull } = this.#stream;
+    this.#waiting.set(this.#stream.unsentBytes);
+    return !isFull;
+  }
+
+  own({ status, reason, text }: OwnAnswer): void {
+    this.hasBegun = true;
+    const date = this.#engine.httpDate();
+    if (reason !== undefined && isGrpc(this.#request.fields)) {
+      this.status = 200;
+      this.grpcStatus = grpcStatusOf(reason);
+      this.#stream.sendHeaders(grpcRefusal({ reason, text, date }));
+      this.#stream.end();
+      return;
+    }
+    this.status = status;
+    const body = Buffer.from(`${text.replace(/[^\x20-\x7e]/g, '?')}\n`, 'latin1');
+    this.#stream.sendHeaders(ownResponse({ status, reason, date }, body.length));
+    if (this.#request.method !== 'HEAD') this.#stream.sendData(body, 0, body.length);
+    this.bytes += body.length;
+    this.#stream.end();
+  }
+
+  /** Breaks off what has begun: a gRPC client is told why; false: there is no way to say it. */
+  breakOff(reason: Reason): boolean {
+    if (!this.hasBegun || !isGrpc(this.#request.fields)) return false;
+    this.grpcStatus = grpcStatusOf(reason);
+    this.#stream.end([
+      { name: 'grpc-status', value: String(this.grpcStatus) },
+      { name: 'grpc-message', value: `weft: broken off (${reason})` },
+    ]);
+    return true;
+  }
+
+  clearWaiting(): void {
+    this.#waiting.set(0);
+  }
+}
+
+const noNames: ReadonlySet<string> = new Set<string>([]);

@@ -1,0 +1,56 @@
+// Field lines of HTTP/2 as the rest of the data plane knows field lines (http1/fields.ts), and back
+// again. What comes is judged already (http2/message-rules.ts): names are tokens in lower case and
+// values hold no control byte, so that every line here may be written as HTTP/1.1 as it stands.
+import { knownFieldCount, lowerNameOf, unknownField } from './http1/field-names.ts';
+import type { KnownField } from './http1/field-names.ts';
+import { Fields } from './http1/fields.ts';
+import { passesAsTrailer } from './http1/forwarding.ts';
+import type { HeaderField } from './http2/hpack-table.ts';
+
+const knownNames: ReadonlyMap<string, KnownField> = new Map(
+  Array.from({ length: knownFieldCount - 1 }, (_, index) => [lowerNameOf(index + 1), index + 1]),
+);
+
+/** Lines of one section, gathered one by one. */
+export class FieldLines {
+  #text = '';
+  readonly #marks: number[] = [];
+
+  add(name: string, value: string): void {
+    const nameStart = this.#text.length;
+    const nameEnd = nameStart + name.length;
+    const valueStart = nameEnd + 2;
+    this.#marks.push(
+      knownNames.get(name) ?? unknownField,
+      nameStart,
+      nameEnd,
+      valueStart,
+      valueStart + value.length,
+    );
+    this.#text += `${name}: ${value}\r\n`;
+  }
+
+  fields(): Fields {
+    return new Fields(this.#text, this.#marks);
+  }
+}
+
+/** Trailers as they came. */
+export function trailersOf(lines: readonly HeaderField[]): Fields {
+  const fields = new FieldLines();
+  for (const { name, value } of lines) fields.add(name, value);
+  return fields.fields();
+}
+
+/** Trailers as they are sent; `nominated`: names that Connection of their message lists. */
+export function trailerLines(
+  trailers: Fields,
+  nominated: ReadonlySet<string>,
+): readonly HeaderField[] {
+  const lines: HeaderField[] = [];
+  for (let index = 0; index < trailers.size; index += 1) {
+    if (!passesAsTrailer(trailers, index, nominated)) continue;
+    lines.push({ name: trailers.lowerNameAt(index), value: trailers.valueAt(index) });
+  }
+  return lines;
+}

@@ -1,0 +1,19 @@
+// The end of a turn of the event loop: what many streams have to say to one peer leaves in one
+// write, when everything that has come in this turn has been looked at. One for all sessions of a
+// worker. `setImmediate` runs behind all reads of a turn, and before the loop waits for more.
+
+export class TurnEnd {
+  #waiting: (() => void)[] = [];
+
+  /** Runs `step` at the end of this turn; who asks twice runs twice. */
+  add(step: () => void): void {
+    this.#waiting.push(step);
+    if (this.#waiting.length === 1) setImmediate(() => this.#run());
+  }
+
+  #run(): void {
+    const steps = this.#waiting;
+    this.#waiting = [];
+    for (const step of steps) step();
+  }
+}
