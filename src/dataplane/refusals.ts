@@ -17,7 +17,13 @@ const table = {
   Stopped: { status: 503, cause: 'its owner has stopped traffic to the service' },
   UpstreamConnect: { status: 502, cause: 'no connection to an endpoint could be opened' },
   UpstreamReset: { status: 502, cause: 'the endpoint closed the connection before it answered' },
-  UpstreamProtocol: { status: 502, cause: 'the endpoint sent a malformed answer' },
+  UpstreamProtocol: {
+    status: 502,
+    cause:
+      'the endpoint sent no well-formed HTTP answer; one that expects TLS or HTTP/2 needs ' +
+      'weft.dev/scheme: https or h2c on its Service, one that is no HTTP server ' +
+      'weft.dev/traffic-type: tcp',
+  },
   TimeoutConnect: { status: 504, cause: 'connecting to an endpoint took too long' },
   TimeoutRequest: { status: 504, cause: 'the answer took longer than the timeout of the service' },
   TimeoutIdle: { status: 504, cause: 'nothing was sent in either direction for too long' },
@@ -31,6 +37,12 @@ const table = {
   RateLimited: { status: 429, cause: 'the caller is over its rate limit at this service' },
   Loop: { status: 508, cause: 'the request has passed proxies of the mesh 8 times' },
   Bug: { status: 500, cause: 'a fault of the proxy; it is counted and logged' },
+  WrongProtocol: {
+    status: 400,
+    cause:
+      'the client speaks TLS and the mesh serves HTTP on this port; call http:// here, or ' +
+      'set weft.dev/traffic-type: tcp on the Service to have TLS passed through',
+  },
   BadRequestSyntax: { status: 400, cause: 'the request is malformed' },
   BadRequestFraming: { status: 400, cause: 'the length of the request body is ambiguous' },
   BadRequestHost: { status: 400, cause: 'the Host field is missing, repeated or malformed' },

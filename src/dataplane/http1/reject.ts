@@ -8,7 +8,8 @@ export type BadRequestReason =
   | 'BadRequestHost'
   | 'BadRequestTargetTooLong'
   | 'BadRequestHeadTooLarge'
-  | 'BadRequestUnsupported';
+  | 'BadRequestUnsupported'
+  | 'WrongProtocol';
 
 export type Reject = {
   readonly kind: 'reject';
@@ -28,6 +29,11 @@ export function rejectSyntax(detail: string): Reject {
 /** The first line has neither a request target nor an HTTP version: another protocol. */
 export function rejectForeign(detail: string): Reject {
   return { kind: 'reject', status: 400, reason: 'BadRequestSyntax', detail, isForeign: true };
+}
+
+/** 400: another protocol, by its first byte; the answer says how its port is to be annotated. */
+export function rejectProtocol(detail: string): Reject {
+  return { kind: 'reject', status: 400, reason: 'WrongProtocol', detail };
 }
 
 /** 400: two parsers could disagree about where the message ends. */

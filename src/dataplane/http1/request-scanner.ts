@@ -7,7 +7,13 @@ import { FieldSection } from './field-section.ts';
 import type { Fields } from './fields.ts';
 import { methodBytesMax } from './limits.ts';
 import type { HeadLimits } from './limits.ts';
-import { rejectForeign, rejectSyntax, rejectTargetTooLong, rejectUnsupported } from './reject.ts';
+import {
+  rejectForeign,
+  rejectProtocol,
+  rejectSyntax,
+  rejectTargetTooLong,
+  rejectUnsupported,
+} from './reject.ts';
 import type { Reject } from './reject.ts';
 import { parseTarget } from './target.ts';
 import type { RequestTarget } from './target.ts';
@@ -15,6 +21,9 @@ import { scanVersion, versionAt, versionBytes } from './version.ts';
 
 /** What the next byte belongs to; `leading` is the one empty line that may stand before. */
 type Phase = 'leading' | 'method' | 'target' | 'version' | 'fields';
+
+/** Type of the record that a TLS client begins with (RFC 8446 section 5.1). */
+const tlsHandshake = 0x16;
 
 /** One per connection; see `reset`. */
 export class RequestScanner {
@@ -90,6 +99,10 @@ export class RequestScanner {
   /** One empty line may stand before a request (RFC 9112 section 2.2); not two. */
   #skipEmptyLine(buffer: Buffer, base: number, stop: number): number {
     if (base === stop) return incomplete;
+    if (buffer[base] === tlsHandshake) {
+      this.#reject = rejectProtocol('a TLS handshake on an HTTP port');
+      return refused;
+    }
     if (buffer[base] === cr) {
       if (base + 1 === stop) return incomplete;
       if (buffer[base + 1] !== lf) return this.#refuse('bare CR before the request line');
