@@ -4,6 +4,7 @@
 import type { ProbeHalves } from './departure-probe.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
+import type { AnswerFacts } from './observer.ts';
 import type { Reason } from './refusals.ts';
 import type { RequestBody } from './request-body.ts';
 
@@ -18,7 +19,7 @@ export type OwnAnswer = {
   readonly retryAfterS?: number | undefined;
 };
 
-export type Answer = {
+export type Answer = AnswerFacts & {
   /** 0 until an answer begins. */
   readonly status: number;
   readonly bytes: number;
@@ -41,6 +42,8 @@ export type Answer = {
   flush(): boolean;
   /** A whole answer of our own. */
   own(answer: OwnAnswer): void;
+  /** What has begun will not be completed; the client is cut off unless it can be told. */
+  breakOff(reason: Reason): void;
   /** What waited for the client has gone, or nobody waits any more. Idempotent. */
   clearWaiting(): void;
 };

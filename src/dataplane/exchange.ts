@@ -17,7 +17,7 @@ import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
-import type { ExchangeFacts, ExchangeOutcome } from './observer.ts';
+import type { AnswerFacts, ExchangeFacts, ExchangeOutcome } from './observer.ts';
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
@@ -42,6 +42,7 @@ export type ExchangeOptions = {
 };
 
 export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
+  readonly request: HttpRequestHead;
   readonly requestId: string;
   readonly traceparent: string;
   readonly startedMs: number;
@@ -58,7 +59,6 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   readonly #engine: Engine;
   readonly #client: Client;
   readonly #plan: Plan;
-  readonly #head: HttpRequestHead;
   readonly #body: RequestBody;
   readonly #answer: Answer;
   /** Undefined until something has failed. */
@@ -78,7 +78,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.#engine = engine;
     this.#client = options.client;
     this.#plan = plan;
-    this.#head = head;
+    this.request = head;
     this.#body = new RequestBody(head, options.isBodyComplete, engine.counts);
     this.#answer = options.client.answerTo(head);
     this.requestId = plan.sentRequestId ?? engine.ids.requestId();
@@ -94,8 +94,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     return this.#plan.remoteAddress;
   }
 
-  get request(): HttpRequestHead {
-    return this.#head;
+  get answer(): AnswerFacts {
+    return this.#answer;
   }
 
   get status(): number {
@@ -125,14 +125,14 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     observer.exchangeStarted(this);
     if (refusal !== undefined) this.refuse(refusal);
     else if (isOverloaded(this.#engine)) this.refuse('Shedding');
-    else if (this.#head.maxForwards === 0) this.#answerHere();
+    else if (this.request.maxForwards === 0) this.#answerHere();
     else if (decision.kind === 'refuse') this.refuse(decision.reason);
     else this.#forward(decision.host, decision.split);
   }
 
   /** Chooses the backend, which all attempts keep to, and makes the first attempt. */
   #forward(host: VirtualHost, split: Split): void {
-    const framing = this.#head.framing;
+    const framing = this.request.framing;
     this.#bodyBytesMax = bodyBytesMaxOf(this.#engine, host.rules);
     if (framing.kind === 'length' && framing.length > this.#bodyBytesMax) {
       this.refuse('BadRequestBodyTooLarge');
@@ -140,7 +140,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     }
     this.backend = takeTurn(this.#engine, host, split);
     const idleMs = host.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
-    this.#client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.#head));
+    this.#client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.request));
     this.#try();
   }
 
@@ -448,10 +448,11 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     if (this.#isFinished) return;
     this.reason = reason;
     if (this.#answer.hasBegun) {
+      this.#answer.breakOff(reason);
       this.#finish('broken', 'cut');
       return;
     }
-    const closes = endsConnection(reason, this.#head) || this.#answer.closesAfterOwn(this.#body);
+    const closes = endsConnection(reason, this.request) || this.#answer.closesAfterOwn(this.#body);
     const isUnsent = !this.#wasSent && this.#attempt?.connection.isSent !== true;
     const { retryAfterS } = this;
     const text = refusalText(reason, this);

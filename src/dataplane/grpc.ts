@@ -66,6 +66,7 @@ const statuses: ReadonlyMap<Reason, number> = new Map<Reason, number>([
   ['TimeoutRequest', 4],
   ['TimeoutIdle', 4],
   ['Shedding', 8],
+  ['RateLimited', 8],
   ['BadRequestBodyTooLarge', 8],
   ['BadRequestUnsupported', 12],
   ['BadRequestTimeout', 4],
@@ -85,11 +86,13 @@ export type GrpcRefusal = {
   readonly reason: Reason;
   readonly text: string;
   readonly date: string;
+  readonly retryAfterS: number | undefined;
 };
 
 /** Head and trailers in one: the stream ends with it. */
-export function grpcRefusal({ reason, text, date }: GrpcRefusal): readonly HeaderField[] {
-  return [
+export function grpcRefusal(refusal: GrpcRefusal): readonly HeaderField[] {
+  const { reason, text, date, retryAfterS } = refusal;
+  const lines = [
     { name: ':status', value: '200' },
     { name: 'content-type', value: 'application/grpc' },
     { name: 'grpc-status', value: String(grpcStatusOf(reason)) },
@@ -97,6 +100,8 @@ export function grpcRefusal({ reason, text, date }: GrpcRefusal): readonly Heade
     { name: 'weft-reason', value: reason },
     { name: 'date', value: date },
   ];
+  if (retryAfterS !== undefined) lines.push({ name: 'retry-after', value: String(retryAfterS) });
+  return lines;
 }
 
 /** Percent-encodes everything that is not printable ASCII, and the percent sign. */

@@ -40,6 +40,9 @@ export class Http1Answer implements Answer {
   #waitingBytes = 0;
   /** Rendered, not written yet; latin1. */
   #text = '';
+  readonly protocol = 'http/1.1';
+  /** gRPC is spoken over HTTP/2 only. */
+  readonly grpcStatus = undefined;
   status = 0;
   bytes = 0;
   hasBegun = false;
@@ -152,6 +155,9 @@ export class Http1Answer implements Answer {
     this.#text += text;
     this.flush();
   }
+
+  /** Nothing can be said behind the beginning of an answer: the cut tells. */
+  breakOff(): void {}
 
   get probeHalves(): ProbeHalves | undefined {
     if (this.#request.version === 10) return undefined;

@@ -13,6 +13,8 @@ import type { HeaderField } from './http2/hpack-table.ts';
 import { WaitingBytes } from './pending-bytes.ts';
 import type { Reason } from './refusals.ts';
 
+const noNames: ReadonlySet<string> = new Set<string>([]);
+
 /** What is used of a stream to answer on it. */
 export type AnswerStream = {
   readonly isFull: boolean;
@@ -27,23 +29,29 @@ export class Http2Answer implements Answer {
   readonly #engine: Engine;
   readonly #request: HttpRequestHead;
   readonly #waiting: WaitingBytes;
-  #nominated: ReadonlySet<string> | undefined;
+  #nominated = noNames;
   status = 0;
   bytes = 0;
   hasBegun = false;
   hasInterim = false;
+  /** It was broken off in words: the stream need not be reset. */
+  isToldBroken = false;
   /** A stream never ends its connection. */
   readonly closes = false;
   /** The peer says itself when it wants no answer any more. */
   readonly probeHalves = undefined;
-  /** Of a gRPC call, once it is known. */
-  grpcStatus: number | undefined;
+  readonly protocol = 'http/2';
+  grpcStatus: number | 'unknown' | undefined;
+
+  readonly #isGrpc: boolean;
 
   constructor(stream: AnswerStream, engine: Engine, request: HttpRequestHead) {
     this.#stream = stream;
     this.#engine = engine;
     this.#request = request;
     this.#waiting = new WaitingBytes(engine.counts);
+    this.#isGrpc = isGrpc(request.fields);
+    this.grpcStatus = this.#isGrpc ? 'unknown' : undefined;
   }
 
   closesAfterOwn(): boolean {
@@ -65,7 +73,7 @@ export class Http2Answer implements Answer {
     this.hasBegun = true;
     this.status = head.status;
     this.#nominated = head.nominated;
-    this.grpcStatus = grpcStatusIn(head.fields);
+    this.#takeStatus(head.fields);
     this.#stream.sendHeaders(http2Response(head, this.#engine.httpDate()));
   }
 
@@ -79,8 +87,8 @@ export class Http2Answer implements Answer {
       this.#stream.end();
       return;
     }
-    this.grpcStatus = grpcStatusIn(trailers) ?? this.grpcStatus;
-    this.#stream.end(trailerLines(trailers, this.#nominated ?? noNames));
+    this.#takeStatus(trailers);
+    this.#stream.end(trailerLines(trailers, this.#nominated));
   }
 
   flush(): boolean {
@@ -89,38 +97,40 @@ export class Http2Answer implements Answer {
     return !isFull;
   }
 
-  own({ status, reason, text }: OwnAnswer): void {
+  own({ status, reason, text, retryAfterS }: OwnAnswer): void {
     this.hasBegun = true;
     const date = this.#engine.httpDate();
-    if (reason !== undefined && isGrpc(this.#request.fields)) {
+    if (reason !== undefined && this.#isGrpc) {
       this.status = 200;
       this.grpcStatus = grpcStatusOf(reason);
-      this.#stream.sendHeaders(grpcRefusal({ reason, text, date }));
+      this.#stream.sendHeaders(grpcRefusal({ reason, text, date, retryAfterS }));
       this.#stream.end();
       return;
     }
     this.status = status;
     const body = Buffer.from(`${text.replace(/[^\x20-\x7e]/g, '?')}\n`, 'latin1');
-    this.#stream.sendHeaders(ownResponse({ status, reason, date }, body.length));
+    this.#stream.sendHeaders(ownResponse({ status, reason, date, retryAfterS }, body.length));
     if (this.#request.method !== 'HEAD') this.#stream.sendData(body, 0, body.length);
     this.bytes += body.length;
     this.#stream.end();
   }
 
-  /** Breaks off what has begun: a gRPC client is told why; false: there is no way to say it. */
-  breakOff(reason: Reason): boolean {
-    if (!this.hasBegun || !isGrpc(this.#request.fields)) return false;
+  /** A gRPC client is told why; everybody else sees the stream reset. */
+  breakOff(reason: Reason): void {
+    if (!this.#isGrpc) return;
+    this.isToldBroken = true;
     this.grpcStatus = grpcStatusOf(reason);
     this.#stream.end([
       { name: 'grpc-status', value: String(this.grpcStatus) },
       { name: 'grpc-message', value: `weft: broken off (${reason})` },
     ]);
-    return true;
+  }
+
+  #takeStatus(fields: Fields): void {
+    if (this.#isGrpc) this.grpcStatus = grpcStatusIn(fields) ?? this.grpcStatus;
   }
 
   clearWaiting(): void {
     this.#waiting.set(0);
   }
 }
-
-const noNames: ReadonlySet<string> = new Set<string>([]);

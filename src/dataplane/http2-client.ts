@@ -121,13 +121,12 @@ export class Http2Client implements Client {
   }
 
   exchangeEnded(fate: ConnectionFate): void {
-    const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#disarm();
-    if (!this.#stream.isClosed) {
-      if (fate === 'cut') this.#breakOff(exchange);
-      this.#leaveStream();
-    }
+    // An answer that has begun must not look complete.
+    const isCut = fate === 'cut' && this.#answer?.isToldBroken !== true;
+    if (isCut) this.#stream.reset(errorCode.internalError);
+    else this.#leaveStream();
     this.#owner.answered();
   }
 
@@ -186,13 +185,6 @@ export class Http2Client implements Client {
   }
 
   // ---- ends -------------------------------------------------------------------------------------
-
-  /** The answer has begun and must not look complete. */
-  #breakOff(exchange: Exchange | undefined): void {
-    const reason = exchange?.reason;
-    const isTold = reason !== undefined && this.#answer?.breakOff(reason) === true;
-    if (!isTold) this.#stream.reset(errorCode.internalError);
-  }
 
   /** Nothing follows: the peer need not send on, but may take what it has not got yet. */
   #leaveStream(): void {

@@ -34,10 +34,12 @@ export type OwnHead = {
   /** Value of `weft-reason`; none for answers that are no refusal. */
   readonly reason: string | undefined;
   readonly date: string;
+  readonly retryAfterS?: number | undefined;
 };
 
 /** The head of an answer of our own with a body of so many bytes. */
-export function ownResponse({ status, reason, date }: OwnHead, bytes: number): HeaderField[] {
+export function ownResponse(head: OwnHead, bytes: number): readonly HeaderField[] {
+  const { status, reason, date, retryAfterS } = head;
   const lines = [
     { name: ':status', value: String(status) },
     { name: 'content-type', value: 'text/plain; charset=utf-8' },
@@ -45,5 +47,6 @@ export function ownResponse({ status, reason, date }: OwnHead, bytes: number): H
     { name: 'content-length', value: String(bytes) },
   ];
   if (reason !== undefined) lines.push({ name: 'weft-reason', value: reason });
+  if (retryAfterS !== undefined) lines.push({ name: 'retry-after', value: String(retryAfterS) });
   return lines;
 }

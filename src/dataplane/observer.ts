@@ -19,6 +19,14 @@ import type { Reason } from './refusals.ts';
  */
 export type ExchangeOutcome = 'answered' | 'refused' | 'cancelled' | 'broken';
 
+/** What only HTTP/2 tells apart. */
+export type AnswerFacts = {
+  /** Of the client. */
+  readonly protocol: 'http/1.1' | 'http/2';
+  /** Of a call of gRPC, 0–16; `unknown`: none has come, or none that is known. */
+  readonly grpcStatus: number | 'unknown' | undefined;
+};
+
 /** One exchange; fields fill while it goes on and are final when it is finished. */
 export type ExchangeFacts = {
   readonly source: Source;
@@ -36,6 +44,7 @@ export type ExchangeFacts = {
   /** What the client got; 0 = nothing. */
   readonly status: number;
   readonly reason: Reason | undefined;
+  readonly answer: AnswerFacts;
   readonly attempts: number;
   readonly requestBytes: number;
   readonly responseBytes: number;

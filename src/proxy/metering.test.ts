@@ -49,6 +49,7 @@ function exchange(said: Partial<ExchangeFacts> = {}): ExchangeFacts {
     destination,
     status: 200,
     reason: undefined,
+    answer: { protocol: 'http/1.1', grpcStatus: undefined },
     attempts: 1,
     requestBytes: 10,
     responseBytes: 20,
@@ -62,6 +63,11 @@ function exchange(said: Partial<ExchangeFacts> = {}): ExchangeFacts {
 function attempt(said: Partial<AttemptFacts> = {}): AttemptFacts {
   const plain = { status: 200, reason: undefined, durationMs: 20, isCancelled: false };
   return { backend, endpoint, destination, ...plain, ...said };
+}
+
+/** An answer to a call of gRPC. */
+function grpc(grpcStatus: number | 'unknown') {
+  return { protocol: 'http/2', grpcStatus } as const;
 }
 
 function metered(mode = 'all', random = 0) {
@@ -139,6 +145,22 @@ describe('counting', () => {
     observer.policyDecided(exchange({ source: proven }), { kind: 'deny', reason, destination });
     const [line] = await samples('weft_policy_decisions_total');
     expect(line).toContain('source_workload="ServiceAccount/front"');
+  });
+
+  test('a call of gRPC counts once more, by its status', async () => {
+    const { observer, samples } = metered();
+    for (const status of [0, 14, 14, 'unknown'] as const) {
+      observer.exchangeStarted(exchange());
+      observer.exchangeFinished(exchange({ answer: grpc(status) }), 'answered');
+    }
+    const [line] = await samples('weft_http_requests_total');
+    expect(line).toMatch(/protocol="http\/2"} 4$/);
+    const calls = await samples('weft_grpc_calls_total');
+    expect(calls.map((one) => /grpc_status=.*/.exec(one)?.[0])).toEqual([
+      'grpc_status="0"} 1',
+      'grpc_status="14"} 2',
+      'grpc_status="unknown"} 1',
+    ]);
   });
 
   test('an exchange with a retry counts once, each try once more', async () => {
@@ -287,6 +309,8 @@ describe('the access log', () => {
     ['errors', 'well', {}, 'answered', 0],
     ['errors', 'without a pod', { status: 503, reason: 'NoEndpoints' }, 'refused', 1],
     ['errors', 'limited by the pod', { status: 429 }, 'answered', 1],
+    ['errors', 'unavailable to gRPC', { answer: grpc(14) }, 'refused', 1],
+    ['errors', 'not found by gRPC', { answer: grpc(5) }, 'answered', 0],
     ['errors', 'denied', { status: 403, reason: 'RouteNotAllowed' }, 'refused', 1],
     ['errors', 'forbidden by the pod', { status: 403 }, 'answered', 0],
     ['errors', 'cut off', {}, 'broken', 1],

@@ -32,7 +32,6 @@ export type MeteringOptions = {
 };
 
 const ignore = (): void => undefined;
-const protocol = 'http/1.1';
 const unauthenticated = 'unauthenticated';
 const denials: ReadonlySet<string> = new Set([
   'SourceNotAllowed',
@@ -53,7 +52,9 @@ export type Metering = ExchangeObserver & {
 
 export function meteringObserver(options: MeteringOptions): Metering {
   const { meters } = options;
-  const http = new KnownMeters(new HttpMeters(meters, protocol));
+  const http = new KnownMeters(new HttpMeters(meters, 'http/1.1'));
+  // Only exchanges are told apart by protocol; everything else counts in the same series.
+  const http2 = new KnownMeters(new HttpMeters(meters, 'http/2'));
   // Would-be denials of exchanges that run, until their line is written.
   const audited = new Map<ExchangeFacts, DenyReason>();
   return {
@@ -73,7 +74,7 @@ export function meteringObserver(options: MeteringOptions): Metering {
     retryBudgetExhausted: (facts) => http.of(facts.host).service.retryBudgetExhausted(),
     exchangeFinished: (facts, outcome) => {
       addInFlight(http, facts, -1);
-      countExchange(http, facts);
+      countExchange(facts.answer.protocol === 'http/2' ? http2 : http, facts);
       if (facts.reason === 'RateLimited') http.of(facts.host).service.rateLimited();
       const auditReason = audited.size === 0 ? undefined : audited.get(facts);
       if (auditReason !== undefined) audited.delete(facts);
@@ -230,6 +231,8 @@ function countAttempt(http: KnownMeters, facts: ExchangeFacts, attempt: AttemptF
 function countExchange(http: KnownMeters, facts: ExchangeFacts): void {
   const edge = http.of(facts.host).at(facts.destination).edge(facts.source);
   edge.finished(facts.request.method, facts.status, facts.durationMs / 1_000);
+  const { grpcStatus } = facts.answer;
+  if (grpcStatus !== undefined) edge.called(grpcStatus);
 }
 
 function logExchange(
@@ -241,7 +244,10 @@ function logExchange(
   const isDenied = isDenial(facts.reason) || auditReason !== undefined;
   const isCutOff = outcome === 'broken' || outcome === 'cancelled';
   const { status } = facts;
-  if (!wantsAccessLine(options.mode, { status, isDenied, isCutOff }, options.random())) return;
+  const { protocol, grpcStatus } = facts.answer;
+  // What a gRPC client takes for a failure is one, though HTTP says 200.
+  const judged = { status: Math.max(status, httpStatusOf(grpcStatus)), isDenied, isCutOff };
+  if (!wantsAccessLine(options.mode, judged, options.random())) return;
   const source = sourceOf(facts.source);
   const destination = destinationOf(facts.host, facts.destination);
   options.ring.push(
@@ -260,6 +266,7 @@ function logExchange(
       target: facts.request.path,
       protocol,
       status,
+      grpcStatus,
       reason: facts.reason,
       attempts: facts.attempts,
       requestBytes: facts.requestBytes,
@@ -271,6 +278,14 @@ function logExchange(
       isCutOff,
     }),
   );
+}
+
+/** UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+const grpcFailures: ReadonlySet<number | 'unknown'> = new Set([2, 4, 8, 13, 14, 15]);
+
+/** What a status of gRPC would be in HTTP, as far as the access log cares. */
+function httpStatusOf(grpcStatus: number | 'unknown' | undefined): number {
+  return grpcStatus !== undefined && grpcFailures.has(grpcStatus) ? 500 : 0;
 }
 
 /** `00-<trace id>-<parent id>-<flags>` (W3C Trace Context §3.2). */

@@ -25,6 +25,8 @@ export type AccessRecord = {
   readonly protocol: string;
   /** Status that the client got; 0 when it left before one. */
   readonly status: number | undefined;
+  /** Of a call of gRPC. */
+  readonly grpcStatus?: number | 'unknown' | undefined;
   /** `weft-reason`, when the answer is ours or was cut off. */
   readonly reason: string | undefined;
   readonly attempts: number;
@@ -93,6 +95,7 @@ export function formatAccessLine(record: AccessRecord): string {
     path: bounded(record.target?.split('?', 1)[0]),
     protocol: record.protocol,
     status: record.status,
+    grpc_status: record.grpcStatus,
     reason: record.reason,
     audit_deny: record.auditReason,
     attempts: record.attempts,

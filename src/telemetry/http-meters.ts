@@ -66,6 +66,7 @@ export class EdgeMeters {
   readonly #protocol: string;
   /** Method → status → cell; both are bounded: registered methods, three digits. */
   readonly #requests = new Map<string, Map<number, Cell>>();
+  readonly #calls = new Map<number | 'unknown', Cell>();
   /** Action → reason → cell. */
   readonly #decisions = new Map<string, Map<string, Cell>>();
   /** What was counted last: most exchanges of an edge end like the one before. */
@@ -89,6 +90,17 @@ export class EdgeMeters {
     arena.add(last.cell, 1);
     this.#duration ??= this.#histogram();
     arena.observe(this.#duration, seconds);
+  }
+
+  /** A call of gRPC has ended with this status. */
+  called(grpcStatus: number | 'unknown'): void {
+    let cell = this.#calls.get(grpcStatus);
+    if (cell === undefined) {
+      const labels = { ...this.#labels, grpc_status: String(grpcStatus) };
+      cell = this.#arena.counter('weft_grpc_calls_total', labels);
+      this.#calls.set(grpcStatus, cell);
+    }
+    this.#arena.add(cell, 1);
   }
 
   /** Policy has judged; the reason is empty where it allows. */

@@ -30,6 +30,11 @@ export const metricTable = {
     help: 'Time from the head of an HTTP request to the last byte of its response',
     labels: [...source, ...destination, 'protocol'],
   },
+  weft_grpc_calls_total: {
+    type: 'counter',
+    help: 'Calls of gRPC, of the HTTP exchanges, by grpc-status: 0 to 16, or unknown for none',
+    labels: [...source, ...destination, 'grpc_status'],
+  },
   weft_http_requests_in_flight: {
     type: 'gauge',
     help: 'HTTP exchanges that have begun and not ended',
