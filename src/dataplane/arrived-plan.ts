@@ -16,7 +16,7 @@ import type { Arrivals } from './arrivals.ts';
 import type { Hop, Plan } from './hop.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import { renderArrivedParts, withIds } from './http1/serialise.ts';
-import type { RequestIds } from './http1/serialise.ts';
+import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
 import type { Reason } from './refusals.ts';
 import { sentRequestId, sentTraceparent } from './request-fields.ts';
 import { isIdempotent } from './retry-policy.ts';
@@ -52,6 +52,7 @@ export class ArrivedPlan implements Plan {
   readonly #sent: HttpRequestHead;
   readonly #fields: TunnelFields | undefined;
   #hop: Hop | undefined;
+  #parts: RequestHeadParts | undefined;
 
   constructor({ table, head, remoteAddress, source, arrivals }: ArrivedOptions) {
     const fields = readTunnelFields(head.fields);
@@ -86,6 +87,11 @@ export class ArrivedPlan implements Plan {
 
   upstreamHead(ids: RequestIds): string {
     return withIds(renderArrivedParts(this.head), ids);
+  }
+
+  podParts(): RequestHeadParts {
+    this.#parts ??= renderArrivedParts(this.head);
+    return this.#parts;
   }
 
   isAllowedBy(table: RouteTable, endpoint: Endpoint): boolean {

@@ -29,6 +29,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   connection: Carriage;
   /** The connection was idle: it can be written to at once, and it may be stale. */
   isReused: boolean;
+  /** By a pod of HTTP/2, which says that it has not looked at the request. */
+  readonly mayBeRefused: boolean;
   /** Every endpoint was tried before this. */
   readonly isPatient: boolean;
   readonly backend: Backend;
@@ -51,11 +53,17 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   constructor(options: AttemptOptions) {
     const { engine, endpoint, hop, connectTimeoutMs } = options;
     this.isPatient = options.facts.attempts > options.backend.endpoints.length;
-    const idle = options.wantsFresh ? undefined : takeIdle(engine, endpoint, hop);
-    this.connection = idle
+    this.mayBeRefused = isHttp2To(options.backend, hop);
+    const stream = this.mayBeRefused
+      ? engine.http2Pools.take(endpoint, connectTimeoutMs)
+      : undefined;
+    const wantsIdle = !this.mayBeRefused && !options.wantsFresh;
+    const idle = wantsIdle ? takeIdle(engine, endpoint, hop) : undefined;
+    this.connection = stream
+      ?? idle
       ?? this.#openTunnel(engine, hop, connectTimeoutMs)
       ?? engine.pools.open(endpoint, connectTimeoutMs);
-    this.isReused = idle !== undefined;
+    this.isReused = idle !== undefined || stream?.isReady === true;
     this.hop = hop;
     this.backend = options.backend;
     this.endpoint = endpoint;
@@ -97,6 +105,11 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     assert(engine.tunnels !== undefined, 'a tunnel is due where none can be opened');
     return engine.tunnels.await(tunnel, waitMs, this);
   }
+}
+
+/** Tunnels carry HTTP/1.1 as such; the proxy at their end speaks to the pod. */
+function isHttp2To({ scheme }: Backend, { tunnel }: Hop): boolean {
+  return scheme === 'h2c' && tunnel === undefined;
 }
 
 function takeIdle(

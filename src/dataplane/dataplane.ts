@@ -21,6 +21,7 @@ import type { Counts, Engine, IdMakers } from './engine.ts';
 import type { DataplaneLimits } from './limits.ts';
 import { FrameBuffers } from './http2/frame-writer.ts';
 import { defaultSessionLimits } from './http2/limits.ts';
+import { Http2Pools } from './http2-pool.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import type { ExchangeObserver } from './observer.ts';
@@ -141,6 +142,18 @@ class RunningDataplane {
     const clock = new TurnClock(runtime.clock);
     const deadlines = new Deadlines(clock, runtime.timers);
     const buffers = new BodyBuffers(options.bufferReturned);
+    const sessions = {
+      sessionLimits: {
+        ...defaultSessionLimits,
+        listBytesMax: limits.headBytesMax,
+        fieldsMax: limits.fieldsMax,
+      },
+      frameBuffers: new FrameBuffers(),
+      turnEnd: new TurnEnd(),
+    };
+    const { network, localAddress } = options;
+    const { bugFound } = observer;
+    const shared = { network, localAddress, deadlines, buffers, clock, bugFound };
     this.#engine = {
       clock,
       random: runtime.random,
@@ -154,25 +167,12 @@ class RunningDataplane {
       trusted: new TrustedSources(options.trustedSources),
       observer,
       ids: options.ids,
-      pools: new Pools({
-        network: options.network,
-        deadlines,
-        limits,
-        buffers,
-        clock,
-        localAddress: options.localAddress,
-        bugFound: observer.bugFound,
-      }),
+      pools: new Pools({ ...shared, limits }),
+      http2Pools: new Http2Pools({ ...shared, ...sessions }),
       tunnels: undefined,
       answersTunnels: false,
       buffers,
-      sessionLimits: {
-        ...defaultSessionLimits,
-        listBytesMax: limits.headBytesMax,
-        fieldsMax: limits.fieldsMax,
-      },
-      frameBuffers: new FrameBuffers(),
-      turnEnd: new TurnEnd(),
+      ...sessions,
       counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
       httpDate: httpDates(clock),
       table: undefined,
@@ -254,16 +254,17 @@ class RunningDataplane {
     this.#connections.forEach((connection) => connection.destroy());
     this.#tcp?.close();
     this.#engine.pools.close();
+    this.#engine.http2Pools.close();
     this.#engine.deadlines.close();
   }
 
   state(): DataplaneState {
-    const { counts, pools, deadlines, buffers, isDraining } = this.#engine;
+    const { counts, pools, http2Pools, deadlines, buffers, isDraining } = this.#engine;
     return {
       ...counts,
       listeners: this.#listeners.states(),
-      upstreamOpen: pools.openCount,
-      upstreamIdle: pools.idleCount,
+      upstreamOpen: pools.openCount + http2Pools.openCount,
+      upstreamIdle: pools.idleCount + http2Pools.idleCount,
       deadlines: deadlines.armed,
       bodyBuffers: buffers.owners,
       waitingSources: this.#gate.size,

@@ -11,6 +11,7 @@ import type { FrameBuffers } from './http2/frame-writer.ts';
 import type { SessionLimits } from './http2/limits.ts';
 import type { DataplaneLimits } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
+import type { Http2Pools } from './http2-pool.ts';
 import type { Pools } from './pool.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { RetryBudgets } from './retries.ts';
@@ -51,6 +52,8 @@ export type Engine = {
   readonly observer: ExchangeObserver;
   readonly ids: IdMakers;
   readonly pools: Pools;
+  /** Connections to pods that speak HTTP/2. */
+  readonly http2Pools: Http2Pools;
   /** Undefined: this worker opens no tunnels. */
   tunnels: TunnelPools | undefined;
   /** Its clients are other proxies: what it refuses it says as a proxy. */

@@ -162,8 +162,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     const isNews = this.attempts === 0 || verdict.kind === 'deny';
     if (isNews && hop.isJudgedHere) this.#engine.observer.policyDecided(this, verdict);
     if (verdict.kind === 'deny') this.refuse(verdict.reason);
-    // Plain text to a pod that expects TLS or HTTP/2 would be wrong twice over.
-    else if (backend.scheme !== 'http') this.refuse('UpstreamProtocol');
+    // Plain text to a pod that expects TLS would be wrong twice over.
+    else if (backend.scheme === 'https') this.refuse('UpstreamProtocol');
     // No way there is as good as an endpoint that cannot be reached.
     else if (hop.way === 'none') this.#tryElsewhere('TunnelUnavailable', noTunnel);
     else this.#open(backend, endpoint, hop);
@@ -190,12 +190,13 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     if (attempt.isReused) this.#send(attempt);
   }
 
-  #send({ connection, hop, isReused }: Attempt): void {
+  #send({ connection, hop, isReused, mayBeRefused }: Attempt): void {
     this.#client.waits.touch();
     connection.sendHead(this.#plan, this, hop);
     // Who answers in a tunnel may say that the pod got nothing, and tries a stale connection again.
     const mayComeBack = hop.way === 'tunnel' || (isReused && this.#engine.answersTunnels);
-    this.#body.sendTo(connection, this.#plan.isRepeatable || mayComeBack);
+    const isKept = this.#plan.isRepeatable || mayComeBack || mayBeRefused;
+    this.#body.sendTo(connection, isKept);
     // A body that is still being read joins the head in one write, when the read ends.
     if (!this.#client.isReading) this.#flushRequest(connection);
     if (!connection.isFull) this.#client.resumeReading();

@@ -4,7 +4,7 @@
 import type { Endpoint, Backend, Decision, RouteTable, Source, Verdict } from '../route/index.ts';
 import type { PlainReason } from '../route/index.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
-import type { RequestIds } from './http1/serialise.ts';
+import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
 import type { Reason } from './refusals.ts';
 import type { TunnelKey } from './tunnel-pool.ts';
 
@@ -41,6 +41,8 @@ export type Plan = {
   hopTo(backend: Backend, endpoint: Endpoint): Hop;
   /** The head as it is sent on `hop`. */
   upstreamHead(ids: RequestIds, hop: Hop): string;
+  /** What a pod gets in front of the ids and behind them; the same object each time. */
+  podParts(): RequestHeadParts;
   /** Whether an upgraded connection would still be opened by this table. */
   isAllowedBy(table: RouteTable, endpoint: Endpoint, hop: Hop): boolean;
 };

@@ -68,6 +68,7 @@ export function failureReason(kind: UpstreamFailure['kind']): Reason {
     case 'identity':
       return 'IdentityPending';
     case 'reset':
+    case 'refused':
       return 'UpstreamReset';
     case 'protocol':
       return 'UpstreamProtocol';

@@ -121,6 +121,11 @@ export class RequestPlan implements Plan {
     return tunnel === undefined ? head : `${head.slice(0, -2)}${tunnel.lines}\r\n`;
   }
 
+  podParts(): RequestHeadParts {
+    this.#parts ??= renderUpstreamHead(this.#engine, this.head, this.#client, this);
+    return this.#parts;
+  }
+
   /** The head as a pod gets it. */
   #podHead(ids: RequestIds): string {
     if (this.#upstreamHead !== undefined) {

@@ -1,7 +1,8 @@
 // The corners of the retry rules that the matrix over sockets does not reach. The matrix over
 // real sockets is in test/integration/dataplane-retries.test.ts.
 import { describe, expect, test } from 'vitest';
-import { asksForPatience, isIdempotent, mayRetry } from './retry-policy.ts';
+import { trailersOf } from './http2-fields.ts';
+import { asksForPatience, failedAnswer, isIdempotent, mayRetry } from './retry-policy.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 
 const none = { total: 0, afterSent: 0 };
@@ -41,6 +42,26 @@ describe('with a list', () => {
     expect(mayRetry(rules, false, none, reset)).toBe(false);
     expect(mayRetry(rules, true, none, reset)).toBe(true);
     expect(mayRetry(rules, false, none, { ...reset, isUnsent: true })).toBe(true);
+  });
+
+  test('a refused stream was not looked at: any method is tried again, twice by default', () => {
+    const unread = { kind: 'refused', status: 502, isUnsent: true } as const;
+    expect(mayRetry(byDefault, false, none, unread)).toBe(true);
+    expect(mayRetry(byDefault, false, { total: 2, afterSent: 0 }, unread)).toBe(false);
+    for (const word of ['refused-stream', 'reset'] as const) {
+      expect(mayRetry({ retryAttempts: 1, retryOn: [word] }, false, none, unread)).toBe(true);
+    }
+  });
+
+  test('who names unavailable means methods of gRPC, which are never repeatable', () => {
+    const rules = { retryAttempts: 1, retryOn: ['unavailable'] } as const;
+    const head = (status: string): Parameters<typeof failedAnswer>[1] => {
+      return { status: 200, fields: trailersOf([{ name: 'grpc-status', value: status }]) };
+    };
+    const failure = failedAnswer(rules, head('14'));
+    expect(failure?.kind).toBe('unavailable');
+    expect(failure && mayRetry(rules, false, none, failure)).toBe(true);
+    expect(failedAnswer(rules, head('13'))?.kind).toBe('status');
   });
 
   test.each(['refused-stream', 'unavailable'] as const)('%s says nothing of HTTP/1.1', (word) => {

@@ -7,7 +7,8 @@ import type { UpstreamFailure } from './upstream.ts';
 
 /** How an attempt failed; `status` answers count as failures only for `retry-on`. */
 export type AttemptFailure = {
-  readonly kind: 'connect' | 'reset' | 'protocol' | 'try-timeout' | 'status';
+  readonly kind:
+    'connect' | 'reset' | 'refused' | 'protocol' | 'try-timeout' | 'status' | 'unavailable';
   /** What the client would be told if this attempt were the last one. */
   readonly status: number;
   /** No byte of the request reached the kernel of the endpoint's connection. */
@@ -63,7 +64,7 @@ export function mayRetry(
   done: RetriesDone,
   failure: AttemptFailure,
 ): boolean {
-  if (!isRepeatable && !failure.isUnsent) return false;
+  if (!isRepeatable && !failure.isUnsent && failure.kind !== 'unavailable') return false;
   if (rules.retryAttempts === undefined) return mayRetryByDefault(isRepeatable, done, failure);
   if (done.total >= rules.retryAttempts) return false;
   return rules.retryOn.some((condition) => covers(condition, failure));
@@ -75,7 +76,8 @@ function mayRetryByDefault(
   done: RetriesDone,
   failure: AttemptFailure,
 ): boolean {
-  if (failure.kind !== 'connect' && failure.kind !== 'reset') return false;
+  const isOfConnection = failure.kind === 'connect' || failure.kind === 'reset';
+  if (!isOfConnection && failure.kind !== 'refused') return false;
   if (done.total >= defaultUnsentRetries) return false;
   if (failure.isUnsent) return true;
   return isRepeatable && done.afterSent < defaultIdempotentRetries;
@@ -90,17 +92,18 @@ function covers(condition: RetryCondition, failure: AttemptFailure): boolean {
     case 'connect-failure':
       return failure.kind === 'connect';
     case 'reset':
-      return failure.kind === 'reset';
+      return failure.kind === 'reset' || failure.kind === 'refused';
     case '5xx':
       return failure.status >= 500 && failure.status <= 599;
     case 'gateway-error':
       return failure.status >= 502 && failure.status <= 504;
     case 'retriable-4xx':
       return failure.kind === 'status' && failure.status === 409;
-    // Words of HTTP/2 and gRPC; no HTTP/1.1 answer is one.
+    // Words of HTTP/2 and gRPC.
     case 'refused-stream':
+      return failure.kind === 'refused';
     case 'unavailable':
-      return false;
+      return failure.kind === 'unavailable';
     default:
       return failure.status === condition;
   }
@@ -116,8 +119,12 @@ export function failedAnswer(
 ): AttemptFailure | undefined {
   if (rules?.retryAttempts === undefined) return undefined;
   if (asksForPatience(fields.get('retry-after'))) return undefined;
-  return { kind: 'status', status, isUnsent: false };
+  const isUnavailable = fields.get('grpc-status') === grpcUnavailable;
+  return { kind: isUnavailable ? 'unavailable' : 'status', status, isUnsent: false };
 }
+
+/** UNAVAILABLE, in the head of an answer that has nothing else (a trailers-only answer). */
+const grpcUnavailable = '14';
 
 /** An endpoint that names a time to wait is not asked again at once: the client is told. */
 export function asksForPatience(retryAfter: string | undefined): boolean {

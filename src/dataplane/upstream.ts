@@ -21,7 +21,15 @@ import type { TurnClock } from './turn-clock.ts';
 
 export type UpstreamFailure = {
   readonly kind:
-    'connect' | 'connect-timeout' | 'tunnel' | 'identity' | 'reset' | 'protocol' | 'bug';
+    | 'connect'
+    | 'connect-timeout'
+    | 'tunnel'
+    | 'identity'
+    | 'reset'
+    /** By a pod of HTTP/2, which has not looked at the request. */
+    | 'refused'
+    | 'protocol'
+    | 'bug';
   /** No byte of the request was taken by the kernel. */
   readonly isUnsent: boolean;
   /** For logs: an error code, or what was wrong with the answer. */

@@ -71,6 +71,8 @@ export type MeshOptions = {
   /** `enforce`: only 127.0.0.1 is a workload, and may GET what matches this path pattern. */
   readonly allowedPath?: string;
   readonly targetPort?: number;
+  /** How its pods are spoken to; `http` unless said. */
+  readonly scheme?: 'http' | 'h2c';
   /** Of the only backend; 1 unless said. */
   readonly weight?: number;
   /** Another name of the service, for programs that call what they connect to. */
@@ -142,7 +144,7 @@ export function meshTable(options: MeshOptions): RouteTable {
         backends: [
           {
             port: 80,
-            scheme: 'http',
+            scheme: options.scheme ?? 'http',
             endpoints: options.endpoints.map((one) => ({ ...one, nodeName: 'n', podName: 'p' })),
           },
         ],

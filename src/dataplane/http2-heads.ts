@@ -1,0 +1,148 @@
+// Heads between this proxy and a pod of HTTP/2. A request is what a pod of HTTP/1.1 would get,
+// field by field, so that both see the same; an answer becomes the head that everything behind it
+// knows. Both are kept with what they were made of: most clients repeat themselves, as do pods.
+import { noBody } from './http1/framing.ts';
+import type { ResponseFraming } from './http1/framing.ts';
+import { isBodyless } from './http1/response-head.ts';
+import type { HttpResponseHead } from './http1/response-head.ts';
+import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
+import { FieldLines } from './http2-fields.ts';
+import { fieldRule, lastPseudo } from './http2/field-rules.ts';
+import type { DecodedField } from './http2/hpack-decoder.ts';
+import type { HeaderField } from './http2/hpack-table.ts';
+
+type Lines = readonly HeaderField[];
+
+type KnownRequest = {
+  readonly before: Lines;
+  readonly behind: Lines;
+  ids: RequestIds;
+  lines: Lines;
+};
+
+/** About the connection (RFC 9113 section 8.2.2), or said in another way here. */
+const notSent: ReadonlySet<string> = new Set([
+  'connection',
+  'host',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+export class RequestLines {
+  readonly #known = new WeakMap<RequestHeadParts, KnownRequest>();
+
+  /** The same object for the same parts and ids. */
+  of(parts: RequestHeadParts, ids: RequestIds): Lines {
+    const known = this.#known.get(parts);
+    if (known === undefined) return this.#add(parts, ids);
+    const { requestId, traceparent } = known.ids;
+    if (requestId === ids.requestId && traceparent === ids.traceparent) return known.lines;
+    known.ids = { requestId: ids.requestId, traceparent: ids.traceparent };
+    known.lines = withIds(known.before, ids, known.behind);
+    return known.lines;
+  }
+
+  #add(parts: RequestHeadParts, { requestId, traceparent }: RequestIds): Lines {
+    const before = requestLines(parts.before);
+    const behind = fieldLines(parts.behind);
+    const ids = { requestId, traceparent };
+    const lines = withIds(before, ids, behind);
+    this.#known.set(parts, { before, behind, ids, lines });
+    return lines;
+  }
+}
+
+function withIds(before: Lines, { requestId, traceparent }: RequestIds, behind: Lines): Lines {
+  return [
+    ...before,
+    { name: 'x-request-id', value: requestId },
+    { name: 'traceparent', value: traceparent },
+    ...behind,
+  ];
+}
+
+/** The text is ours (http1/serialise.ts): `METHOD target HTTP/1.1`, `host: …`, plain lines. */
+function requestLines(text: string): Lines {
+  const lineEnd = text.indexOf('\r\n');
+  const [method = '', target = ''] = text.slice(0, lineEnd).split(' ');
+  const rest = text.slice(lineEnd + 2);
+  const host = /^host: (.*)$/im.exec(rest)?.[1] ?? '';
+  return [
+    { name: ':method', value: method },
+    { name: ':scheme', value: 'http' },
+    { name: ':path', value: target },
+    { name: ':authority', value: host.trimEnd() },
+    ...fieldLines(rest),
+  ];
+}
+
+function fieldLines(text: string): Lines {
+  const lines: HeaderField[] = [];
+  for (const line of text.split('\r\n')) {
+    const colon = line.indexOf(':');
+    if (colon <= 0) continue;
+    const name = line.slice(0, colon).toLowerCase();
+    if (!notSent.has(name)) lines.push({ name, value: line.slice(colon + 1).trim() });
+  }
+  return lines;
+}
+
+type KnownAnswer = {
+  readonly head: HttpResponseHead;
+  readonly isOfHead: boolean;
+  readonly isWhole: boolean;
+};
+
+const noNames: ReadonlySet<string> = new Set<string>([]);
+const chunked: ResponseFraming = { kind: 'chunked' };
+const empty: ResponseFraming = { kind: 'length', length: 0 };
+
+export class AnswerHeads {
+  readonly #known = new WeakMap<readonly DecodedField[], KnownAnswer>();
+
+  /** `isOfHead`: HEAD was asked. `isWhole`: the stream ends with this head. */
+  of(fields: readonly DecodedField[], isOfHead: boolean, isWhole: boolean): HttpResponseHead {
+    const known = this.#known.get(fields);
+    if (known?.isOfHead === isOfHead && known.isWhole === isWhole) return known.head;
+    const head = answerHead(fields, isOfHead, isWhole);
+    this.#known.set(fields, { head, isOfHead, isWhole });
+    return head;
+  }
+}
+
+function answerHead(
+  fields: readonly DecodedField[],
+  isOfHead: boolean,
+  isWhole: boolean,
+): HttpResponseHead {
+  const lines = new FieldLines();
+  let status = 0;
+  let contentLength: number | undefined;
+  let bytes = 0;
+  for (const { name, value, rule } of fields) {
+    bytes += name.length + value.length + 4;
+    if (rule === fieldRule.status) status = Number(value);
+    if (rule === fieldRule.contentLength) contentLength = Number(value);
+    if (rule === fieldRule.ordinary || rule > lastPseudo) lines.add(name, value);
+  }
+  const hasNone = isOfHead || isBodyless(status);
+  return {
+    version: 11,
+    status,
+    statusText: '',
+    fields: lines.fields(),
+    framing: hasNone ? noBody : framingOf(contentLength, isWhole),
+    contentLength,
+    isKeepAlive: true,
+    nominated: noNames,
+    upgrade: undefined,
+    bytes,
+    rendered: { text: undefined, isFlat: false },
+  };
+}
+
+function framingOf(contentLength: number | undefined, isWhole: boolean): ResponseFraming {
+  if (contentLength !== undefined) return { kind: 'length', length: contentLength };
+  return isWhole ? empty : chunked;
+}

@@ -1,0 +1,89 @@
+// The HTTP/2 connections of a worker to pods: one per endpoint as long as its streams suffice, more
+// where they run out. An attempt takes a stream of the first one that has room; the others age out.
+// Bounds: as many attempts as there are exchanges, and the idle time of a connection.
+import type { Network } from '../lib/network.ts';
+import type { Endpoint } from '../route/index.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Http2Carriage } from './http2-carriage.ts';
+import { AnswerHeads, RequestLines } from './http2-heads.ts';
+import { Http2Upstream } from './http2-upstream.ts';
+import type { Http2Shared, Http2UpstreamOwner } from './http2-upstream.ts';
+import { upstreamIdleMs } from './limits.ts';
+
+export type Http2PoolsOptions = Omit<Http2Shared, 'requests' | 'answers'> & {
+  readonly network: Network;
+  readonly deadlines: Deadlines;
+  readonly localAddress: string | undefined;
+};
+
+export class Http2Pools implements Http2UpstreamOwner {
+  readonly #options: Http2PoolsOptions;
+  readonly #shared: Http2Shared;
+  readonly #connections = new Map<string, Http2Upstream[]>();
+
+  constructor(options: Http2PoolsOptions) {
+    this.#options = options;
+    this.#shared = { ...options, requests: new RequestLines(), answers: new AnswerHeads() };
+  }
+
+  get openCount(): number {
+    let sum = 0;
+    for (const list of this.#connections.values()) sum += list.length;
+    return sum;
+  }
+
+  get idleCount(): number {
+    let sum = 0;
+    for (const list of this.#connections.values()) {
+      for (const connection of list) if (connection.isIdle) sum += 1;
+    }
+    return sum;
+  }
+
+  /** A place for one attempt; its user is told when the connection is there, unless it is ready. */
+  take(endpoint: Endpoint, connectTimeoutMs: number): Http2Carriage {
+    for (const connection of this.#connections.get(endpoint.id) ?? []) {
+      if (connection.canTake) return connection.take();
+    }
+    return this.#open(endpoint, connectTimeoutMs).take();
+  }
+
+  busy({ deadline, isConnecting }: Http2Upstream): void {
+    if (!isConnecting) this.#options.deadlines.disarm(deadline);
+  }
+
+  idle({ deadline, isConnecting }: Http2Upstream): void {
+    if (!isConnecting) this.#options.deadlines.arm(deadline, upstreamIdleMs);
+  }
+
+  forget(connection: Http2Upstream): void {
+    this.#options.deadlines.disarm(connection.deadline);
+    const list = this.#connections.get(connection.endpointId) ?? [];
+    const left = list.filter((one) => one !== connection);
+    if (left.length === 0) this.#connections.delete(connection.endpointId);
+    else this.#connections.set(connection.endpointId, left);
+  }
+
+  /** Cuts everything. */
+  close(): void {
+    for (const list of [...this.#connections.values()]) {
+      for (const connection of list) connection.destroy();
+    }
+  }
+
+  #open(endpoint: Endpoint, connectTimeoutMs: number): Http2Upstream {
+    const { network, deadlines, localAddress } = this.#options;
+    const { address, port, id } = endpoint;
+    const connection = new Http2Upstream({
+      socket: network.connect({ address, port, localAddress }),
+      endpointId: id,
+      shared: this.#shared,
+      owner: this,
+    });
+    const list = this.#connections.get(id);
+    if (list === undefined) this.#connections.set(id, [connection]);
+    else list.push(connection);
+    deadlines.arm(connection.deadline, connectTimeoutMs);
+    return connection;
+  }
+}
