@@ -1,5 +1,5 @@
-// Programs that the tests of an installation run: kubectl and helm, from KUBEBUILDER_ASSETS or
-// PATH. A missing one is a failure that says what to do, never a skip.
+// Programs that these tests run – kubectl, helm, h2spec – from KUBEBUILDER_ASSETS or PATH. A
+// missing one is a failure that says what to do, never a skip.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -7,8 +7,10 @@ import { parseAllDocuments } from 'yaml';
 
 export type Ran = { readonly status: number; readonly out: string; readonly error: string };
 
+type Program = 'h2spec' | 'helm' | 'kubectl';
+
 /** Path of a program; throws one line that says where it is looked for. */
-function programPath(name: 'helm' | 'kubectl'): string {
+export function programPath(name: Program): string {
   const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
   const folders = [assets, ...(process.env['PATH'] ?? '').split(delimiter)];
   const found = folders
@@ -17,12 +19,12 @@ function programPath(name: 'helm' | 'kubectl'): string {
     .find((path) => existsSync(path));
   if (found !== undefined) return found;
   const where = `neither in KUBEBUILDER_ASSETS (${assets}) nor on PATH`;
-  throw new Error(`test:kube needs ${name} for the chart and finds it ${where}: install it there`);
+  throw new Error(`test:kube needs ${name} and finds it ${where}: install it there`);
 }
 
 /** Runs it with a deadline; the caller judges the status. */
 export function run(
-  name: 'helm' | 'kubectl',
+  name: Program,
   args: readonly string[],
   input = '',
 ): Ran {
@@ -34,7 +36,7 @@ export function run(
 
 /** Output of a run that has to succeed. */
 export function output(
-  name: 'helm' | 'kubectl',
+  name: Program,
   args: readonly string[],
   input = '',
 ): string {
