@@ -6,7 +6,8 @@
 import { readTrustBundle } from '../identity/index.ts';
 import type { Credential, SpiffeId } from '../identity/index.ts';
 import type { SecureNetwork, TlsContext, TlsTerms } from '../lib/network.ts';
-import { tunnelProtocol } from './peer-check.ts';
+import { tunnelProtocols } from './peer-check.ts';
+import type { TunnelProtocol } from './peer-check.ts';
 
 export type IdentityUpdate = {
   readonly trustPem: string;
@@ -26,7 +27,11 @@ export type CredentialChange = {
 /** A certificate that can be used; `notAfterMs` is wall time. */
 export type UsableCredential = { readonly context: TlsContext; readonly notAfterMs: number };
 
-type Held = { readonly credential: Credential; usable: UsableCredential | undefined };
+/** By what it is to be used for: a client offers one protocol, a server takes any. */
+type Held = {
+  readonly credential: Credential;
+  readonly usable: Map<TunnelProtocol, UsableCredential>;
+};
 
 export class Credentials {
   readonly #network: SecureNetwork;
@@ -52,32 +57,36 @@ export class Credentials {
       const before = this.#byId.get(credential.id)?.credential;
       if (before?.certificatePem === credential.certificatePem) continue;
       if (before !== undefined) replaced.add(credential.id);
-      this.#byId.set(credential.id, { credential, usable: undefined });
+      this.#byId.set(credential.id, { credential, usable: new Map() });
     }
     const isOwnReplaced = this.#own !== undefined
       && this.#own.credential.certificatePem !== update.own?.certificatePem;
     if (this.#own === undefined || isOwnReplaced) {
-      this.#own = update.own && { credential: update.own, usable: undefined };
+      this.#own = update.own && { credential: update.own, usable: new Map() };
       this.#server = undefined;
     }
     return { replaced, isOwnReplaced, isRootGone };
   }
 
   /** What a connection under this identity is opened with. */
-  of(id: SpiffeId): UsableCredential | undefined {
-    return this.#usable(this.#byId.get(id));
+  of(id: SpiffeId, protocol: TunnelProtocol = 'weft-h1/1'): UsableCredential | undefined {
+    return this.#usable(this.#byId.get(id), protocol);
   }
 
   /** For callers without an identity. */
   get own(): UsableCredential | undefined {
-    return this.#usable(this.#own);
+    return this.ownFor('weft-h1/1');
+  }
+
+  ownFor(protocol: TunnelProtocol): UsableCredential | undefined {
+    return this.#usable(this.#own, protocol);
   }
 
   /** What this proxy shows as server. */
   get server(): UsableCredential | undefined {
     const credential = this.#own?.credential;
     if (this.#server === undefined && credential !== undefined) {
-      this.#server = this.#make(credential, 'server');
+      this.#server = this.#make(credential, 'server', tunnelProtocols);
     }
     return this.#server;
   }
@@ -91,23 +100,30 @@ export class Credentials {
     const before = this.#roots;
     this.#trustPem = trustPem;
     this.#roots = new Set(roots.map(({ fingerprint }) => fingerprint));
-    for (const held of this.#byId.values()) held.usable = undefined;
-    if (this.#own !== undefined) this.#own.usable = undefined;
+    for (const held of this.#byId.values()) held.usable.clear();
+    this.#own?.usable.clear();
     this.#server = undefined;
     return [...before].some((fingerprint) => !this.#roots.has(fingerprint));
   }
 
-  #usable(held: Held | undefined): UsableCredential | undefined {
+  #usable(held: Held | undefined, protocol: TunnelProtocol): UsableCredential | undefined {
     if (held === undefined) return undefined;
-    held.usable ??= this.#make(held.credential, 'client');
-    return held.usable;
+    const known = held.usable.get(protocol);
+    if (known !== undefined) return known;
+    const made = this.#make(held.credential, 'client', [protocol]);
+    if (made !== undefined) held.usable.set(protocol, made);
+    return made;
   }
 
-  #make(credential: Credential, side: TlsTerms['side']): UsableCredential | undefined {
+  #make(
+    credential: Credential,
+    side: TlsTerms['side'],
+    alpn: readonly TunnelProtocol[],
+  ): UsableCredential | undefined {
     // Nobody is trusted yet; without roots OpenSSL would take those that Node brings along.
     if (this.#roots.size === 0) return undefined;
     const { certificatePem, keyPem, notAfterMs } = credential;
-    const terms = { certificatePem, keyPem, trustPem: this.#trustPem, alpn: [tunnelProtocol] };
+    const terms = { certificatePem, keyPem, trustPem: this.#trustPem, alpn };
     try {
       return { context: this.#network.context({ side, ...terms }), notAfterMs };
     } catch (error) {

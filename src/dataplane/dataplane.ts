@@ -34,6 +34,7 @@ import type { NewConnection } from './source-gate.ts';
 import { TcpServices } from './tcp.ts';
 import type { TcpObserver } from './tcp-observer.ts';
 import { TrafficGate } from './traffic-gate.ts';
+import { TunnelSession } from './tunnel-session.ts';
 import { TrustedSources } from './trusted-sources.ts';
 import type { ArrivedSocket } from './tunnel-listener.ts';
 import { Tunnels } from './tunnels.ts';
@@ -125,6 +126,8 @@ class RunningDataplane {
   readonly #tunnels: Tunnels | undefined;
   readonly #udp: UdpServices | undefined;
   readonly #tcp: TcpServices | undefined;
+  /** Of other proxies; what they carry is among the TCP connections. */
+  readonly #sessions = new Set<TunnelSession>();
   readonly #owners = new AddressOwners();
   readonly #gate: SourceGate;
   readonly #connections = new ConnectionList<DownstreamConnection>();
@@ -170,6 +173,7 @@ class RunningDataplane {
       pools: new Pools({ ...shared, limits }),
       http2Pools: new Http2Pools({ ...shared, ...sessions }),
       tunnels: undefined,
+      tunnelSessions: undefined,
       answersTunnels: false,
       buffers,
       ...sessions,
@@ -198,13 +202,7 @@ class RunningDataplane {
       bindAddresses: options.bindAddresses,
       changed: options.events.listenersChanged,
     });
-    this.#tcp = options.tcp && new TcpServices({
-      engine: this.#engine,
-      observer: options.tcp,
-      network: options.network,
-      localAddress: options.localAddress,
-      closed: () => this.#leftOne(),
-    });
+    this.#tcp = this.#startTcp(options);
   }
 
   publish(table: RouteTable): void {
@@ -239,6 +237,7 @@ class RunningDataplane {
       inFlight: () => this.#connections.size + this.#gate.size + (this.#tcp?.size ?? 0),
       closeIdleConnections: () => this.#connections.forEach((one) => one.closeIfIdle()),
       stopAccepting: () => {
+        for (const session of [...this.#sessions]) session.leave();
         this.#hasLeft = true;
         this.#listeners.close();
         this.#tunnels?.stopAccepting();
@@ -253,6 +252,7 @@ class RunningDataplane {
     this.#gate.close();
     this.#connections.forEach((connection) => connection.destroy());
     this.#tcp?.close();
+    for (const session of [...this.#sessions]) session.destroy();
     this.#engine.pools.close();
     this.#engine.http2Pools.close();
     this.#engine.deadlines.close();
@@ -275,6 +275,17 @@ class RunningDataplane {
     };
   }
 
+  #startTcp({ tcp, network, localAddress }: DataplaneOptions): TcpServices | undefined {
+    return tcp && new TcpServices({
+      engine: this.#engine,
+      observer: tcp,
+      network,
+      localAddress,
+      entered: () => this.#enteredOne(),
+      closed: () => this.#leftOne(),
+    });
+  }
+
   #startTunnels(options: DataplaneOptions): Tunnels | undefined {
     const { tunnels, bindAddresses, localAddress, reusePort, events } = options;
     if (tunnels === undefined) return undefined;
@@ -284,10 +295,13 @@ class RunningDataplane {
       localAddress,
       bindAddresses,
       reusePort,
-      connect: (made) => this.#arrive(made),
+      connect: (made) => {
+        return made.protocol === 'weft-h1/1' ? this.#arrive(made) : this.#arriveSession(made);
+      },
       changed: events.listenersChanged,
     });
     this.#engine.tunnels = started.pools;
+    this.#engine.tunnelSessions = started.sessions;
     return started;
   }
 
@@ -310,6 +324,28 @@ class RunningDataplane {
     return connection;
   }
 
+  /** A connection of another proxy that carries TCP connections. */
+  #arriveSession({ engine, socket, remoteAddress, arrived, closed }: ArrivedSocket): TunnelSession {
+    this.#enteredOne();
+    const session: TunnelSession = new TunnelSession({
+      role: 'server',
+      engine,
+      socket,
+      arrived: (stream, head) => {
+        if (this.#tcp === undefined) stream.refuse('UnknownService');
+        else this.#tcp.arrive({ from: arrived, remoteAddress, stream, head });
+      },
+      changed: () => undefined,
+      closed: () => {
+        this.#sessions.delete(session);
+        this.#leftOne();
+        closed();
+      },
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
   #accept(socket: NetworkSocket, listener: ListenerSpec): void {
     const { counts, limits } = this.#engine;
     const remoteAddress = normaliseAddress(socket.remoteAddress ?? '');
@@ -328,8 +364,7 @@ class RunningDataplane {
 
   #enter({ socket, remoteAddress, listener }: NewConnection): void {
     const engine = this.#engine;
-    engine.counts.connections += 1;
-    engine.observer.connectionOpened();
+    this.#enteredOne();
     if (listener.protocol !== 'http') {
       this.#tcp?.enter({ socket, remoteAddress, to: listener });
       return;
@@ -338,6 +373,11 @@ class RunningDataplane {
     const closed = this.#closed;
     const opened = { engine, socket, remoteAddress, servicePort, closed };
     this.#connections.add(new DownstreamConnection(opened));
+  }
+
+  #enteredOne(): void {
+    this.#engine.counts.connections += 1;
+    this.#engine.observer.connectionOpened();
   }
 
   #leftOne(): void {

@@ -19,6 +19,7 @@ import type { TrafficGate } from './traffic-gate.ts';
 import type { TrustedSources } from './trusted-sources.ts';
 import type { TunnelPools } from './tunnel-pool.ts';
 import type { TurnEnd } from './turn-end.ts';
+import type { TunnelSessions } from './tunnel-sessions.ts';
 import type { TurnClock } from './turn-clock.ts';
 
 /** Makers of ids for requests that bring none. */
@@ -56,6 +57,8 @@ export type Engine = {
   readonly http2Pools: Http2Pools;
   /** Undefined: this worker opens no tunnels. */
   tunnels: TunnelPools | undefined;
+  /** The same, of those that carry TCP connections. */
+  tunnelSessions: TunnelSessions | undefined;
   /** Its clients are other proxies: what it refuses it says as a proxy. */
   readonly answersTunnels: boolean;
   readonly buffers: BodyBuffers;

@@ -5,7 +5,7 @@
 // never tried again. Whoever is refused or cut gets RST.
 import type { NetworkSocket } from '../lib/network.ts';
 import { assert } from '../lib/assert.ts';
-import { authoriseFlow, decideFlow, pickBackend, sourceOf } from '../route/index.ts';
+import { pickBackend } from '../route/index.ts';
 import type {
   Backend,
   Destination,
@@ -22,11 +22,11 @@ import { failureReason, reasonStatus } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { noneTried, Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
-import { tcpHop } from './tcp-hop.ts';
-import type { TcpHop } from './tcp-hop.ts';
 import type { TcpEnd, TcpFacts, TcpMeter, TcpObserver } from './tcp-observer.ts';
+import type { TcpHop, TcpPlan } from './tcp-plan.ts';
 import { TcpSide } from './tcp-side.ts';
 import type { SideOwner } from './tcp-side.ts';
+import type { RefusedThere } from './tunnel-refusal.ts';
 
 /** Once both sides have sent all: how often it is looked whether what is left still leaves. */
 const lingerMs = 10_000;
@@ -35,13 +35,29 @@ export type TcpFlowOptions = {
   readonly engine: Engine;
   readonly observer: TcpObserver;
   readonly socket: NetworkSocket;
-  /** Normalised. */
-  readonly remoteAddress: string;
-  readonly to: FlowDestination;
+  readonly plan: TcpPlan;
   /** Opens a connection; undefined: there is no such way. */
-  readonly dial: (endpoint: Endpoint, hop: TcpHop) => NetworkSocket | undefined;
+  readonly dial: (call: TcpCall) => DialledTcp | undefined;
+  /** A pod has taken it; nothing was sent to the client before. */
+  readonly opened: () => void;
+  /** It is over, and nothing of it reached a pod; the client is reset next. */
+  readonly refused: (reason: Reason) => void;
   /** Told once. */
   readonly closed: (flow: TcpFlow) => void;
+};
+
+/** What a connection is opened for. */
+export type TcpCall = {
+  readonly source: Source;
+  readonly backend: Backend;
+  readonly endpoint: Endpoint;
+  readonly hop: TcpHop;
+};
+
+export type DialledTcp = {
+  readonly socket: NetworkSocket;
+  /** Once it is closed without having been open: what was said of it. */
+  readonly failure: () => RefusedThere | undefined;
 };
 
 type Phase = 'new' | 'dialling' | 'waiting' | 'open' | 'closed';
@@ -66,6 +82,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
   readonly #startedMs: number;
   readonly #deadline: Deadline;
   #pod: TcpSide | undefined;
+  #dialled: DialledTcp | undefined;
   #hop: TcpHop | undefined;
   #phase: Phase = 'new';
   #retries: Retries | undefined;
@@ -77,14 +94,12 @@ export class TcpFlow implements TcpFacts, SideOwner {
   readonly #told = { receivedBytes: 0, sentBytes: 0, unsentBytes: 0 };
 
   constructor(options: TcpFlowOptions) {
-    const { engine, remoteAddress, to } = options;
+    const { engine, plan } = options;
     this.#options = options;
     this.#engine = engine;
-    this.remoteAddress = remoteAddress;
-    this.to = to;
-    this.source = engine.table === undefined
-      ? { kind: 'unauthenticated' }
-      : sourceOf(engine.table, remoteAddress);
+    this.remoteAddress = plan.remoteAddress;
+    this.to = plan.to;
+    this.source = plan.source;
     this.#startedMs = engine.clock.nowMs();
     this.#deadline = new Deadline(() => this.#guard(() => this.#expired()));
     this.#client = new TcpSide(engine, options.socket, this);
@@ -112,7 +127,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
 
   /** Chooses the backend, which all attempts keep to, and makes the first attempt. */
   #decide(table: RouteTable): void {
-    const decision = decideFlow(table, this.to);
+    const decision = this.#options.plan.decide(table);
     this.host = decision.host;
     if (decision.kind === 'refuse') {
       this.#refuse(decision.reason);
@@ -134,7 +149,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
       this.#refuse('NoEndpoints');
       return;
     }
-    const hop = tcpHop(table, this.source, endpoint);
+    const hop = this.#options.plan.hopTo(table, endpoint);
     const { verdict } = hop;
     this.endpoint = endpoint;
     this.destination = verdict.destination;
@@ -143,17 +158,20 @@ export class TcpFlow implements TcpFacts, SideOwner {
     const isNews = this.attempts === 0 || verdict.kind === 'deny';
     if (isNews && hop.isJudgedHere) this.#options.observer.tcpJudged(this, verdict);
     if (verdict.kind === 'deny') this.#refuse(verdict.reason);
-    else this.#dial(endpoint, hop);
+    else this.#dial({ source: this.source, backend, endpoint, hop });
   }
 
-  #dial(endpoint: Endpoint, hop: TcpHop): void {
+  #dial(call: TcpCall): void {
     const { engine, observer, dial } = this.#options;
+    const { endpoint, hop } = call;
     this.attempts += 1;
-    const socket = hop.way === 'none' ? undefined : dial(endpoint, hop);
-    if (socket === undefined) {
+    const dialled = hop.way === 'none' ? undefined : dial(call);
+    if (dialled === undefined) {
       this.#tryElsewhere('TunnelUnavailable');
       return;
     }
+    this.#dialled = dialled;
+    const { socket } = dialled;
     if (hop.plainReason !== undefined) observer.tcpWentPlain(hop.plainReason);
     const pod = new TcpSide(engine, socket, this);
     this.#pod = pod;
@@ -172,26 +190,36 @@ export class TcpFlow implements TcpFacts, SideOwner {
     this.#movedMs = clock.nowMs();
     if (this.#idleMs !== undefined) deadlines.arm(this.#deadline, this.#idleMs);
     this.#meter = this.#options.observer.tcpOpened(this);
+    this.#options.opened();
     this.#client.join(pod);
     pod.join(this.#client);
   }
 
   // ---- a dial that failed -----------------------------------------------------------------------
 
-  #tryElsewhere(reason: Reason): void {
+  #tryElsewhere(reason: Reason, failure = failedDial(reason)): void {
     this.#leavePod();
-    const failure: AttemptFailure = {
-      kind: 'connect',
-      status: reasonStatus(reason),
-      isUnsent: true,
-    };
     if (this.#mayTryAgain(failure)) this.#tryAgain(failure);
     else this.#refuse(reason);
   }
 
+  /** The connection to the pod is gone before it was open; the other proxy may have said why. */
+  #dialFailed(): void {
+    const told = this.#dialled?.failure();
+    if (told === undefined) {
+      this.#tryElsewhere('UpstreamConnect');
+    } else if (told.failure === undefined) {
+      this.#leavePod();
+      this.#refuse(told.reason);
+    } else {
+      // Nothing has passed, whatever the other side says of it.
+      this.#tryElsewhere(told.reason, { ...told.failure, isUnsent: true });
+    }
+  }
+
   #mayTryAgain(failure: AttemptFailure): boolean {
     const { host } = this;
-    if (host === undefined) return false;
+    if (host === undefined || !this.#options.plan.mayRetry) return false;
     this.#retries ??= new Retries(this.#engine, host, false);
     const answer = this.#retries.ask(failure);
     if (answer === 'exhausted') this.#options.observer.tcpBudgetExhausted(this);
@@ -222,6 +250,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
   #leavePod(): void {
     this.#pod?.reset();
     this.#pod = undefined;
+    this.#dialled = undefined;
     if (this.#loadCell !== undefined) this.#engine.loads.countDown(this.#loadCell);
     this.#loadCell = undefined;
   }
@@ -233,8 +262,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     const { endpoint } = this;
     if (this.#phase === 'closed' || endpoint === undefined) return;
     if (this.#hop?.isJudgedHere !== true) return;
-    const source = sourceOf(table, this.remoteAddress);
-    const verdict = authoriseFlow(table, source, endpoint, 'tcp');
+    const verdict = this.#options.plan.judge(table, endpoint);
     if (verdict.kind !== 'deny') return;
     this.#options.observer.tcpJudged(this, verdict);
     this.cut(verdict.reason);
@@ -277,7 +305,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     } else if (side === this.#client) {
       this.#end('reset');
     } else {
-      this.#tryElsewhere('UpstreamConnect');
+      this.#dialFailed();
     }
   }
 
@@ -344,6 +372,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     this.tellMoved();
     this.#meter?.closed();
     this.#options.observer.tcpEnded(this, how);
+    if (how === 'refused') this.#options.refused(this.reason ?? 'Shedding');
     this.#client.reset();
     // It keeps what it has read, for who asks.
     this.#pod?.reset();
@@ -360,4 +389,8 @@ export class TcpFlow implements TcpFacts, SideOwner {
       this.bugFound(error);
     }
   }
+}
+
+function failedDial(reason: Reason): AttemptFailure {
+  return { kind: 'connect', status: reasonStatus(reason), isUnsent: true };
 }

@@ -101,11 +101,12 @@ export class TcpSide implements SocketReader {
     const socket = other.#socket;
     const isTaken = socket.write(writable(buffer, 0, bytes));
     const unsentBytes = socket.writableLength;
-    if (unsentBytes > 0) this.buffer.lend(other.buffer);
     if (!isTaken) {
       other.#unsent.set(unsentBytes);
       this.#setPaused(true);
     }
+    if (this.#socket.readInto === undefined) return;
+    if (unsentBytes > 0) this.buffer.lend(other.buffer);
     // A side that is quiet again needs no buffer of its own.
     if (bytes >= longReadBytes) this.buffer.own();
     else this.buffer.release();

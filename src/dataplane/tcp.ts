@@ -1,14 +1,23 @@
 // The TCP connections of a worker: all that are open, what becomes of them under a new table, and
-// the now and then at which their bytes are told. What happens on one is tcp-flow.ts; they are
-// accepted in listener.ts.
+// the now and then at which their bytes are told. What happens on one is tcp-flow.ts; clients'
+// are accepted in listener.ts, other nodes' come as streams of a tunnel.
+import { formatSpiffeId } from '../identity/index.ts';
 import type { Network, NetworkSocket } from '../lib/network.ts';
 import { decideFlow } from '../route/index.ts';
 import type { FlowDestination, RouteTable } from '../route/index.ts';
+import type { ArrivedFrom } from './arrived-plan.ts';
 import { ConnectionList } from './connection-list.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
+import type { DecodedField } from './http2/hpack-decoder.ts';
 import { TcpFlow } from './tcp-flow.ts';
-import type { TcpObserver } from './tcp-observer.ts';
+import type { DialledTcp, TcpCall } from './tcp-flow.ts';
+import type { TcpMeter, TcpObserver } from './tcp-observer.ts';
+import { arrivedPlan, clientPlan } from './tcp-plan.ts';
+import type { TcpPlan } from './tcp-plan.ts';
+import { readTunnelFields, tunnelCallHead } from './tunnel-fields.ts';
+import { fieldsOf } from './tunnel-stream.ts';
+import type { TunnelStream } from './tunnel-stream.ts';
 
 /** How often the bytes of connections that live on are told: metrics are read no more often. */
 const tellMs = 1_000;
@@ -18,7 +27,9 @@ export type TcpServicesOptions = {
   readonly observer: TcpObserver;
   readonly network: Pick<Network, 'connect'>;
   readonly localAddress: string | undefined;
-  /** One that was accepted is closed. */
+  /** One that has come by tunnel counts as a connection of its own. */
+  readonly entered: () => void;
+  /** One that was accepted, or had entered, is closed. */
   readonly closed: () => void;
 };
 
@@ -29,43 +40,74 @@ export type AcceptedTcp = {
   readonly to: FlowDestination;
 };
 
+export type ArrivedTcp = {
+  readonly from: ArrivedFrom;
+  /** Of the other proxy. */
+  readonly remoteAddress: string;
+  readonly stream: TunnelStream;
+  readonly head: readonly DecodedField[];
+};
+
+const noop = (): void => undefined;
+const silentMeter: TcpMeter = { moved: noop, closed: noop };
+
 export class TcpServices {
   readonly #options: TcpServicesOptions;
   readonly #flows = new ConnectionList<TcpFlow>();
   readonly #telling: Deadline;
+  readonly #arrivedObserver: TcpObserver;
   #table: RouteTable | undefined;
 
   constructor(options: TcpServicesOptions) {
     this.#options = options;
     this.#telling = new Deadline(() => this.#tellMoved());
+    // Connections are counted by the caller's proxy alone; policy where it is decided.
+    this.#arrivedObserver = {
+      ...options.observer,
+      tcpOpened: () => silentMeter,
+      tcpRetried: noop,
+      tcpBudgetExhausted: noop,
+      tcpWentPlain: noop,
+      tcpEnded: noop,
+    };
   }
 
   get size(): number {
     return this.#flows.size;
   }
 
+  /** A client's connection, whose source is not waited for any more. */
   enter({ socket, remoteAddress, to }: AcceptedTcp): void {
-    const { engine, observer, network, localAddress, closed } = this.#options;
-    const flow = new TcpFlow({
-      engine,
-      observer,
-      socket,
-      remoteAddress,
-      to,
-      dial: ({ address, port }, hop) => {
-        // What is due a tunnel never goes plain; no tunnel carries connections yet.
-        if (hop.way === 'tunnel') return undefined;
-        return network.connect({ address, port, localAddress });
-      },
-      closed: (ended) => {
-        this.#flows.remove(ended);
-        if (this.#flows.size === 0) engine.deadlines.disarm(this.#telling);
-        closed();
-      },
-    });
-    if (this.#flows.size === 0) engine.deadlines.arm(this.#telling, tellMs);
-    this.#flows.add(flow);
-    flow.start();
+    const { engine, observer, closed } = this.#options;
+    if (engine.table === undefined) {
+      socket.resetAndDestroy();
+      closed();
+      return;
+    }
+    const plan = clientPlan(engine.table, remoteAddress, to);
+    this.#start(plan, { socket, observer, opened: noop, refused: noop });
+  }
+
+  /** A connection of another node, as its proxy asks for it. */
+  arrive({ from, remoteAddress, stream, head }: ArrivedTcp): void {
+    const { engine, entered } = this.#options;
+    const fields = readTunnelFields(fieldsOf(head));
+    if (head[0]?.value !== 'CONNECT') stream.refuse('BadRequestUnsupported');
+    else if (fields === undefined) stream.refuse('BadRequestSyntax');
+    else if (engine.table === undefined) stream.refuse('PodNotHere');
+    else if (from.arrivals.find(engine.table, fields.target) === undefined) {
+      stream.refuse('PodNotHere');
+    } else if (engine.counts.connections >= engine.limits.connectionsMax) {
+      stream.refuse('Shedding');
+    } else {
+      entered();
+      this.#start(arrivedPlan(from, remoteAddress, fields), {
+        socket: stream,
+        observer: this.#arrivedObserver,
+        opened: () => stream.accept(),
+        refused: (reason) => stream.refuse(reason),
+      });
+    }
   }
 
   /** `reassigned`: addresses of this node that another pod has now. */
@@ -89,11 +131,56 @@ export class TcpServices {
     this.#flows.forEach((flow) => flow.cut(undefined));
   }
 
+  #start(plan: TcpPlan, how: Started): void {
+    const { engine, closed } = this.#options;
+    const flow = new TcpFlow({
+      ...how,
+      engine,
+      plan,
+      dial: (call) => this.#dial(call),
+      closed: (ended) => {
+        this.#flows.remove(ended);
+        if (this.#flows.size === 0) engine.deadlines.disarm(this.#telling);
+        closed();
+      },
+    });
+    if (this.#flows.size === 0) engine.deadlines.arm(this.#telling, tellMs);
+    this.#flows.add(flow);
+    flow.start();
+  }
+
+  /** What is due a tunnel never goes plain. */
+  #dial(call: TcpCall): DialledTcp | undefined {
+    const { network, localAddress } = this.#options;
+    const { endpoint, hop } = call;
+    if (hop.way === 'tunnel') return this.#dialTunnel(call);
+    const { address, port } = endpoint;
+    const socket = network.connect({ address, port, localAddress });
+    return { socket, failure: () => undefined };
+  }
+
+  #dialTunnel({ source, backend, endpoint, hop }: TcpCall): DialledTcp | undefined {
+    const { tunnelSessions } = this.#options.engine;
+    if (tunnelSessions === undefined || hop.node === undefined) return undefined;
+    const isAuthenticated = source.kind === 'workload';
+    const { trustDomain } = tunnelSessions;
+    const id = isAuthenticated ? formatSpiffeId({ trustDomain, ...source }) : undefined;
+    if (isAuthenticated && id === undefined) return undefined;
+    const head = tunnelCallHead({ backend, endpoint, isAuthenticated });
+    const socket = tunnelSessions.open({ id, node: hop.node }, head);
+    return { socket, failure: () => socket.failure };
+  }
+
   #tellMoved(): void {
     this.#flows.forEach((flow) => flow.tellMoved());
     if (this.#flows.size > 0) this.#options.engine.deadlines.arm(this.#telling, tellMs);
   }
 }
+
+type Started = Pick<
+  ConstructorParameters<typeof TcpFlow>[0],
+  'socket' | 'observer' | 'opened' | 'refused'
+>;
 
 /** Nothing has changed that a verdict depends on: endpoints alone change all the time. */
 function hasSamePolicy(before: RouteTable, now: RouteTable): boolean {

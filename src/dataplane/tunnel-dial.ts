@@ -7,6 +7,7 @@ import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 import { errorCode } from './node-error.ts';
 import { judgePeer } from './peer-check.ts';
+import type { TunnelProtocol } from './peer-check.ts';
 import { readGreeting } from './tunnel-greeting.ts';
 
 /** The server's own deadline is as long. */
@@ -33,6 +34,8 @@ export type DialOptions = {
   /** Wall time. */
   readonly nowMs: () => number;
   readonly context: TlsContext;
+  /** What the context offers. */
+  readonly protocol: TunnelProtocol;
   readonly address: string;
   readonly port: number;
   readonly localAddress: string | undefined;
@@ -72,10 +75,10 @@ export class TunnelDial {
   }
 
   #secured(): void {
-    const { trustDomain, proxyId, node } = this.#options;
+    const { trustDomain, proxyId, node, protocol } = this.#options;
     const nowMs = this.#options.nowMs();
     const rules = { trustDomain, nodes: new Set([node]), identity: proxyId, nowMs };
-    const peer = judgePeer(this.#socket.peer, rules);
+    const peer = judgePeer(this.#socket.peer, rules, protocol);
     if (peer.kind === 'refused') {
       this.#fail(peer.reason, peer.message);
       return;

@@ -7,6 +7,7 @@ import type { Backend, Endpoint, TunnelTarget } from '../route/index.ts';
 import { endpointId } from '../snapshot/index.ts';
 import { parseAuthority } from './http1/authority.ts';
 import type { Fields } from './http1/fields.ts';
+import type { HeaderField } from './http2/hpack-table.ts';
 
 const serviceField = 'weft-tunnel-service';
 const podField = 'weft-tunnel-pod';
@@ -35,6 +36,20 @@ export function renderTunnelFields(call: TunnelCall): string {
   return text;
 }
 
+/** The same of a TCP connection, which is a CONNECT request of HTTP/2 (RFC 9113 section 8.5). */
+export function tunnelCallHead(call: Omit<TunnelCall, 'authority'>): readonly HeaderField[] {
+  const { backend, endpoint, isAuthenticated } = call;
+  const pod = endpointId(endpoint.address, endpoint.port);
+  const service = `${backend.namespace}/${backend.service}:${backend.port}`;
+  const head = [
+    { name: ':method', value: 'CONNECT' },
+    { name: ':authority', value: pod },
+    { name: serviceField, value: service },
+    { name: podField, value: pod },
+  ];
+  return isAuthenticated ? head : [...head, { name: sourceField, value: nobody }];
+}
+
 /** What a request that came by tunnel says of itself. */
 export type TunnelFields = {
   readonly target: TunnelTarget;
@@ -45,7 +60,7 @@ export type TunnelFields = {
 };
 
 /** Undefined: a field is missing, comes twice or does not parse. */
-export function readTunnelFields(fields: Fields): TunnelFields | undefined {
+export function readTunnelFields(fields: Pick<Fields, 'values'>): TunnelFields | undefined {
   const service = fields.values(serviceField);
   const pod = fields.values(podField);
   if (service.length !== 1 || pod.length !== 1) return undefined;
@@ -85,7 +100,7 @@ export type TunnelRefusal = {
   readonly retryAfterS?: number | undefined;
 };
 
-export function readTunnelRefusal(fields: Fields): TunnelRefusal | undefined {
+export function readTunnelRefusal(fields: Pick<Fields, 'get'>): TunnelRefusal | undefined {
   const reason = fields.get(reasonField);
   if (reason === undefined) return undefined;
   const retryAfter = fields.get('retry-after') ?? '';

@@ -8,13 +8,13 @@ import { sourceOfPeer } from '../route/index.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Credentials, CredentialChange, UsableCredential } from './credentials.ts';
-import type { DownstreamConnection } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { ArrivedFrom } from './arrived-plan.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import { rootGoneMs, rootSpreadMs } from './limits.ts';
-import { judgePeer } from './peer-check.ts';
+import { judgePeer, protocolOf } from './peer-check.ts';
+import type { TunnelProtocol } from './peer-check.ts';
 import { TunnelGate } from './tunnel-gate.ts';
 import type { GatePass } from './tunnel-gate.ts';
 import { renderGreeting } from './tunnel-greeting.ts';
@@ -32,12 +32,16 @@ export type TunnelListenerOptions = {
   readonly reusePort: boolean;
   readonly peers: () => PeerPart | undefined;
   /** Makes a connection of an authenticated socket; `closed` is told once. */
-  readonly connect: (made: ArrivedSocket) => DownstreamConnection;
+  readonly connect: (made: ArrivedSocket) => ArrivedConnection;
   readonly changed: () => void;
 };
 
+/** What an authenticated connection is to its life. */
+export type ArrivedConnection = { leave(): void; destroy(): void };
+
 export type ArrivedSocket = {
   readonly engine: Engine;
+  readonly protocol: TunnelProtocol;
   readonly socket: SecureSocket;
   /** Normalised. */
   readonly remoteAddress: string;
@@ -50,7 +54,7 @@ export class TunnelListener {
   readonly #gate: TunnelGate;
   readonly #listeners: Listeners;
   readonly #arrivals = new Arrivals();
-  readonly #lives = new Set<TunnelLife<DownstreamConnection>>();
+  readonly #lives = new Set<TunnelLife<ArrivedConnection>>();
   readonly #byNode = new Map<string, number>();
   #isClosed = false;
 
@@ -169,7 +173,9 @@ export class TunnelListener {
       life.end();
       this.#leave(peer.node);
     };
-    const connection = connect({ engine, socket, remoteAddress: address, arrived, closed });
+    const protocol = protocolOf(socket.peer) ?? 'weft-h1/1';
+    const made = { engine, protocol, socket, remoteAddress: address, arrived, closed };
+    const connection = connect(made);
     const life = new TunnelLife({
       pool: connection,
       address,

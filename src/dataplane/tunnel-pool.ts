@@ -305,6 +305,7 @@ export class TunnelPools implements UpstreamOwner {
       deadlines,
       nowMs: () => clock.wallMs(),
       context: credential.context,
+      protocol: 'weft-h1/1',
       address,
       localAddress,
       node: pool.node,

@@ -6,14 +6,14 @@ import type { SecureNetwork } from '../lib/network.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 import { Credentials } from './credentials.ts';
 import type { IdentityUpdate } from './credentials.ts';
-import type { DownstreamConnection } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { ListenerState } from './listener.ts';
 import { arrivedFieldsMore, arrivedHeadBytesMore, arrivedIdleMs } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
 import { TunnelListener } from './tunnel-listener.ts';
-import type { ArrivedSocket } from './tunnel-listener.ts';
+import type { ArrivedConnection, ArrivedSocket } from './tunnel-listener.ts';
 import { TunnelPools } from './tunnel-pool.ts';
+import { TunnelSessions } from './tunnel-sessions.ts';
 
 /** What a worker is told of tunnels; absent: it has none. */
 export type TunnelOptions = {
@@ -32,13 +32,15 @@ export type TunnelsOptions = TunnelOptions & {
   readonly localAddress: string | undefined;
   readonly bindAddresses: readonly string[];
   readonly reusePort: boolean;
-  readonly connect: (made: ArrivedSocket) => DownstreamConnection;
+  readonly connect: (made: ArrivedSocket) => ArrivedConnection;
   readonly changed: () => void;
 };
 
 /** For tests and `inspect`. */
 export type TunnelState = {
   readonly dialled: number;
+  /** Dialled, for TCP connections. */
+  readonly sessions: number;
   readonly accepted: number;
   readonly unauthenticated: number;
   readonly waiting: number;
@@ -47,6 +49,7 @@ export type TunnelState = {
 
 export class Tunnels {
   readonly pools: TunnelPools;
+  readonly sessions: TunnelSessions;
   readonly #credentials: Credentials;
   readonly #listener: TunnelListener;
   readonly #engine: Engine;
@@ -72,6 +75,13 @@ export class Tunnels {
       opened: () => observer.tunnelOpened('client'),
       closed: () => observer.tunnelClosed('client'),
     });
+    this.sessions = new TunnelSessions({
+      engine,
+      credentials: this.#credentials,
+      identities: { trustDomain, proxyId, port },
+      peers,
+      localAddress: options.localAddress,
+    });
     this.#listener = new TunnelListener({
       ...options,
       engine: arrivingEngine(engine, options.silenceMs ?? arrivedIdleMs),
@@ -85,6 +95,7 @@ export class Tunnels {
     const change = this.#credentials.apply(update);
     this.#listener.credentialsChanged(change);
     this.pools.credentialsChanged(change);
+    this.sessions.credentialsChanged(change);
   }
 
   /** A table is in force; it may bring other peers. */
@@ -94,12 +105,14 @@ export class Tunnels {
     this.#peers = peers;
     this.#listener.peersChanged();
     this.pools.peersChanged();
+    this.sessions.peersChanged();
   }
 
   state(): TunnelState {
     return {
       dialled: this.pools.openCount,
-      waiting: this.pools.waitingCount,
+      sessions: this.sessions.openCount,
+      waiting: this.pools.waitingCount + this.sessions.waitingCount,
       accepted: this.#listener.openCount,
       unauthenticated: this.#listener.pendingCount,
       listeners: this.#listener.states(),
@@ -113,6 +126,7 @@ export class Tunnels {
   close(): void {
     this.#listener.close();
     this.pools.close();
+    this.sessions.close();
   }
 }
 

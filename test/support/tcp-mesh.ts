@@ -140,7 +140,7 @@ export async function startTcpHarness(
     freed: [],
   });
   const bugs: unknown[] = [];
-  const watch = watching();
+  const watch = watchTcp();
   const dataplane = startDataplane({
     runtime: testRuntime,
     network: (await fastestNetwork()).network,
@@ -188,7 +188,8 @@ export async function startTcpHarness(
   };
 }
 
-function watching() {
+/** An observer that remembers. */
+export function watchTcp() {
   const ended: Told[] = [];
   const verdicts: string[] = [];
   const counted = { opened: 0, closed: 0, received: 0, sent: 0 };

@@ -12,6 +12,7 @@ import type {
   ExchangeObserver,
   ExchangeOutcome,
   HandshakeFacts,
+  TcpObserver,
 } from '../../src/dataplane/index.ts';
 import { checkAuthority, issueLeaf, makeRoot } from '../../src/identity/control.ts';
 import type { Authority } from '../../src/identity/control.ts';
@@ -22,9 +23,12 @@ import { compileTable, withPeers } from '../../src/route/index.ts';
 import type { RouteTable, Verdict } from '../../src/route/index.ts';
 import type {
   AddressBinding,
+  EndpointsSection,
+  ListenerSpec,
   MatchSpec,
   MtlsMode,
   PeerPart,
+  PermissionSpec,
   PolicyMode,
   ServiceRules,
 } from '../../src/snapshot/index.ts';
@@ -39,6 +43,7 @@ import {
   permissionSpec,
   plainRules,
   recordsOf,
+  routeTo,
   serviceSection,
   workload,
 } from './sections.ts';
@@ -124,6 +129,10 @@ export type WorldOptions = {
   readonly mtls?: MtlsMode;
   readonly rules?: Partial<ServiceRules>;
   readonly peers?: PeerPart;
+  /** Where node-a listens for TCP service `t/db`, which has the same endpoints; absent: nowhere. */
+  readonly tcpPort?: number;
+  /** What `t/client` may do at `t/server` by TCP where policy is enforced. */
+  readonly tcp?: PermissionSpec['tcp'];
 };
 
 const bothPeers: PeerPart = {
@@ -144,7 +153,7 @@ const bothPeers: PeerPart = {
 export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
   const pods = world.pods ?? [clientPod, otherPod, serverPod];
   const sections = recordsOf(
-    meshSection({ listeners: [{ protocol: 'http', servicePort: 80, targetPort: 0 }] }),
+    meshSection({ listeners: listenersIn(world) }),
     {
       kind: 'namespaces',
       defaultPolicy: world.policy ?? 'off',
@@ -152,20 +161,12 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
       namespaces: [],
     },
     serviceSection('t/h1', { rules: { ...plainRules, ...world.rules } }),
-    {
-      kind: 'endpoints',
-      namespace: 't',
-      service: 'h1',
-      backends: [
-        {
-          port: 80,
-          scheme: 'http',
-          endpoints: world.endpoints.map(({ address, port, node: nodeName }) => {
-            return { address, port, nodeName, podName: 'p' };
-          }),
-        },
-      ],
-    },
+    serviceSection('t/db', {
+      rules: { ...plainRules, ...world.rules },
+      ports: [{ port: 5432, protocol: 'tcp', routes: [routeTo('t/db', 5432)] }],
+    }),
+    endpointsIn(world, 'h1', 80),
+    endpointsIn(world, 'db', 5432),
     permissionsSection('t/server', [
       permissionSpec({
         sources: ['t/client'],
@@ -173,6 +174,7 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
           ports: undefined,
           matches: [matchOf(world)],
         },
+        tcp: world.tcp,
       }),
     ]),
   );
@@ -184,6 +186,21 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
   );
   const table = compileTable(sections, { nodeName: node, bindings });
   return withPeers(table, world.peers ?? bothPeers);
+}
+
+function listenersIn({ tcpPort }: WorldOptions): readonly ListenerSpec[] {
+  const http = { protocol: 'http', servicePort: 80, targetPort: 0 } as const;
+  if (tcpPort === undefined) return [http];
+  const to = { namespace: 't', service: 'db', servicePort: 5432 };
+  return [http, { protocol: 'tcp', ...to, targetPort: tcpPort }];
+}
+
+function endpointsIn(world: WorldOptions, service: string, port: number): EndpointsSection {
+  const endpoints = world.endpoints.map(({ address, port: podPort, node: nodeName }) => {
+    return { address, port: podPort, nodeName, podName: 'p' };
+  });
+  const backend = { port, scheme: 'http', endpoints } as const;
+  return { kind: 'endpoints', namespace: 't', service, backends: [backend] };
 }
 
 function matchOf({ allowedPath, allowedHost }: WorldOptions): MatchSpec {
@@ -199,6 +216,8 @@ export type NodeOptions = {
   readonly silenceMs?: number;
   /** Absent: the fastest that this Node allows. */
   readonly secureNetwork?: SecureNetwork;
+  /** Absent: it serves no TCP. */
+  readonly tcp?: TcpObserver;
 };
 
 /** One node's data plane, and what it has told. */
@@ -240,6 +259,7 @@ export class TestNode {
         build: `test-${name}`,
         silenceMs: options.silenceMs,
       },
+      tcp: options.tcp,
       bufferReturned: (buffer) => buffer.fill('!'),
       observer: {
         ...silentObserver,
@@ -331,10 +351,14 @@ export class TunnelMesh {
     this.tunnelPort = tunnelPort;
   }
 
-  static async start(world: WorldOptions, options: Omit<NodeOptions, 'tunnelPort'> = {}) {
+  static async start(
+    world: WorldOptions,
+    options: Omit<NodeOptions, 'tunnelPort'> = {},
+    ofB: Omit<NodeOptions, 'tunnelPort'> = options,
+  ) {
     const tunnelPort = await freePort('127.0.0.3');
     const a = await TestNode.start('node-a', { tunnelPort, ...options });
-    const b = await TestNode.start('node-b', { tunnelPort, ...options });
+    const b = await TestNode.start('node-b', { tunnelPort, ...ofB });
     const mesh = new TunnelMesh(a, b, new TestAuthority(), tunnelPort);
     await a.identify(mesh.authority, 't/client', 't/other');
     await b.identify(mesh.authority, 't/server');

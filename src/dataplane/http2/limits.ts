@@ -11,6 +11,8 @@ export type SessionLimits = {
   /** Of the list: names, values and 32 per field; `--max-head-bytes` bounds the same in HTTP/1. */
   readonly listBytesMax: number;
   readonly fieldsMax: number;
+  /** A stream that a client resets sooner than that was opened to be reset; 0: none was. */
+  readonly youngStreamMs: number;
 };
 
 /**
@@ -23,6 +25,7 @@ export const defaultSessionLimits: SessionLimits = {
   connectionWindowBytes: 16 * 1024 * 1024,
   listBytesMax: 32 * 1024,
   fieldsMax: 128,
+  youngStreamMs: 1_000,
 };
 
 /** What every window begins with (RFC 9113 section 6.9.2). */
@@ -47,9 +50,6 @@ export const continuationsMax = 16;
 export const unsentBytesMax = 256 * 1024;
 /** Unsent answers to PING, SETTINGS and malformed streams: the peer sends and does not read. */
 export const unreadBytesMax = 1024 * 1024;
-
-/** A stream that is reset sooner than that after it was opened was opened to be reset. */
-export const youngStreamMs = 1_000;
 
 /** Streams that have gone are remembered, so that late frames are told from wrong ones. */
 export const goneStreamsMax = 256;

@@ -17,7 +17,6 @@ import {
   streamsBeforeSettings,
   unreadBytesMax,
   unsentBytesMax,
-  youngStreamMs,
 } from './limits.ts';
 import { ReceiveSide } from './receive-side.ts';
 import { requestFacts, responseFacts, trailersFault } from './message-rules.ts';
@@ -288,7 +287,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
       return;
     }
     const ageMs = this.#options.clock.nowMs() - stream.openedMs;
-    const isUseless = this.#isServer && ageMs < youngStreamMs;
+    const isUseless = this.#isServer && ageMs < this.#options.limits.youngStreamMs;
     this.#tellReset(stream, code, 'peer');
     if (isUseless) this.#endure('reset');
   }

@@ -1,0 +1,112 @@
+// What follows for a TCP connection from who opened it and whom it is for: a client of this node,
+// whom a table routes, or another proxy, which has chosen the pod already and is believed nothing
+// but that its certificate proves the caller. Pure but for the look-up of arrivals.
+import {
+  authoriseFlow,
+  decideFlow,
+  destinationOf,
+  sourceOf,
+  unauthenticated,
+  wayTo,
+} from '../route/index.ts';
+import type {
+  Decision,
+  Endpoint,
+  FlowDestination,
+  PlainReason,
+  RouteTable,
+  Source,
+  Verdict,
+} from '../route/index.ts';
+import type { ArrivedFrom } from './arrived-plan.ts';
+import type { TunnelFields } from './tunnel-fields.ts';
+
+export type TcpHop = {
+  /** Where a tunnel is due the pod's node judges; here it is allowed to go there. */
+  readonly verdict: Verdict;
+  readonly isJudgedHere: boolean;
+  /** `none`: it may not be made on any way that there is. */
+  readonly way: 'here' | 'plain' | 'tunnel' | 'none';
+  readonly plainReason: PlainReason | undefined;
+  /** Of the pod, where the way is a tunnel. */
+  readonly node: string | undefined;
+};
+
+export type TcpPlan = {
+  readonly source: Source;
+  /** Normalised. */
+  readonly remoteAddress: string;
+  readonly to: FlowDestination;
+  /** False: who asked tries elsewhere himself. */
+  readonly mayRetry: boolean;
+  readonly decide: (table: RouteTable) => Decision;
+  /** The way to a pod, and the verdict where it is made here. */
+  readonly hopTo: (table: RouteTable, endpoint: Endpoint) => TcpHop;
+  /** What policy says under this table. */
+  readonly judge: (table: RouteTable, endpoint: Endpoint) => Verdict;
+};
+
+/** A connection of a client of this node. */
+export function clientPlan(
+  table: RouteTable,
+  remoteAddress: string,
+  to: FlowDestination,
+): TcpPlan {
+  const judge = (now: RouteTable, endpoint: Endpoint): Verdict =>
+    authoriseFlow(now, sourceOf(now, remoteAddress), endpoint, 'tcp');
+  return {
+    source: sourceOf(table, remoteAddress),
+    remoteAddress,
+    to,
+    mayRetry: true,
+    decide: (now) => decideFlow(now, to),
+    hopTo: (now, endpoint) => hopOf(now, endpoint, judge),
+    judge,
+  };
+}
+
+function hopOf(table: RouteTable, endpoint: Endpoint, judge: TcpPlan['judge']): TcpHop {
+  const way = wayTo(table, endpoint);
+  const isJudgedHere = way.kind === 'here' || way.kind === 'plain';
+  return {
+    verdict: isJudgedHere
+      ? judge(table, endpoint)
+      : { kind: 'allow', destination: destinationOf(table, endpoint) },
+    isJudgedHere,
+    way: way.kind,
+    plainReason: way.kind === 'plain' ? way.reason : undefined,
+    node: way.kind === 'tunnel' ? way.node : undefined,
+  };
+}
+
+/** A connection that came by tunnel: nothing is routed, and no second tunnel is opened. */
+export function arrivedPlan(
+  { source: proven, arrivals }: ArrivedFrom,
+  remoteAddress: string,
+  { target, isLowered }: TunnelFields,
+): TcpPlan {
+  const { namespace, service, port: servicePort } = target;
+  const source = isLowered ? unauthenticated : proven;
+  const judge = (table: RouteTable, endpoint: Endpoint): Verdict =>
+    authoriseFlow(table, source, endpoint, 'tcp');
+  return {
+    source,
+    remoteAddress,
+    to: { protocol: 'tcp', namespace, service, servicePort },
+    mayRetry: false,
+    decide: (table) => {
+      const end = arrivals.find(table, target);
+      return end === undefined
+        ? { kind: 'refuse', reason: 'UnknownService', host: undefined }
+        : { kind: 'split', host: end.host, split: end.split };
+    },
+    hopTo: (table, endpoint) => ({
+      verdict: judge(table, endpoint),
+      isJudgedHere: true,
+      way: 'here',
+      plainReason: undefined,
+      node: undefined,
+    }),
+    judge,
+  };
+}
