@@ -285,6 +285,13 @@ export const flagTable: readonly FlagSpec[] = [
     doc: 'most pipelined requests of a connection; reading pauses',
   },
   {
+    name: 'max-streams',
+    kind: 'count',
+    processes: proxyOnly,
+    initial: '1000',
+    doc: 'most HTTP/2 streams that a client has open on one connection; more are refused',
+  },
+  {
     name: 'max-connections-per-worker',
     kind: 'count',
     processes: proxyOnly,

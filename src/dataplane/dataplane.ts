@@ -150,6 +150,7 @@ class RunningDataplane {
         ...defaultSessionLimits,
         listBytesMax: limits.headBytesMax,
         fieldsMax: limits.fieldsMax,
+        streamsMax: limits.streamsMax,
       },
       frameBuffers: new FrameBuffers(),
       turnEnd: new TurnEnd(),

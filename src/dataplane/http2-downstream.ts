@@ -9,6 +9,7 @@ import type { Engine } from './engine.ts';
 import { Exchange } from './exchange.ts';
 import { isGrpcType } from './grpc.ts';
 import type { Plan } from './hop.ts';
+import { rejectHeadTooLarge } from './http1/reject.ts';
 import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RenderedForwarded } from './http1/serialise.ts';
@@ -196,6 +197,14 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     else this.#begin(client, known, stream.hasEnded);
   }
 
+  /** A request whose head is not known cannot be more than told so. */
+  tooLarge(stream: Stream): boolean {
+    if (stream.user !== undefined) return false;
+    const reject = rejectHeadTooLarge('head over a limit');
+    this.#reject(stream, reject, '');
+    return true;
+  }
+
   data({ user }: Stream, buffer: Buffer, start: number, end: number): void {
     user?.dataCame(buffer, start, end);
   }
@@ -266,19 +275,30 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
 
   /** Well-formed, and no request that anybody could route: a stream's affair. */
   #refuse(stream: Stream, lines: readonly DecodedField[], reject: Reject): void {
-    const { engine, remoteAddress, servicePort } = this.#connection;
-    const { reason, status, detail } = reject;
-    engine.observer.requestRejected({ reason, status, remoteAddress, servicePort, detail });
     if (lines.some(({ name, value }) => name === 'content-type' && isGrpcType(value))) {
+      this.#count(reject);
       stream.reset(errorCode.protocolError);
-      return;
+    } else {
+      const text = lines.some(isHeadMethod) ? '' : `${refusalText(reject.reason, undefined)}\n`;
+      this.#reject(stream, reject, text);
     }
-    const text = Buffer.from(`${refusalText(reason, undefined)}\n`, 'latin1');
-    const date = engine.httpDate();
-    stream.sendHeaders(ownResponse({ status, reason, date }, text.length));
-    if (!lines.some(isHeadMethod)) stream.sendData(text, 0, text.length);
+  }
+
+  #reject(stream: Stream, reject: Reject, text: string): void {
+    const { reason, status } = reject;
+    this.#count(reject);
+    const body = Buffer.from(text, 'latin1');
+    const date = this.engine.httpDate();
+    stream.sendHeaders(ownResponse({ status, reason, date }, body.length));
+    stream.sendData(body, 0, body.length);
     stream.end();
     if (!stream.isClosed && stream.isSendingOver) stream.reset(errorCode.noError);
+  }
+
+  #count({ reason, status, detail }: Reject): void {
+    const { remoteAddress, servicePort } = this.#connection;
+    const facts = { reason, status, remoteAddress, servicePort, detail };
+    this.engine.observer.requestRejected(facts);
   }
 
   // ---- waiting, ends --------------------------------------------------------------------------

@@ -8,6 +8,8 @@ export type DataplaneLimits = {
   readonly targetBytesMax: number;
   readonly fieldsMax: number;
   readonly pipelinedMax: number;
+  /** Open streams of one HTTP/2 connection of a client. */
+  readonly streamsMax: number;
   readonly connectionsMax: number;
   readonly requestBodyBytesMax: number | undefined;
   readonly bufferedBytesMax: number;

@@ -47,6 +47,7 @@ describe('settings of a proxy', () => {
         targetBytesMax: 8 * 1024,
         fieldsMax: 128,
         pipelinedMax: 64,
+        streamsMax: 1_000,
         connectionsMax: 16_384,
         requestBodyBytesMax: undefined,
         headTimeoutMs: 10_000,

@@ -148,6 +148,7 @@ function limitsOf(flags: FlagReader, machine: MachineFacts, workers: number): Da
     targetBytesMax: flags.bytes('max-target-bytes') ?? 8 * 1024,
     fieldsMax: flags.count('max-fields') ?? 128,
     pipelinedMax: flags.count('max-pipelined') ?? 64,
+    streamsMax: flags.count('max-streams') ?? 1_000,
     connectionsMax: flags.count('max-connections-per-worker') ?? 16_384,
     requestBodyBytesMax: flags.bytes('max-request-body'),
     bufferedBytesMax: Math.floor(budget / workers),

@@ -291,6 +291,23 @@ describe('refusals', () => {
     expect(upstream.connections).toHaveLength(1);
   });
 
+  test('a head over the limit is refused, and the connection goes on', async () => {
+    upstream.answer = (peer) => peer.send(okAnswer('ok'));
+    const one = caller();
+    const refused = await one.get('/', { 'x-big': 'b'.repeat(40_000) });
+    expect(refused).toMatchObject({ status: 431, resetCode: 0 });
+    expect(refused.headers['weft-reason']).toBe('BadRequestHeadTooLarge');
+    expect((await one.get('/')).body).toBe('ok');
+  });
+
+  test('a client is told how many streams it may have', async () => {
+    upstream.answer = (peer) => peer.send(okAnswer('ok'));
+    await start({ limits: { streamsMax: 2 } });
+    const one = caller();
+    await one.get('/');
+    expect(one.session.remoteSettings.maxConcurrentStreams).toBe(2);
+  });
+
   test('a body over the limit is refused while it comes', async () => {
     await start({ rules: { maxRequestBodyBytes: 1_000 } });
     const call = caller().open({ ':method': 'POST', ':path': '/' });

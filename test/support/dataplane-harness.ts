@@ -41,6 +41,7 @@ export const defaultLimits: DataplaneLimits = {
   targetBytesMax: 8 * 1024,
   fieldsMax: 128,
   pipelinedMax: 64,
+  streamsMax: 1_000,
   connectionsMax: 1_000,
   requestBodyBytesMax: undefined,
   bufferedBytesMax: 256 * 1024 * 1024,

@@ -21,6 +21,8 @@ export type SessionListener<User> = {
    * a client: an interim answer, or the final one. `fields` is the same object for the same block.
    */
   headers(stream: Http2Stream<User>, fields: readonly DecodedField[]): void;
+  /** A head or trailers beyond the limits; true: it was answered, and the stream is over. */
+  tooLarge?(stream: Http2Stream<User>): boolean;
   /** The bytes are overwritten by the next read; `stream.consumed` says that they are passed on. */
   data(stream: Http2Stream<User>, buffer: Buffer, start: number, end: number): void;
   /** The peer has sent all of its message. */

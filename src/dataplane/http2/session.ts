@@ -231,8 +231,9 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
     if (stream === undefined) return;
     if (stream.hasEnded) this.#fault(stream, errorCode.streamClosed);
     else if (block.isTooLarge) {
-      // The stream goes; the connection is in step, because the list was decoded to its end.
-      this.#fault(stream, errorCode.enhanceYourCalm);
+      // The connection is in step, because the list was decoded to its end.
+      const isAnswered = this.#options.listener.tooLarge?.(stream) === true;
+      if (!isAnswered) this.#fault(stream, errorCode.enhanceYourCalm);
       this.#endure('large-head');
     } else if (stream.hasHead) this.#trailersRead(stream, block, endsStream);
     else this.#messageBegan(stream, block, endsStream);
