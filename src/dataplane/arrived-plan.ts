@@ -14,6 +14,7 @@ import type {
 } from '../route/index.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { Hop, Plan } from './hop.ts';
+import { flatText } from './http1/bytes.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import { renderArrivedParts, withIds } from './http1/serialise.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
@@ -22,8 +23,11 @@ import { sentRequestId, sentTraceparent } from './request-fields.ts';
 import { isIdempotent } from './retry-policy.ts';
 import { readTunnelFields } from './tunnel-fields.ts';
 import type { TunnelFields } from './tunnel-fields.ts';
+import { readTunnelIds } from './tunnel-ids.ts';
 
 const nowhere: Decision = { kind: 'refuse', reason: 'UnknownService', host: undefined };
+
+const noValues: readonly string[] = [];
 
 /** What the connection says of all its requests. */
 export type ArrivedFrom = {
@@ -53,6 +57,8 @@ export class ArrivedPlan implements Plan {
   readonly #fields: TunnelFields | undefined;
   #hop: Hop | undefined;
   #parts: RequestHeadParts | undefined;
+  /** They were asked for twice, and may be again. */
+  #isFlat = false;
 
   constructor({ table, head, remoteAddress, source, arrivals }: ArrivedOptions) {
     const fields = readTunnelFields(head.fields);
@@ -66,8 +72,9 @@ export class ArrivedPlan implements Plan {
     this.decision = decisionOf(end);
     this.refusal = refusalOf(head, fields, end);
     this.isRepeatable = isIdempotent(head.method, head.fields.has('idempotency-key'));
-    this.sentRequestId = sentRequestId(head);
-    this.sentTraceparent = sentTraceparent(head);
+    const ids = readTunnelIds(head.fields);
+    this.sentRequestId = ids?.requestId ?? sentRequestId(head);
+    this.sentTraceparent = ids?.traceparent ?? sentTraceparent(head);
   }
 
   isOf(table: RouteTable, head: HttpRequestHead): boolean {
@@ -86,7 +93,12 @@ export class ArrivedPlan implements Plan {
   }
 
   upstreamHead(ids: RequestIds): string {
-    return withIds(renderArrivedParts(this.head), ids);
+    if (this.#parts === undefined) return withIds(this.podParts(), ids);
+    if (!this.#isFlat) {
+      this.#parts = { before: flatText(this.#parts.before), behind: this.#parts.behind };
+      this.#isFlat = true;
+    }
+    return withIds(this.#parts, ids);
   }
 
   podParts(): RequestHeadParts {
@@ -108,12 +120,28 @@ export class ArrivedPlan implements Plan {
 
 /** The head as the caller's own proxy matched it. */
 function asCalled(head: HttpRequestHead, { target, hostname }: TunnelFields): HttpRequestHead {
+  // One by one: to spread a head with closures costs more than the rest of the plan.
   return {
-    ...head,
     servicePort: target.port,
     hostname: hostname ?? head.hostname,
+    method: head.method,
+    path: head.path,
+    // What the caller's proxy says to this one is no part of the call.
+    fieldValues: (name) => (name.startsWith('weft-') ? noValues : head.fieldValues(name)),
+    version: head.version,
+    target: head.target,
+    query: head.query,
+    authority: head.authority,
+    fields: head.fields,
+    framing: head.framing,
+    isKeepAlive: head.isKeepAlive,
+    expectsContinue: head.expectsContinue,
+    upgrade: head.upgrade,
+    nominated: head.nominated,
+    hasEncodedSlash: head.hasEncodedSlash,
     // Counted down already.
     maxForwards: undefined,
+    bytes: head.bytes,
   };
 }
 

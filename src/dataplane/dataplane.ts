@@ -334,7 +334,7 @@ class RunningDataplane {
       socket,
       arrived: (stream, head) => {
         if (this.#tcp === undefined) stream.refuse('UnknownService');
-        else this.#tcp.arrive({ from: arrived, remoteAddress, stream, head });
+        else this.#tcp.arrive({ from: arrived.from, remoteAddress, stream, head });
       },
       changed: () => undefined,
       closed: () => {

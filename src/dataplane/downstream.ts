@@ -4,7 +4,7 @@
 // Invariant: whatever ends it, its side hears `gone` once, and whoever opened it `closed` once.
 import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
-import type { ArrivedFrom } from './arrived-plan.ts';
+import type { ArrivedHeads } from './arrived-heads.ts';
 import type { Engine } from './engine.ts';
 import { Http1Downstream } from './http1-downstream.ts';
 import { Http2Downstream } from './http2-downstream.ts';
@@ -45,7 +45,7 @@ export type DownstreamOptions = {
   readonly remoteAddress: string;
   readonly servicePort: number;
   /** Of a tunnel. */
-  readonly arrived?: ArrivedFrom;
+  readonly arrived?: ArrivedHeads;
   readonly closed: (connection: DownstreamConnection) => void;
 };
 
@@ -54,7 +54,7 @@ export class DownstreamConnection implements SocketReader {
   readonly socket: NetworkSocket;
   readonly remoteAddress: string;
   readonly servicePort: number;
-  readonly arrived: ArrivedFrom | undefined;
+  readonly arrived: ArrivedHeads | undefined;
   readonly buffer: ReadBuffer;
   /** What its side waits for; while it is closing, that the client has read everything. */
   readonly wait: PhaseDeadline;

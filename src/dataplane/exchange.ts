@@ -22,8 +22,7 @@ import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
 import { noneTried, Retries } from './retries.ts';
-import type { AttemptFailure } from './retry-policy.ts';
-import { attemptKind, failedAnswer } from './retry-policy.ts';
+import { attemptKind, failedAnswer, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
 import type { Carriage } from './tunnel-wait.ts';
@@ -39,6 +38,8 @@ export type ExchangeOptions = {
   readonly plan: Plan;
   /** There is no body, or it is empty. */
   readonly isBodyComplete: boolean;
+  /** Of this request, where its head is the one that the plan was made of but for them. */
+  readonly ids?: Pick<ExchangeFacts, 'requestId' | 'traceparent'> | undefined;
 };
 
 export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
@@ -73,16 +74,15 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #isFinished = false;
 
   constructor(options: ExchangeOptions) {
-    const { engine, plan } = options;
-    const { head } = plan;
+    const { engine, plan, ids } = options;
     this.#engine = engine;
     this.#client = options.client;
     this.#plan = plan;
-    this.request = head;
-    this.#body = new RequestBody(head, options.isBodyComplete, engine.counts);
-    this.#answer = options.client.answerTo(head);
-    this.requestId = plan.sentRequestId ?? engine.ids.requestId();
-    this.traceparent = plan.sentTraceparent ?? engine.ids.traceparent();
+    this.request = plan.head;
+    this.#body = new RequestBody(plan.head, options.isBodyComplete, engine.counts);
+    this.#answer = options.client.answerTo(plan.head);
+    this.requestId = ids?.requestId ?? plan.sentRequestId ?? engine.ids.requestId();
+    this.traceparent = ids?.traceparent ?? plan.sentTraceparent ?? engine.ids.traceparent();
     this.startedMs = engine.clock.nowMs();
   }
 

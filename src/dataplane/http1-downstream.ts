@@ -4,7 +4,6 @@
 // Invariant: at most one exchange at a time; nothing behind a rejected request is ever parsed.
 import type { NetworkSocket } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
-import { ArrivedPlan } from './arrived-plan.ts';
 import type { Answer } from './answer.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import { ClientWatch } from './client-watch.ts';
@@ -16,6 +15,7 @@ import { Http1Answer, renderFinalRefusal } from './http1-answer.ts';
 import type { Fields } from './http1/fields.ts';
 import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
+import type { RequestIds } from './http1/serialise.ts';
 import {
   discardBytesMax,
   firstRequestMs,
@@ -77,7 +77,11 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     this.#unsent = new WaitingBytes(engine.counts);
     this.waits = new ExchangeWaits(engine.deadlines, connection.guard);
     this.#quietSinceMs = engine.clock.nowMs();
-    this.#intake = new RequestIntake(this, engine.headLimits, servicePort);
+    this.#intake = new RequestIntake(this, {
+      limits: engine.headLimits,
+      servicePort,
+      known: connection.arrived,
+    });
   }
 
   // ---- what an exchange may do ----------------------------------------------------------------
@@ -233,7 +237,7 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     return -1;
   }
 
-  requestBegan(head: HttpRequestHead, isBodyComplete: boolean): void {
+  requestBegan(head: HttpRequestHead, isBodyComplete: boolean, ids?: RequestIds): void {
     const table = this.#engine.table;
     if (table === undefined) {
       this.#socket.destroy();
@@ -245,16 +249,18 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     if (isBodyComplete) this.#wait.end();
     else this.#wait.begin('body', this.#engine.limits.bodyTimeoutMs);
     const engine = this.#engine;
-    const { remoteAddress, arrived } = this.#connection;
-    let plan = this.#plan;
-    if (plan?.isOf(table, head) !== true) {
-      plan = arrived === undefined
-        ? new RequestPlan({ engine, client: this, table, head, remoteAddress })
-        : new ArrivedPlan({ ...arrived, table, head, remoteAddress });
-      this.#plan = this.#intake.remembers(head) ? plan : undefined;
-    }
-    this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete });
+    const plan = this.#connection.arrived?.planOf(table, head) ?? this.#planOf(table, head);
+    this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete, ids });
     this.#exchange.start();
+  }
+
+  #planOf(table: RouteTable, head: HttpRequestHead): Plan {
+    if (this.#plan?.isOf(table, head) === true) return this.#plan;
+    const { remoteAddress } = this.#connection;
+    const engine = this.#engine;
+    const plan = new RequestPlan({ engine, client: this, table, head, remoteAddress });
+    this.#plan = this.#intake.remembers(head) ? plan : undefined;
+    return plan;
   }
 
   bodyEnded(trailers: Fields | undefined): void {

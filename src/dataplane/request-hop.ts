@@ -9,6 +9,7 @@ import type { Engine } from './engine.ts';
 import type { Hop, TunnelHop } from './hop.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import { renderTunnelFields } from './tunnel-fields.ts';
+import { tunnelName } from './tunnel-pool.ts';
 
 export type Asking = {
   readonly table: RouteTable;
@@ -60,7 +61,8 @@ function tunnelHop(
   const id = isAuthenticated ? idOf(source, tunnels.trustDomain) : undefined;
   if (isAuthenticated && id === undefined) return undefined;
   const authority = isHostRewritten ? head.authority : undefined;
-  return { id, node, lines: renderTunnelFields({ backend, endpoint, authority, isAuthenticated }) };
+  const lines = renderTunnelFields({ backend, endpoint, authority, isAuthenticated });
+  return { id, node, name: tunnelName(id, node), lines };
 }
 
 type Known = Extract<Source, { kind: 'workload' }>;

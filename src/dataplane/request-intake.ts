@@ -6,12 +6,14 @@ import { createBodyDecoder } from './http1/body-decoder.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HeadLimits } from './http1/limits.ts';
 import type { Reject } from './http1/reject.ts';
-import type { HttpRequestHead } from './http1/request-head.ts';
+import type { HttpRequestHead, RequestHeadOptions } from './http1/request-head.ts';
 import { RequestHeadParser } from './http1/request-head.ts';
+import type { RequestIds } from './http1/serialise.ts';
 import { discardBytesMax } from './limits.ts';
 
 export type RequestTaker = {
-  requestBegan(head: HttpRequestHead, isBodyComplete: boolean): void;
+  /** `ids`: of a head that was recognised but for them. */
+  requestBegan(head: HttpRequestHead, isBodyComplete: boolean, ids: RequestIds | undefined): void;
   bodyArrived(buffer: Buffer, start: number, end: number): void;
   bodyEnded(trailers: Fields | undefined): void;
   /** These bytes are no request. */
@@ -28,10 +30,10 @@ export class RequestIntake {
   #decoder: BodyDecoder | undefined;
   #head: HttpRequestHead | undefined;
 
-  constructor(taker: RequestTaker, limits: HeadLimits, servicePort: number) {
+  constructor(taker: RequestTaker, options: RequestHeadOptions) {
     this.#taker = taker;
-    this.#limits = limits;
-    this.#parser = new RequestHeadParser({ limits, servicePort });
+    this.#limits = options.limits;
+    this.#parser = new RequestHeadParser(options);
   }
 
   get hasPartialHead(): boolean {
@@ -82,12 +84,12 @@ export class RequestIntake {
         this.#taker.headRejected(result);
         return -1;
       case 'head':
-        this.#begin(result.head);
+        this.#begin(result.head, result.ids);
         return result.end;
     }
   }
 
-  #begin(head: HttpRequestHead): void {
+  #begin(head: HttpRequestHead, ids: RequestIds | undefined): void {
     this.#head = head;
     const { framing } = head;
     const isEmpty = framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0);
@@ -98,7 +100,7 @@ export class RequestIntake {
         headFields: head.fields.size,
       });
     }
-    this.#taker.requestBegan(head, isEmpty);
+    this.#taker.requestBegan(head, isEmpty, ids);
   }
 
   #stepBody(decoder: BodyDecoder, buffer: Buffer, at: number, end: number): number {

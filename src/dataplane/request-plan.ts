@@ -16,7 +16,7 @@ import { authorise, decide, sourceOf } from '../route/index.ts';
 import { refusalOf } from './admission.ts';
 import type { Client } from './client.ts';
 import type { Engine } from './engine.ts';
-import type { Hop, Plan } from './hop.ts';
+import type { Hop, Plan, TunnelHop } from './hop.ts';
 import { flatText } from './http1/bytes.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
@@ -25,6 +25,7 @@ import type { Reason } from './refusals.ts';
 import { requestHop } from './request-hop.ts';
 import { renderUpstreamHead, sentRequestId, sentTraceparent } from './request-fields.ts';
 import { isIdempotent } from './retry-policy.ts';
+import { renderIdsTail } from './tunnel-ids.ts';
 
 /** Hops that a plan remembers; few clients of one connection see more pods than that. */
 const hopsMax = 16;
@@ -59,6 +60,8 @@ export class RequestPlan implements Plan {
   #judged: Endpoint[] = noEndpoints;
   #hops: Hop[] = noHops;
   #parts: RequestHeadParts | undefined;
+  /** What is the same for each request, by tunnel; begun with the second request. */
+  #starts: Map<TunnelHop, string> | undefined;
   /** The whole head, where the client sent both ids. */
   #upstreamHead: string | undefined;
   /** What is kept of the head is one piece: it was asked for twice, and may be again. */
@@ -115,10 +118,33 @@ export class RequestPlan implements Plan {
     return authorise(table, source, endpoint, this.head).kind !== 'deny';
   }
 
-  /** The head as it is sent: a tunnel's fields come last. */
+  /** The head as it is sent: a tunnel's fields come last, and of them ids of our own. */
   upstreamHead(ids: RequestIds, { tunnel }: Hop): string {
-    const head = this.#podHead(ids);
-    return tunnel === undefined ? head : `${head.slice(0, -2)}${tunnel.lines}\r\n`;
+    if (tunnel === undefined) return this.#podHead(ids);
+    const sendsId = this.sentRequestId !== undefined;
+    const sendsTrace = this.sentTraceparent !== undefined;
+    // One id of ours in the middle: hardly anybody sends just the other.
+    if (sendsId !== sendsTrace) return this.#tunnelHead(ids, tunnel);
+    const start = this.#starts?.get(tunnel) ?? this.#remember(tunnel, ids);
+    return sendsId ? start : start + renderIdsTail(ids);
+  }
+
+  /** With the ids that the client sent; all but the ids where they are ours. */
+  #tunnelStart(ids: RequestIds, tunnel: TunnelHop): string {
+    if (this.sentRequestId !== undefined) return this.#tunnelHead(ids, tunnel);
+    const { before, behind } = this.podParts();
+    return `${before}${behind.slice(0, -2)}${tunnel.lines}`;
+  }
+
+  #tunnelHead(ids: RequestIds, tunnel: TunnelHop): string {
+    return `${this.#podHead(ids).slice(0, -2)}${tunnel.lines}\r\n`;
+  }
+
+  #remember(tunnel: TunnelHop, ids: RequestIds): string {
+    const text = this.#tunnelStart(ids, tunnel);
+    if (this.#starts === undefined) this.#starts = new Map();
+    else if (this.#starts.size < hopsMax) this.#starts.set(tunnel, flatText(text));
+    return text;
   }
 
   podParts(): RequestHeadParts {

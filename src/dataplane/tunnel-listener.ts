@@ -9,7 +9,7 @@ import type { PeerPart } from '../snapshot/index.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Credentials, CredentialChange, UsableCredential } from './credentials.ts';
 import type { Engine } from './engine.ts';
-import type { ArrivedFrom } from './arrived-plan.ts';
+import { ArrivedHeads } from './arrived-heads.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import { rootGoneMs, rootSpreadMs } from './limits.ts';
@@ -45,7 +45,7 @@ export type ArrivedSocket = {
   readonly socket: SecureSocket;
   /** Normalised. */
   readonly remoteAddress: string;
-  readonly arrived: ArrivedFrom;
+  readonly arrived: ArrivedHeads;
   readonly closed: () => void;
 };
 
@@ -56,6 +56,8 @@ export class TunnelListener {
   readonly #arrivals = new Arrivals();
   readonly #lives = new Set<TunnelLife<ArrivedConnection>>();
   readonly #byNode = new Map<string, number>();
+  /** By caller and peer, as long as one of their connections is open. */
+  readonly #heads = new Map<string, SharedHeads>();
   #isClosed = false;
 
   constructor(options: TunnelListenerOptions) {
@@ -105,6 +107,11 @@ export class TunnelListener {
 
   peersChanged(): void {
     this.#gate.peersChanged();
+  }
+
+  /** What was worked out from the table before must not keep it alive. */
+  tableChanged(): void {
+    for (const { heads } of this.#heads.values()) heads.forget();
   }
 
   /** Accepts nobody any more; what is authenticated lives on. */
@@ -161,14 +168,16 @@ export class TunnelListener {
   }
 
   #greet(socket: SecureSocket, { address, peer, credential }: Accepted): void {
-    const { engine, proxyId, build, connect } = this.#options;
+    const { engine, build, connect } = this.#options;
     const { clock, deadlines, random, observer } = engine;
     this.#count('ok', address, '');
     observer.tunnelOpened('server');
     this.#byNode.set(peer.node, (this.#byNode.get(peer.node) ?? 0) + 1);
     socket.write(renderGreeting({ kind: 'ok', build }), 'latin1');
-    const arrived = { source: sourceOfPeer(peer, proxyId), arrivals: this.#arrivals };
+    const name = `${peer.spiffeId} ${address}`;
+    const arrived = this.#headsOf(name, address, peer);
     const closed = (): void => {
+      this.#leaveHeads(name);
       this.#lives.delete(life);
       life.end();
       this.#leave(peer.node);
@@ -189,6 +198,25 @@ export class TunnelListener {
     life.endWithin(lifeLeftMs(notAfterMs, wallMs, random()), notAfterMs - wallMs);
   }
 
+  #headsOf(name: string, address: string, peer: PeerIdentity): ArrivedHeads {
+    const { proxyId } = this.#options;
+    let shared = this.#heads.get(name);
+    if (shared === undefined) {
+      const from = { source: sourceOfPeer(peer, proxyId), arrivals: this.#arrivals };
+      shared = { heads: new ArrivedHeads(from, address), users: 0 };
+      this.#heads.set(name, shared);
+    }
+    shared.users += 1;
+    return shared.heads;
+  }
+
+  #leaveHeads(name: string): void {
+    const shared = this.#heads.get(name);
+    if (shared === undefined) return;
+    shared.users -= 1;
+    if (shared.users === 0) this.#heads.delete(name);
+  }
+
   #leave(node: string): void {
     this.#options.engine.observer.tunnelClosed('server');
     const left = (this.#byNode.get(node) ?? 1) - 1;
@@ -200,6 +228,8 @@ export class TunnelListener {
     this.#options.engine.observer.tunnelHandshake({ side: 'server', peer, result, message });
   }
 }
+
+type SharedHeads = { readonly heads: ArrivedHeads; users: number };
 
 type Fault = { readonly reason: string; readonly message: string };
 

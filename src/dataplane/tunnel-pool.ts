@@ -68,7 +68,12 @@ export type TunnelPoolsOptions = {
 };
 
 /** Whose tunnel, and whereto. `id` undefined: nobody's, under the proxy's own certificate. */
-export type TunnelKey = { readonly id: SpiffeId | undefined; readonly node: string };
+export type TunnelKey = {
+  readonly id: SpiffeId | undefined;
+  readonly node: string;
+  /** From `tunnelName`, where a key is used again and again. */
+  readonly name?: string;
+};
 
 /** What is known of one key. */
 type Pool = TunnelKey & {
@@ -417,8 +422,12 @@ type Greeted = {
 };
 
 /** No SPIFFE id and no node's name holds a space. */
-function nameOf({ id, node }: TunnelKey): string {
+export function tunnelName(id: SpiffeId | undefined, node: string): string {
   return `${id ?? ''} ${node}`;
+}
+
+function nameOf({ id, node, name }: TunnelKey): string {
+  return name ?? tunnelName(id, node);
 }
 
 function first<T>(set: ReadonlySet<T>): T | undefined {

@@ -100,6 +100,7 @@ export class Tunnels {
 
   /** A table is in force; it may bring other peers. */
   tableChanged(): void {
+    this.#listener.tableChanged();
     const peers = this.#engine.table?.peers;
     if (peers === this.#peers) return;
     this.#peers = peers;

@@ -71,6 +71,63 @@ describe('a call to a pod of another node', () => {
   });
 });
 
+describe('the same head', () => {
+  const text = request('GET /open');
+
+  test('of two callers is judged for each of them, each time', async () => {
+    const client = await mesh.client();
+    const other = await mesh.client(otherPod);
+    for (const _ of [1, 2, 3]) {
+      client.clear();
+      other.clear();
+      await client.send(text).see('hello');
+      await other.send(text).see('SourceNotAllowed');
+    }
+    const kinds = mesh.b.verdicts.map(({ kind }) => kind);
+    expect(kinds).toEqual(['allow', 'deny', 'allow', 'deny', 'allow', 'deny']);
+  });
+
+  test('is judged anew when the permission has been taken away', async () => {
+    const client = await mesh.client();
+    for (const _ of [1, 2, 3]) {
+      client.clear();
+      await client.send(text).see('hello');
+    }
+    const endpoints = [{ ...pod.endpoint, node: 'node-b' }];
+    await mesh.publish({ endpoints, policy: 'enforce', allowedPath: '/shut' });
+    client.clear();
+    await client.send(text).see('403');
+    expect(mesh.b.verdicts.at(-1)).toMatchObject({ kind: 'deny' });
+  });
+
+  test.each([
+    ['none', [], (turn: number) => [`request-${turn}`, '00-0af7']],
+    ['one', ['X-Request-Id: mine'], () => ['mine', '00-0af7']],
+    [
+      'both',
+      ['X-Request-Id: mine', `Traceparent: 00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`],
+      () => ['mine', '00-aaaa'],
+    ],
+  ] as const)('bears the ids of its own request: the client sends %s', async (_, sent, due) => {
+    const seen: string[] = [];
+    pod.answer = (peer, head) => {
+      seen.push(head);
+      peer.send(okAnswer('hello'));
+    };
+    const client = await mesh.client();
+    for (const turn of [1, 2, 3]) {
+      client.clear();
+      await client.send(request('GET /open', ...sent)).see('hello');
+      const head = seen.at(-1) ?? '';
+      const [requestId, trace] = due(turn);
+      expect(head.match(/^x-request-id: .*/gim)).toEqual([`x-request-id: ${requestId}`]);
+      expect(head.match(/^traceparent: 00-..../gim)).toEqual([`traceparent: ${trace}`]);
+      expect(head).not.toContain('weft-');
+      expect(mesh.a.exchanges.at(-1)?.facts.requestId).toBe(requestId);
+    }
+  });
+});
+
 /** Everything that a caller or a pod may say of itself, in spellings that some server reads. */
 const spoofs = [
   'X-Forwarded-For: 127.0.1.1',

@@ -21,6 +21,7 @@ import type { HeadLimits } from './limits.ts';
 import { rejectHeadTooLarge, rejectHost, rejectSyntax } from './reject.ts';
 import type { Reject } from './reject.ts';
 import { RequestScanner } from './request-scanner.ts';
+import type { RequestIds } from './serialise.ts';
 import type { RequestTarget } from './target.ts';
 import { offeredProtocols } from './upgrade.ts';
 
@@ -56,13 +57,31 @@ export type RequestHeadResult =
   /** All given bytes were consumed and kept. */
   | { readonly kind: 'incomplete' }
   /** `end`: index in the given buffer of the first byte behind the head. */
-  | { readonly kind: 'head'; readonly head: HttpRequestHead; readonly end: number }
+  | RequestHeadFound
   | Reject;
+
+export type RequestHeadFound = {
+  readonly kind: 'head';
+  readonly head: HttpRequestHead;
+  readonly end: number;
+  /** Of this request, where the head is a known one but for them. */
+  readonly ids?: RequestIds | undefined;
+};
+
+/** Heads that are known to more than one connection. */
+export type KnownHeads = {
+  /** The head that `buffer[start, end)` begins with, if it is one of them. */
+  readonly find: (buffer: Buffer, start: number, end: number) => RequestHeadFound | undefined;
+  /** `head` was parsed from exactly these bytes. */
+  readonly keep: (buffer: Buffer, start: number, end: number, head: HttpRequestHead) => void;
+};
 
 export type RequestHeadOptions = {
   readonly limits: HeadLimits;
   /** Port of the user's Service that the listener stands for. */
   readonly servicePort: number;
+  /** Instead of a memo of its own. */
+  readonly known?: KnownHeads | undefined;
 };
 
 export class RequestHeadParser {
@@ -71,6 +90,7 @@ export class RequestHeadParser {
   readonly #carried: CarriedBytes;
   readonly #scanner: RequestScanner;
   readonly #memo = new HeadMemo<HttpRequestHead>();
+  readonly #known: KnownHeads | undefined;
   /** The last Host and what it is: most clients ask for one host only. */
   #host = '';
   #hostAuthority: Authority | undefined;
@@ -80,6 +100,7 @@ export class RequestHeadParser {
     this.#servicePort = options.servicePort;
     this.#carried = new CarriedBytes(options.limits.headBytesMax);
     this.#scanner = new RequestScanner(options.limits);
+    this.#known = options.known;
   }
 
   /** A head has begun and is not complete: a time-out now is a 408, before it is mere idleness. */
@@ -95,8 +116,8 @@ export class RequestHeadParser {
   parse(buffer: Buffer, start: number, end: number): RequestHeadResult {
     const carriedBytes = this.#carried.length;
     if (carriedBytes === 0) {
-      const known = this.#memo.find(buffer, start, end);
-      if (known !== undefined) return { kind: 'head', head: known, end: start + known.bytes };
+      const known = this.#find(buffer, start, end);
+      if (known !== undefined) return known;
     }
     const next = this.#carried.feed(this.#scanner, buffer, start, end);
     if (next === incomplete) return incompleteHead;
@@ -110,8 +131,14 @@ export class RequestHeadParser {
     scanner.forget();
     if (built.kind === 'reject') return built;
     // A head that came in pieces does not lie in this buffer as a whole.
-    if (carriedBytes === 0) this.#memo.keep(buffer, start, next, built.head);
+    if (carriedBytes === 0) (this.#known ?? this.#memo).keep(buffer, start, next, built.head);
     return { kind: 'head', head: built.head, end: next };
+  }
+
+  #find(buffer: Buffer, start: number, end: number): RequestHeadFound | undefined {
+    if (this.#known !== undefined) return this.#known.find(buffer, start, end);
+    const head = this.#memo.find(buffer, start, end);
+    return head && { kind: 'head', head, end: start + head.bytes };
   }
 
   #build(scanner: RequestScanner, bytes: number): BuiltHead | Reject {
