@@ -105,13 +105,13 @@ export const settingTable = {
     initial: 'preserve',
     doc: 'Host that the pod sees: the mesh name, the name of its Service, or this text',
   }),
-  scheme: define<UpstreamScheme>('scheme', {
-    isInForce: false,
+  scheme: optional<UpstreamScheme>('scheme', {
     read: readScheme,
     maesh: { names: ['scheme'], read: readScheme },
     values: 'http, h2c or https',
-    initial: 'http',
-    doc: 'how to speak to the pods',
+    doc:
+      'how to speak to the pods; unset: h2c where `appProtocol` of the port is `kubernetes.io/h2c` ' +
+      'or `grpc`, or the name of the port begins so, else http. `https` is not built yet',
   }),
   tlsVerify: define<ServiceSettings['tlsVerify']>('tls-verify', {
     isInForce: false,

@@ -13,7 +13,7 @@ import {
   resolveServiceSettings,
 } from './resolve-settings.ts';
 import type { MeshSettings, ServiceSettings } from './settings.ts';
-import { trafficTypeOf } from './traffic-type.ts';
+import { schemeOf, trafficTypeOf } from './traffic-type.ts';
 
 type Texts = Readonly<Record<string, string>>;
 type Options = { annotations?: Texts; labels?: Texts; name?: string; spec?: object };
@@ -45,7 +45,7 @@ const mesh: MeshSettings = {
 
 const defaults: ServiceSettings = {
   upstreamHost: 'preserve',
-  scheme: 'http',
+  scheme: undefined,
   tlsVerify: 'off',
   retryAttempts: undefined,
   retryOn: ['connect-failure', 'reset'],
@@ -348,6 +348,20 @@ describe('traffic type of a port', () => {
   });
 });
 
+test.each([
+  [{ port: 80 }, 'http'],
+  [{ port: 80, appProtocol: 'kubernetes.io/h2c' }, 'h2c'],
+  [{ port: 80, appProtocol: 'grpc' }, 'h2c'],
+  [{ port: 80, appProtocol: 'http', name: 'grpc' }, 'http'],
+  [{ port: 80, name: 'grpc-web' }, 'h2c'],
+  [{ port: 80, name: 'http2' }, 'h2c'],
+  [{ port: 80, name: 'grpcx' }, 'http'],
+  [{ port: 80, name: 'grpc', appProtocol: 'x.y/z' }, 'h2c'],
+])('the pods of port %j are spoken to in %s where no annotation says it', (fields, expected) => {
+  const [port] = serviceOf({ spec: { ports: [fields] } }).ports;
+  expect(port && schemeOf(port)).toBe(expected);
+});
+
 describe('a setting that is understood but not in force is told', () => {
   const told = (annotations: Texts): readonly string[] =>
     resolveServiceSettings(serviceOf({ annotations }), undefined).problems.map(
@@ -358,7 +372,11 @@ describe('a setting that is understood but not in force is told', () => {
     expect(told({ 'weft.dev/mirror': 'copy' })).toEqual([
       'UnsupportedField: annotation weft.dev/mirror has no effect in this version of weft',
     ]);
-    expect(told({ 'weft.dev/timeout': '5s' })).toEqual([]);
+    expect(told({ 'weft.dev/scheme': 'https' })).toEqual([
+      'UnsupportedField: annotation weft.dev/scheme https has no effect in this version of weft: ' +
+        'calls are answered 502 UpstreamProtocol',
+    ]);
+    expect(told({ 'weft.dev/scheme': 'h2c', 'weft.dev/timeout': '5s' })).toEqual([]);
     expect(told({ 'weft.dev/circuit-breaker': 'off' })).toEqual([]);
     expect(told({ 'weft.dev/load-balancer': 'ewma' })).toEqual([]);
     expect(told({ 'weft.dev/outlier-detection': 'on', 'weft.dev/scheme': 'http' })).toEqual([]);

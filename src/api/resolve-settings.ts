@@ -81,6 +81,10 @@ function checkTogether(service: Service, value: ServiceSettings, report: Report)
   if (has(settingTable.retryOn) && value.retryAttempts === undefined) {
     report('retry-on has no effect without retry-attempts: set the number of extra attempts too');
   }
+  if (has(settingTable.scheme) && value.scheme === 'https') {
+    const what = 'annotation weft.dev/scheme https has no effect in this version of weft';
+    report(`${what}: calls are answered 502 UpstreamProtocol`, 'UnsupportedField');
+  }
   if (has(settingTable.tlsVerify) && value.scheme !== 'https') {
     report('tls-verify has no effect without scheme https: set the scheme too');
   }

@@ -44,7 +44,8 @@ export type LoadBalancer =
 /** Every annotation of a service, resolved (Service, then Namespace, then default). */
 export type ServiceSettings = {
   readonly upstreamHost: 'preserve' | 'service' | { readonly literal: string };
-  readonly scheme: UpstreamScheme;
+  /** Undefined: what each port says of itself (`schemeOf`). */
+  readonly scheme: UpstreamScheme | undefined;
   readonly tlsVerify: 'off' | 'system' | { readonly configMap: string };
   /** Extra attempts; `undefined` = the default retries of the contract. */
   readonly retryAttempts: number | undefined;

@@ -1,6 +1,7 @@
 // Which protocol a Service port speaks. In this order: the Service's annotation for the port, its
 // annotation for all ports, the same two of the Namespace, the port's `appProtocol`, the prefix of
-// its name, well-known ports, and else HTTP on TCP and UDP on UDP.
+// its name, well-known ports, and else HTTP on TCP and UDP on UDP. And which HTTP its pods speak
+// where no annotation says so.
 import type { Namespace, Service, ServicePort } from './core.ts';
 import { settingTable, type Setting } from './defaults.ts';
 import type { Problem } from './object.ts';
@@ -41,6 +42,16 @@ export function trafficTypeOf(
   }
   const chosen = candidates.find((type) => type !== undefined && !contradicts(type, port));
   return { value: chosen ?? defaultType(port), problems };
+}
+
+/** Words for HTTP/2 with prior knowledge; who speaks gRPC speaks nothing else. */
+const http2Words: ReadonlySet<string> = new Set(['http2', 'h2c', 'grpc']);
+
+/** How to speak to the pods of an HTTP port whose Service says nothing of it. */
+export function schemeOf({ appProtocol, name }: ServicePort): 'http' | 'h2c' {
+  const said = appProtocol?.toLowerCase().replace(/^kubernetes\.io\//, '') ?? '';
+  const word = wordOf(said) === undefined ? name.toLowerCase() : said;
+  return http2Words.has(word.split('-', 1)[0] ?? '') ? 'h2c' : 'http';
 }
 
 function annotatedType(

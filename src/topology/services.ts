@@ -4,6 +4,7 @@
 import {
   isMeshed,
   resolveServiceSettings,
+  schemeOf,
   trafficTypeOf,
   type ClusterState,
   type EndpointSlice,
@@ -209,7 +210,7 @@ function joinEndpoints(
     if (port.protocol === 'UDP') {
       backends.push({ endpoints, port: port.port, transport: 'udp', scheme: 'http' });
     } else {
-      backends.push({ endpoints, port: port.port, scheme: core.settings.scheme });
+      backends.push({ endpoints, port: port.port, scheme: core.settings.scheme ?? schemeOf(port) });
     }
   }
   return { value: backends, problems };
