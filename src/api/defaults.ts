@@ -110,8 +110,9 @@ export const settingTable = {
     maesh: { names: ['scheme'], read: readScheme },
     values: 'http, h2c or https',
     doc:
-      'how to speak to the pods; unset: h2c where `appProtocol` of the port is `kubernetes.io/h2c` ' +
-      'or `grpc`, or the name of the port begins so, else http. `https` is not built yet',
+      'how to speak to the pods; unset: h2c where `appProtocol` of the port is ' +
+      '`kubernetes.io/h2c` or `grpc`, or the name of the port begins so, else http. ' +
+      '`https` is not built yet',
   }),
   tlsVerify: define<ServiceSettings['tlsVerify']>('tls-verify', {
     isInForce: false,

@@ -13,4 +13,4 @@ export { readNetworkPolicy } from './network-policy.ts';
 export { parsers } from './parsers.ts';
 export { resolveNamespace, resolveServiceSettings } from './resolve-settings.ts';
 export { structuralSchemas } from './structural.ts';
-export { schemeOf, trafficTypeOf } from './traffic-type.ts';
+export { trafficTypeOf } from './traffic-type.ts';

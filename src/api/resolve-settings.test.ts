@@ -13,7 +13,7 @@ import {
   resolveServiceSettings,
 } from './resolve-settings.ts';
 import type { MeshSettings, ServiceSettings } from './settings.ts';
-import { schemeOf, trafficTypeOf } from './traffic-type.ts';
+import { trafficTypeOf } from './traffic-type.ts';
 
 type Texts = Readonly<Record<string, string>>;
 type Options = { annotations?: Texts; labels?: Texts; name?: string; spec?: object };
@@ -358,8 +358,9 @@ test.each([
   [{ port: 80, name: 'grpcx' }, 'http'],
   [{ port: 80, name: 'grpc', appProtocol: 'x.y/z' }, 'h2c'],
 ])('the pods of port %j are spoken to in %s where no annotation says it', (fields, expected) => {
-  const [port] = serviceOf({ spec: { ports: [fields] } }).ports;
-  expect(port && schemeOf(port)).toBe(expected);
+  const service = serviceOf({ spec: { ports: [fields] } });
+  const [port] = service.ports;
+  expect(port && trafficTypeOf(service, port, undefined).scheme).toBe(expected);
 });
 
 describe('a setting that is understood but not in force is told', () => {

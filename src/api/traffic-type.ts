@@ -20,12 +20,15 @@ const words: ReadonlyMap<string, TrafficType> = new Map<string, TrafficType>([
 /** Ports whose server speaks first, or TLS: reading them as HTTP would break them. */
 const tcpPorts: ReadonlySet<number> = new Set([25, 443, 3306, 5432, 6379, 9092, 27017]);
 
+/** Also how to speak to the pods of an HTTP port whose Service says nothing of it. */
+type Speaking = Resolved<TrafficType> & { readonly scheme: 'http' | 'h2c' };
+
 /** Traffic type of a port. SCTP is not served: leave such ports out before asking. */
 export function trafficTypeOf(
   service: Service,
   port: ServicePort,
   namespace: Namespace | undefined,
-): Resolved<TrafficType> {
+): Speaking {
   const problems: Problem[] = [];
   const report = reporter(service, problems);
   const ownWord = annotatedType(service, port, report);
@@ -41,14 +44,13 @@ export function trafficTypeOf(
     report(`${what}: it is ignored`);
   }
   const chosen = candidates.find((type) => type !== undefined && !contradicts(type, port));
-  return { value: chosen ?? defaultType(port), problems };
+  return { value: chosen ?? defaultType(port), scheme: schemeOf(port), problems };
 }
 
 /** Words for HTTP/2 with prior knowledge; who speaks gRPC speaks nothing else. */
 const http2Words: ReadonlySet<string> = new Set(['http2', 'h2c', 'grpc']);
 
-/** How to speak to the pods of an HTTP port whose Service says nothing of it. */
-export function schemeOf({ appProtocol, name }: ServicePort): 'http' | 'h2c' {
+function schemeOf({ appProtocol, name }: ServicePort): 'http' | 'h2c' {
   const said = appProtocol?.toLowerCase().replace(/^kubernetes\.io\//, '') ?? '';
   const word = wordOf(said) === undefined ? name.toLowerCase() : said;
   return http2Words.has(word.split('-', 1)[0] ?? '') ? 'h2c' : 'http';

@@ -4,7 +4,6 @@
 import {
   isMeshed,
   resolveServiceSettings,
-  schemeOf,
   trafficTypeOf,
   type ClusterState,
   type EndpointSlice,
@@ -172,9 +171,11 @@ function serviceCore(inputs: PartInputs, context: PartContext): Built<ServiceCor
   const resolved = resolve(object, namespace);
   problems.push(...resolved.problems);
   const served = servedPorts(object, problems);
+  const schemes: BackendSpec['scheme'][] = [];
   const ports = served.map((port): MeshPort => {
     const speaks = typeOf(object, port, namespace);
     problems.push(...speaks.problems);
+    schemes.push(resolved.value.scheme ?? speaks.scheme);
     return { port: port.port, protocol: speaks.value };
   });
   const value = {
@@ -185,6 +186,7 @@ function serviceCore(inputs: PartInputs, context: PartContext): Built<ServiceCor
     hostnames: hostnamesOf(object.meta, settings),
     rules: rulesOf(object, resolved.value, settings),
     served,
+    schemes,
     ports,
     plainPorts: plainPortsOf(object.meta, ports),
   };
@@ -193,7 +195,7 @@ function serviceCore(inputs: PartInputs, context: PartContext): Built<ServiceCor
 
 function joinEndpoints(
   { object, slices }: PartInputs,
-  { served, ...core }: ServiceCore,
+  { served, schemes }: ServiceCore,
   checkExternal: ExternalCheck,
 ): Built<readonly BackendSpec[]> {
   const problems: Problem[] = [];
@@ -205,12 +207,13 @@ function joinEndpoints(
   };
   const input = { service: object, slices, checkExternal, reportRefused };
   const backends: BackendSpec[] = [];
-  for (const port of served) {
+  for (const [index, port] of served.entries()) {
+    const scheme = schemes[index] ?? 'http';
     const endpoints = endpointsOf(port, input);
     if (port.protocol === 'UDP') {
       backends.push({ endpoints, port: port.port, transport: 'udp', scheme: 'http' });
     } else {
-      backends.push({ endpoints, port: port.port, scheme: core.settings.scheme ?? schemeOf(port) });
+      backends.push({ endpoints, port: port.port, scheme });
     }
   }
   return { value: backends, problems };

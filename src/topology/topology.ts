@@ -125,6 +125,8 @@ export type Topology = {
 export type ServiceCore = Omit<MeshService, 'backends'> & {
   /** The ports that the mesh serves, in the order of `ports`. */
   readonly served: readonly ServicePort[];
+  /** How their pods are spoken to, in the same order. */
+  readonly schemes: readonly BackendSpec['scheme'][];
 };
 
 export type ServicePart = {
