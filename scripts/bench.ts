@@ -4,6 +4,7 @@
 // Flags are those of `dataplane` (test/bench/dataplane.ts), which is meant when they come alone.
 import { spawnSync } from 'node:child_process';
 import { benchAllocation } from '../test/bench/allocation.ts';
+import { benchBalance } from '../test/bench/balance.ts';
 import { benchCodec } from '../test/bench/codec.ts';
 import { benchCompiler } from '../test/bench/compiler.ts';
 import { benchDataplane } from '../test/bench/dataplane.ts';
@@ -17,6 +18,7 @@ import { enterPodNetwork } from '../test/support/pod-network.ts';
 const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map([
   ['compiler', benchCompiler],
   ['route', benchRoute],
+  ['balance', benchBalance],
   ['codec', benchCodec],
   ['storm', benchStorm],
   ['udp', benchUdp],

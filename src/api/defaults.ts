@@ -170,7 +170,6 @@ export const settingTable = {
     doc: 'opens the breaker of the service for 10 s when the expression holds; none by default',
   }),
   outlierDetection: define<'on' | 'off'>('outlier-detection', {
-    isInForce: false,
     read: oneOf('on', 'off'),
     values: 'on or off',
     initial: 'on',
@@ -208,7 +207,6 @@ export const settingTable = {
     doc: 'requests in flight at each endpoint; no limit by default',
   }),
   loadBalancer: define<LoadBalancer>('load-balancer', {
-    isInForce: false,
     read: readLoadBalancer,
     values: 'ewma, least-request, round-robin, hash:header=NAME, hash:cookie=NAME or hash:source',
     initial: { kind: 'ewma' },

@@ -2,6 +2,7 @@
 // flight, and the record of how it went. It ends once, whatever ends it.
 import { assert } from '../lib/assert.ts';
 import type { Backend, Destination, Endpoint } from '../route/index.ts';
+import { noteAnswer, noteFailed } from './attempt-fate.ts';
 import type { Engine } from './engine.ts';
 import type { Hop } from './hop.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
@@ -49,6 +50,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   readonly #loadCell: number;
   readonly #startedMs: number;
   #hasEnded = false;
+  /** Its endpoint has been judged by the head of the answer. */
+  #hasAnswered = false;
 
   constructor(options: AttemptOptions) {
     const { engine, endpoint, hop, connectTimeoutMs } = options;
@@ -82,10 +85,13 @@ export class Attempt implements AttemptFacts, TunnelTaker {
 
   /** Whether this answer is the other proxy's refusal, and no pod's. */
   isRefusedBy(head: HttpResponseHead): boolean {
-    if (this.hop.tunnel === undefined) return false;
-    const told = readTunnelRefusal(head.fields);
+    const told = this.hop.tunnel === undefined ? undefined : readTunnelRefusal(head.fields);
     this.refusal = told && refusedThere(told);
-    return told !== undefined;
+    if (told !== undefined) return true;
+    this.#hasAnswered = true;
+    const latencyMs = this.#engine.clock.nowMs() - this.#startedMs;
+    if (noteAnswer(this.#engine, this.endpoint, head, latencyMs)) this.#tellEjected();
+    return false;
   }
 
   /** Counts down and tells; the connection is the caller's to release or destroy. */
@@ -96,7 +102,24 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.reason = reason;
     this.durationMs = this.#engine.clock.nowMs() - this.#startedMs;
     this.#engine.loads.countDown(this.#loadCell);
+    this.#noteEnd();
     this.#engine.observer.attemptFinished(this.#exchange, this);
+  }
+
+  /** What its end says of the endpoint that its answer has not said already. */
+  #noteEnd(): void {
+    const { reason, endpoint } = this;
+    if (this.isCancelled) {
+      if (!this.#hasAnswered) this.#engine.loads.waitedFor(endpoint, this.durationMs);
+      return;
+    }
+    const isStale = this.isReused && !this.#hasAnswered && reason === 'UpstreamReset';
+    if (reason === undefined || isStale) return;
+    if (noteFailed(this.#engine, endpoint, reason)) this.#tellEjected();
+  }
+
+  #tellEjected(): void {
+    this.#engine.observer.endpointEjected(this.#exchange);
   }
 
   /** Undefined: none is due. */

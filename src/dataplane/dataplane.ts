@@ -163,7 +163,7 @@ class RunningDataplane {
       random: runtime.random,
       deadlines,
       slots: options.slots,
-      loads: new EndpointLoads(options.slots),
+      loads: new EndpointLoads(options.slots, clock),
       budgets: new RetryBudgets(options.slots),
       gate: new TrafficGate(options.slots, clock),
       limits,

@@ -1,32 +1,101 @@
-// How busy endpoints are, from the counters that all workers share. One view serves a worker: the
-// exchange that picks says which endpoints it has tried, so that no closure is made per request.
-import type { Random } from '../lib/clock.ts';
+// What is known of endpoints now, from the cells that all workers share, and who takes an attempt:
+// by latency and load unless the service says otherwise, never one that is ejected while half of
+// them are not. One view serves a worker: who picks says what it has tried, so that no closure is
+// made per request.
+import type { Clock, Random } from '../lib/clock.ts';
 import { pickEndpoint } from '../route/index.ts';
-import type { Backend, Endpoint, LoadView } from '../route/index.ts';
+import type { Backend, Endpoint, LoadView, RequestHead, VirtualHost } from '../route/index.ts';
+import type { BalancerRule } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
+import { pickByKey, pickInTurn } from './balance.ts';
+import { balanceKey } from './balance-key.ts';
+import { cellAge, cellTime, endpointCells } from './endpoint-cells.ts';
+import { decayedUs, ewmaLoad, sampled, slowStartFactor } from './latency.ts';
+import { isEjected, isOut, isProbeDue, noteFailure, noteSuccess, takeProbe } from './outliers.ts';
+import type { Fault, OutlierPlace } from './outliers.ts';
 import { noneTried } from './retries.ts';
+
+/** Who asks for an endpoint; a flow has no head, and is balanced by load. */
+export type Asker = {
+  readonly host: VirtualHost | undefined;
+  readonly request: RequestHead;
+  readonly remoteAddress: string;
+};
+
+/** Picks of one attempt when each one's probe is just taken by another request. */
+const probePicksMax = 3;
+/** Above so many endpoints the count of ejected ones may be a little old. */
+const countAlwaysMax = 8;
+const countAgeMs = 100;
+
+/** What a backend's endpoints are found by: their slots, looked up once. */
+type KnownBackend = {
+  readonly offsets: readonly number[];
+  /** Endpoints that are not simply in, and those of them that may not be asked now. */
+  out: number;
+  ejected: number;
+  countedAt: number;
+};
 
 export class EndpointLoads implements LoadView {
   readonly #slots: SlotView;
+  readonly #clock: Clock;
   /** Endpoint ids that the exchange which picks now does not want again. */
   #tried: ReadonlySet<string> = noneTried;
+  #keepsOutliers = false;
+  /** Some endpoint of the backend is out, or its probe is due. */
+  #areSomeOut = false;
+  #found: Endpoint | undefined;
+  #kind: BalancerRule['kind'] | 'ewma' = 'ewma';
+  readonly #place: { cells: Int32Array; offset: number; now: number };
+  readonly #turns = new WeakMap<Backend, { next: number }>();
+  readonly #known = new WeakMap<Backend, KnownBackend>();
 
-  constructor(slots: SlotView) {
+  constructor(slots: SlotView, clock: Clock) {
     this.#slots = slots;
+    this.#clock = clock;
+    this.#place = { cells: slots.cells.endpoint, offset: 0, now: 0 };
   }
 
-  readonly load = (endpoint: Endpoint): number =>
-    this.#slots.inFlight(this.#slots.offset('endpoint', endpoint.id));
+  readonly load = (endpoint: Endpoint): number => {
+    const place = this.#at(endpoint);
+    const inFlight = this.#slots.inFlight(place.offset);
+    if (this.#kind === 'hash') return inFlight;
+    if (this.#areSomeOut && isProbeDue(place)) return 0;
+    const { cells, offset, now } = place;
+    const ageMs = cellAge(now, Atomics.load(cells, offset + endpointCells.born));
+    const estimateUs = Atomics.load(cells, offset + endpointCells.estimate);
+    if (this.#kind !== 'ewma') {
+      return estimateUs === 0 ? inFlight : (inFlight + 1) * slowStartFactor(ageMs) - 1;
+    }
+    const sampleAgeMs = cellAge(now, Atomics.load(cells, offset + endpointCells.sampled));
+    return ewmaLoad({ estimateUs, sampleAgeMs, ageMs, inFlight });
+  };
 
-  readonly isExcluded = (endpoint: Endpoint): boolean => this.#tried.has(endpoint.id);
+  readonly isExcluded = (endpoint: Endpoint): boolean => {
+    if (this.#tried.size > 0 && this.#tried.has(endpoint.id)) return true;
+    return this.#areSomeOut && !this.#keepsOutliers && isEjected(this.#at(endpoint));
+  };
 
   /** The endpoint for an attempt; those tried already only when there is no other. */
-  pick(backend: Backend, tried: ReadonlySet<string>, random: Random): Endpoint | undefined {
+  pick(
+    backend: Backend,
+    tried: ReadonlySet<string>,
+    random: Random,
+    asker?: Asker,
+  ): Endpoint | undefined {
+    const shaping = asker?.host?.rules.shaping;
+    this.#place.now = cellTime(this.#clock.wallMs());
+    this.#found = undefined;
     this.#tried = tried;
-    const picked = pickEndpoint(backend, this, random);
-    if (picked !== undefined || tried.size === 0) return picked;
-    this.#tried = noneTried;
-    return pickEndpoint(backend, this, random);
+    this.#lookAtEjected(backend, shaping?.keepsOutliers === true);
+    for (let picks = 1; ; picks += 1) {
+      const picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
+      if (picked === undefined && tried.size > 0) return this.#pickAgain(backend, random);
+      if (picked === undefined || !this.#areSomeOut || this.#keepsOutliers) return picked;
+      const place = this.#at(picked);
+      if (!isProbeDue(place) || takeProbe(place) || picks === probePicksMax) return picked;
+    }
   }
 
   /** Counts a request in flight; the cell that is returned has to be counted down again. */
@@ -37,5 +106,119 @@ export class EndpointLoads implements LoadView {
   /** Takes the cell, not the endpoint: the key may have lost its slot meanwhile. */
   countDown(cell: number): void {
     this.#slots.countDown(cell);
+  }
+
+  /** The head of an answer came after `latencyMs`, or it would have taken at least that long. */
+  measured(endpoint: Endpoint, latencyMs: number): void {
+    const { cells, offset, now } = this.#placeNow(endpoint);
+    // Slot 0 is nobody's.
+    if (offset === 0) return;
+    const estimateUs = Atomics.load(cells, offset + endpointCells.estimate);
+    if (estimateUs === 0) Atomics.store(cells, offset + endpointCells.born, now);
+    const sampledAt = offset + endpointCells.sampled;
+    const ageMs = Math.max(0, cellAge(now, Atomics.load(cells, sampledAt)));
+    const next = sampled(estimateUs, ageMs, latencyMs * 1_000);
+    // A sample that another worker takes at the same moment may be lost: the next one counts.
+    Atomics.store(cells, offset + endpointCells.estimate, next);
+    Atomics.store(cells, sampledAt, now);
+  }
+
+  /** What was waited for in vain counts only where it says more than is known. */
+  waitedFor(endpoint: Endpoint, latencyMs: number): void {
+    const { cells, offset, now } = this.#placeNow(endpoint);
+    const estimateUs = Atomics.load(cells, offset + endpointCells.estimate);
+    const ageMs = cellAge(now, Atomics.load(cells, offset + endpointCells.sampled));
+    if (latencyMs * 1_000 > decayedUs(estimateUs, ageMs)) this.measured(endpoint, latencyMs);
+  }
+
+  succeeded(endpoint: Endpoint): void {
+    const place = this.#placeNow(endpoint);
+    if (place.offset !== 0) noteSuccess(place);
+  }
+
+  /** True: the endpoint is ejected by this. */
+  failed(endpoint: Endpoint, fault: Fault, random: Random): boolean {
+    const place = this.#placeNow(endpoint);
+    return place.offset !== 0 && noteFailure(place, fault, random);
+  }
+
+  #pickOnce(
+    backend: Backend,
+    random: Random,
+    rule: BalancerRule | undefined,
+    asker: Asker | undefined,
+  ): Endpoint | undefined {
+    this.#kind = rule?.kind ?? 'ewma';
+    if (rule?.kind === 'round-robin') {
+      return pickInTurn(backend, this, this.#turnOf(backend, random));
+    }
+    const key = rule?.kind === 'hash' && asker !== undefined ? balanceKey(rule, asker) : undefined;
+    if (key !== undefined) return pickByKey(backend, this, key);
+    // A request without what is hashed goes by load.
+    if (rule?.kind === 'hash') this.#kind = 'ewma';
+    return pickEndpoint(backend, this, random);
+  }
+
+  #pickAgain(backend: Backend, random: Random): Endpoint | undefined {
+    this.#tried = noneTried;
+    this.#kind = 'ewma';
+    return pickEndpoint(backend, this, random);
+  }
+
+  /** Each worker takes turns of its own, which are as even together. */
+  #turnOf(backend: Backend, random: Random): number {
+    let turn = this.#turns.get(backend);
+    if (turn === undefined) {
+      turn = { next: Math.floor(random() * backend.endpoints.length) };
+      this.#turns.set(backend, turn);
+    }
+    turn.next += 1;
+    return turn.next;
+  }
+
+  /** When most fail, those that do are as good as the others: all serve. */
+  #lookAtEjected(backend: Backend, keepsOutliers: boolean): void {
+    const { length } = backend.endpoints;
+    let known = this.#known.get(backend);
+    if (known === undefined) known = this.#know(backend);
+    const ageMs = cellAge(this.#place.now, known.countedAt);
+    if (length <= countAlwaysMax || ageMs < 0 || ageMs >= countAgeMs) this.#count(known);
+    this.#areSomeOut = known.out > 0;
+    this.#keepsOutliers = keepsOutliers || known.ejected * 2 > length;
+  }
+
+  #know(backend: Backend): KnownBackend {
+    const { now } = this.#place;
+    const offsets = backend.endpoints.map(({ id }) => this.#slots.offset('endpoint', id));
+    const known = { offsets, out: 0, ejected: 0, countedAt: now - countAgeMs };
+    // Slot 0 is nobody's: an endpoint may get its own later.
+    if (!offsets.includes(0)) this.#known.set(backend, known);
+    return known;
+  }
+
+  #count(known: KnownBackend): void {
+    const { cells, now } = this.#place;
+    known.out = 0;
+    known.ejected = 0;
+    known.countedAt = now;
+    for (const offset of known.offsets) {
+      if (!isOut(cells, offset)) continue;
+      this.#place.offset = offset;
+      known.out += 1;
+      if (isEjected(this.#place)) known.ejected += 1;
+    }
+  }
+
+  #at(endpoint: Endpoint): OutlierPlace {
+    if (endpoint === this.#found) return this.#place;
+    this.#found = endpoint;
+    this.#place.offset = this.#slots.offset('endpoint', endpoint.id);
+    return this.#place;
+  }
+
+  #placeNow(endpoint: Endpoint): OutlierPlace {
+    this.#place.now = cellTime(this.#clock.wallMs());
+    this.#found = undefined;
+    return this.#at(endpoint);
   }
 }

@@ -149,7 +149,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     const { backend } = this;
     assert(backend !== undefined, 'an attempt at nothing');
     const { loads, random } = this.#engine;
-    const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random);
+    const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random, this);
     if (endpoint === undefined) {
       this.refuse('NoEndpoints');
       return;

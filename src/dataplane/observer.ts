@@ -97,6 +97,8 @@ export type ExchangeObserver = {
   readonly attemptFinished: (facts: ExchangeFacts, attempt: AttemptFacts) => void;
   readonly retryStarted: (facts: ExchangeFacts) => void;
   readonly retryBudgetExhausted: (facts: ExchangeFacts) => void;
+  /** The endpoint of its attempt fails too often, and gets no requests for a while. */
+  readonly endpointEjected: (facts: ExchangeFacts) => void;
   readonly exchangeFinished: (facts: ExchangeFacts, outcome: ExchangeOutcome) => void;
   readonly requestRejected: (facts: RejectFacts) => void;
   /** A tunnel's handshake has ended, on either side. */
@@ -121,6 +123,7 @@ export const silentObserver: ExchangeObserver = {
   attemptFinished: ignore,
   retryStarted: ignore,
   retryBudgetExhausted: ignore,
+  endpointEjected: ignore,
   exchangeFinished: ignore,
   requestRejected: ignore,
   tunnelHandshake: ignore,

@@ -1,8 +1,8 @@
 // The gate before an attempt: the limits of a service (`ShapingRules`), asked once a request is
-// routed, judged and about to be sent. An exchange comes here only when its service has such rules;
-// a request of any other service costs one look at an absent field.
-// Limits hold where the pod is: at the far end of a tunnel that other proxy asks – but of the rules
-// of the Service that the tunnel names, so those of a split's root are held by this one.
+// routed, judged and about to be sent. An exchange comes here only when its service has such
+// rules; a request of any other service costs one look at an absent field. Limits hold where the
+// pod is: at the far end of a tunnel that other proxy asks – but of the rules of the Service
+// that the tunnel names, so those of a split's root are held by this one.
 import type { Clock } from '../lib/clock.ts';
 import type { VirtualHost } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';

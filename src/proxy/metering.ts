@@ -72,6 +72,7 @@ export function meteringObserver(options: MeteringOptions): Metering {
     attemptFinished: (facts, attempt) => countAttempt(http, facts, attempt),
     retryStarted: (facts) => http.of(facts.host).service.retried('started'),
     retryBudgetExhausted: (facts) => http.of(facts.host).service.retryBudgetExhausted(),
+    endpointEjected: (facts) => http.of(facts.host).service.endpointEjected(),
     exchangeFinished: (facts, outcome) => {
       addInFlight(http, facts, -1);
       countExchange(facts.answer.protocol === 'http/2' ? http2 : http, facts);

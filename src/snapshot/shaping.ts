@@ -2,25 +2,68 @@
 // service has any of this, so it is one optional part of the rules, and a data plane that finds it
 // absent has one thing to look at per request. Type, canonical order and guard of the text stand
 // side by side: whoever adds a rule adds it to all three.
-import { hasShape, isAbsentOr, isAmount, isCount, type Guard } from './shape.ts';
+import {
+  hasShape,
+  isAbsentOr,
+  isAmount,
+  isCount,
+  isEither,
+  isFlag,
+  isOneOf,
+  isText,
+  type Guard,
+} from './shape.ts';
 
 /** Requests a second and how many at once, for each source identity. */
 export type RateLimitRule = { readonly average: number; readonly burst: number };
 
+/** How an endpoint is chosen, where not by latency and load. */
+export type BalancerRule =
+  | { readonly kind: 'least-request' | 'round-robin' }
+  | {
+      readonly kind: 'hash';
+      readonly by: 'header' | 'cookie' | 'source';
+      /** Of the field or cookie; empty for the source. */
+      readonly name: string;
+    };
+
 /** Absent: nobody has said it. */
 export type ShapingRules = {
+  readonly balancer?: BalancerRule | undefined;
+  /** Endpoints that fail are not ejected. */
+  readonly keepsOutliers?: boolean | undefined;
   readonly rateLimit?: RateLimitRule | undefined;
 };
 
 /** Its keys in alphabetical order; undefined when there is none. */
 export function shapingInOrder(rules: ShapingRules | undefined): ShapingRules | undefined {
   if (rules === undefined) return undefined;
-  const { rateLimit } = rules;
+  const { balancer, keepsOutliers, rateLimit } = rules;
   return {
+    balancer: balancer && balancerInOrder(balancer),
+    keepsOutliers,
     rateLimit: rateLimit && { average: rateLimit.average, burst: rateLimit.burst },
   };
 }
 
+function balancerInOrder(rule: BalancerRule): BalancerRule {
+  if (rule.kind !== 'hash') return { kind: rule.kind };
+  return { by: rule.by, kind: rule.kind, name: rule.name };
+}
+
+const isBalancer = isEither(
+  hasShape<Exclude<BalancerRule, { kind: 'hash' }>>({
+    kind: isOneOf('least-request', 'round-robin'),
+  }),
+  hasShape<Extract<BalancerRule, { kind: 'hash' }>>({
+    kind: isOneOf('hash'),
+    by: isOneOf('header', 'cookie', 'source'),
+    name: isText,
+  }),
+);
+
 export const isShaping: Guard<ShapingRules> = hasShape<ShapingRules>({
+  balancer: isAbsentOr(isBalancer),
+  keepsOutliers: isAbsentOr(isFlag),
   rateLimit: isAbsentOr(hasShape<RateLimitRule>({ average: isAmount, burst: isCount })),
 });

@@ -197,6 +197,10 @@ export class ServiceMeters {
     this.#arena.add(this.#arena.counter('weft_retries_total', labels), 1);
   }
 
+  endpointEjected(): void {
+    this.#arena.add(this.#arena.counter('weft_endpoint_ejections_total', this.#labels), 1);
+  }
+
   rateLimited(): void {
     this.#arena.add(this.#arena.counter('weft_rate_limited_total', this.#labels), 1);
   }

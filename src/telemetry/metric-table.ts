@@ -140,6 +140,11 @@ export const metricTable = {
     help: 'HTTP exchanges refused with 429, counted by the proxy of the source',
     labels: service,
   },
+  weft_endpoint_ejections_total: {
+    type: 'counter',
+    help: 'Endpoints that were taken out for a while because they failed',
+    labels: service,
+  },
   weft_access_log_dropped_total: {
     type: 'counter',
     help: 'Access log lines that were dropped because the ring was full',

@@ -9,8 +9,8 @@ import type { Random } from '../lib/clock.ts';
 export const slotWidths = {
   /** [turn] of a split. */
   split: 1,
-  /** [requests in flight of worker 0 … 7, then 4 for failures and load] of an endpoint. */
-  endpoint: 12,
+  /** [requests in flight of worker 0 … 7, then latency, ejection and a window of 10 s]. */
+  endpoint: 56,
   /** Retry budget of a service: see dataplane/retry-budget.ts for the cells. */
   service: 32,
 } as const;
@@ -42,7 +42,7 @@ const rateBucketBytes = 2 * BigInt64Array.BYTES_PER_ELEMENT;
 export type SlotCapacity = { readonly [K in SlotKind]: number };
 
 /**
- * 10 000 services with 100 000 endpoints fit twice: bytes = slots × width × 4 (15 MB, of which
+ * 10 000 services with 100 000 endpoints fit twice: bytes = slots × width × 4 (61 MB, of which
  * only pages that are used take memory).
  */
 export const defaultSlotCapacity: SlotCapacity = {

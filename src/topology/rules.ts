@@ -1,7 +1,7 @@
 // Settings of a service → the rules that a worker forwards by: resolved, so that a worker knows no
 // default and no domain.
 import type { MeshSettings, Service, ServiceSettings } from '../api/index.ts';
-import type { ServiceRules, ShapingRules } from '../snapshot/index.ts';
+import type { BalancerRule, ServiceRules, ShapingRules } from '../snapshot/index.ts';
 
 /** What the proxies have to know of `said`. */
 export function rulesOf(
@@ -26,11 +26,18 @@ export function rulesOf(
 
 /** Undefined unless some annotation asks for it: what is not there costs no request anything. */
 function shapingOf(said: ServiceSettings): ShapingRules | undefined {
-  const { rateLimitAverage: average, rateLimitBurst: burst } = said;
+  const { rateLimitAverage: average, rateLimitBurst: burst, loadBalancer } = said;
   const shaping: ShapingRules = {
+    balancer: balancerOf(loadBalancer),
+    keepsOutliers: said.outlierDetection ? undefined : true,
     rateLimit: average === undefined || burst === undefined ? undefined : { average, burst },
   };
   return Object.values(shaping).every((rule) => rule === undefined) ? undefined : shaping;
+}
+
+function balancerOf(said: ServiceSettings['loadBalancer']): BalancerRule | undefined {
+  if (said.kind === 'hash') return said;
+  return said.kind === 'ewma' ? undefined : { kind: said.kind };
 }
 
 /** R-40: the Host stays what the client sent unless the owner of the service wants another. */

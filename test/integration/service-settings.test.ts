@@ -99,6 +99,30 @@ const rows: readonly Row[] = [
     beside: { 'weft.dev/rate-limit-average': '0.5' },
     isInForce: async () => (await statuses(5)).join(' ') === '200 200 200 429 429',
   },
+  {
+    setting: 'loadBalancer',
+    value: 'round-robin',
+    bad: 'fairest',
+    // Strict turns; by chance alone once in two thousand.
+    isInForce: async () => {
+      const seen: string[] = [];
+      for (let n = 0; n < 12; n += 1) seen.push((await ask()).slice(-9));
+      return seen.every((one, at) => at === 0 || one !== seen[at - 1]);
+    },
+  },
+  {
+    setting: 'outlierDetection',
+    value: 'off',
+    bad: 'maybe',
+    beside: { 'weft.dev/load-balancer': 'round-robin' },
+    // 127.0.0.2 fails all the time, and goes on getting its turns.
+    isInForce: async () => {
+      const first = upstreams[0];
+      if (first === undefined) return false;
+      first.answer = (peer) => peer.send('HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n');
+      return (await statuses(30)).filter((one) => one === '500').length === 15;
+    },
+  },
 ];
 
 describe.each(rows)('$setting', ({ setting, value, bad, beside = {}, isInForce }) => {
@@ -135,6 +159,63 @@ describe.each(rows)('$setting', ({ setting, value, bad, beside = {}, isInForce }
     await ask();
     settle({ onService: beside });
     expect(await isInForce()).toBe(false);
+  });
+});
+
+describe('balancing', () => {
+  const hashes: readonly (readonly [string, readonly string[]])[] = [
+    ['hash:header=x-user', ['x-user: 7']],
+    ['hash:cookie=sid', ['cookie: a=1; sid=abc']],
+    ['hash:source', []],
+  ];
+  test.each(hashes)('%s keeps a caller at one endpoint', async (value, lines) => {
+    await start();
+    settle({ onService: { 'weft.dev/load-balancer': value } });
+    const seen = new Set<string>();
+    for (let n = 0; n < 10; n += 1) seen.add((await ask(...lines)).slice(-9));
+    expect(seen.size).toBe(1);
+  });
+
+  test('a request without the field goes anywhere', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/load-balancer': 'hash:header=x-user' } });
+    const seen = new Set<string>();
+    for (let n = 0; n < 30; n += 1) seen.add((await ask()).slice(-9));
+    expect(seen.size).toBe(2);
+  });
+});
+
+describe('ejection', () => {
+  const failing = 'HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n';
+
+  test('an endpoint that fails is left alone, tried by one request, and taken back', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/load-balancer': 'round-robin' } });
+    const [first] = upstreams;
+    if (first === undefined) return;
+    let asked = 0;
+    let isWell = false;
+    first.answer = (peer) => {
+      asked += 1;
+      peer.send(isWell ? okAnswer('127.0.0.2') : failing);
+    };
+    // The fifth attempt in 10 s is the first that the ratio is looked at.
+    expect((await statuses(20)).filter((one) => one === '500').length).toBe(5);
+    expect(asked).toBe(5);
+    isWell = true;
+    let isBack = false;
+    while (!isBack) isBack = (await ask()).endsWith('127.0.0.2');
+    const seen: string[] = [];
+    for (let n = 0; n < 4; n += 1) seen.push((await ask()).slice(-9));
+    expect(seen.filter((one) => one === '127.0.0.2').length).toBe(2);
+  });
+
+  test('where more than half fail, all serve', async () => {
+    await start();
+    for (const upstream of upstreams) upstream.answer = (peer) => peer.send(failing);
+    await statuses(30);
+    for (const upstream of upstreams) upstream.answer = (peer) => peer.send(okAnswer('well'));
+    expect(await statuses(4)).toEqual(['200', '200', '200', '200']);
   });
 });
 
