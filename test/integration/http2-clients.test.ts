@@ -421,6 +421,43 @@ describe('drain', () => {
     expect(one.goAways.every((code) => code === 0)).toBe(true);
   });
 
+  test('no call is lost by clients that go on calling', async () => {
+    upstream.answer = (peer) => peer.send(okAnswer('ok'));
+    const second = await startHarness({ endpoints: [upstream.endpoint] });
+    let isDrained = false;
+    const lost: unknown[] = [];
+    // As a client library does it: after GOAWAY the next call goes on another connection, and one
+    // that was not looked at is called again.
+    const goOn = async (): Promise<number> => {
+      let one = caller();
+      let served = 0;
+      for (let more = 0; more < 20; more += isDrained ? 1 : 0) {
+        if (one.session.closed || one.session.destroyed) {
+          one = new Http2Caller(isDrained ? second.port : harness.port);
+          callers.push(one);
+        }
+        const { status, resetCode } = await one.get('/').catch(() => ({ status: 0, resetCode: 7 }));
+        if (status === 200) served += 1;
+        else if (resetCode !== 7) lost.push({ status, resetCode });
+        await new Promise((done) => setImmediate(done));
+      }
+      return served;
+    };
+    const clients = [goOn(), goOn(), goOn(), goOn()];
+    await eventually(() => harness.dataplane.state().connections === 4, 'four clients');
+    const drained = harness.dataplane.drain({ delayMs: 300, timeoutMs: 10_000 });
+    const told = (): number => callers.filter(({ goAways }) => goAways.length > 0).length;
+    await eventually(() => told() >= 12, 'GOAWAY on the connections of the drain, too');
+    isDrained = true;
+    const served = await Promise.all(clients);
+    await drained;
+    expect(lost).toEqual([]);
+    expect(Math.min(...served)).toBeGreaterThan(20);
+    for (const one of callers) one.session.destroy();
+    await eventually(() => second.dataplane.state().connections === 0, 'all connections closed');
+    second.dataplane.close();
+  });
+
   test('a connection that is idle is told and closed', async () => {
     const one = caller();
     upstream.answer = (peer) => peer.send(okAnswer('before'));

@@ -1,6 +1,7 @@
 // Clients of HTTP/2 for tests of the data plane: Node's own for what a client may do, and raw
 // frames for what none should. Waiting is for events, never for time.
 import http2 from 'node:http2';
+import net from 'node:net';
 import type { Peer } from './dataplane-sockets.ts';
 
 export type Http2Reply = {
@@ -62,14 +63,21 @@ export class Http2Call {
   }
 }
 
+export type CallerWay = { readonly host: string; readonly localAddress?: string };
+
+const loopback: CallerWay = { host: '127.0.0.1' };
+
 /** A connection with prior knowledge. */
 export class Http2Caller {
   readonly session: http2.ClientHttp2Session;
   readonly goAways: number[] = [];
   isClosed = false;
 
-  constructor(port: number, settings: http2.Settings = {}) {
-    this.session = http2.connect(`http://127.0.0.1:${port}`, { settings });
+  constructor(port: number, settings: http2.Settings = {}, way: CallerWay = loopback) {
+    this.session = http2.connect(`http://${way.host}:${port}`, {
+      settings,
+      createConnection: () => net.connect({ port, ...way }),
+    });
     this.session.on('error', () => undefined);
     this.session.on('goaway', (code: number) => this.goAways.push(code));
     this.session.on('close', () => {

@@ -50,9 +50,9 @@ export class Http2Pod {
   readonly #calls: PodCall[] = [];
   readonly #waiting: ((call: PodCall) => void)[] = [];
 
-  private constructor(server: http2.Http2Server) {
+  private constructor(server: http2.Http2Server, address: string) {
     this.#server = server;
-    this.endpoint = { address: '127.0.0.1', port: (server.address() as AddressInfo).port };
+    this.endpoint = { address, port: (server.address() as AddressInfo).port };
     server.on('session', (session) => {
       session.on('error', () => undefined);
       this.sessions.push(session);
@@ -65,10 +65,10 @@ export class Http2Pod {
     });
   }
 
-  static start(settings: http2.Settings = {}): Promise<Http2Pod> {
+  static start(settings: http2.Settings = {}, address = '127.0.0.1'): Promise<Http2Pod> {
     const server = http2.createServer({ settings });
     return new Promise((done) => {
-      server.listen(0, '127.0.0.1', () => done(new Http2Pod(server)));
+      server.listen(0, address, () => done(new Http2Pod(server, address)));
     });
   }
 

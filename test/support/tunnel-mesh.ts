@@ -127,6 +127,8 @@ export type WorldOptions = {
   /** … and under which Host. */
   readonly allowedHost?: string;
   readonly mtls?: MtlsMode;
+  /** What the pods of `t/h1` speak. */
+  readonly scheme?: 'http' | 'h2c';
   readonly rules?: Partial<ServiceRules>;
   readonly peers?: PeerPart;
   /** Where node-a listens for TCP service `t/db`, which has the same endpoints; absent: nowhere. */
@@ -199,7 +201,7 @@ function endpointsIn(world: WorldOptions, service: string, port: number): Endpoi
   const endpoints = world.endpoints.map(({ address, port: podPort, node: nodeName }) => {
     return { address, port: podPort, nodeName, podName: 'p' };
   });
-  const backend = { port, scheme: 'http', endpoints } as const;
+  const backend = { port, scheme: world.scheme ?? 'http', endpoints } as const;
   return { kind: 'endpoints', namespace: 't', service, backends: [backend] };
 }
 
