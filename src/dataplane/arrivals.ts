@@ -17,8 +17,8 @@ export class Arrivals {
       this.#table = table;
       this.#ends.clear();
     }
-    const { namespace, service, port, address, podPort } = target;
-    const key = `${namespace}/${service}:${port} ${endpointId(address, podPort)}`;
+    const { namespace, service, port, transport, address, podPort } = target;
+    const key = `${namespace}/${service}:${port} ${endpointId(address, podPort, transport)}`;
     const known = this.#ends.get(key);
     if (known !== undefined) return known;
     const end = endpointOfTunnel(table, target);

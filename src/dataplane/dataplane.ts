@@ -333,8 +333,10 @@ class RunningDataplane {
       engine,
       socket,
       arrived: (stream, head) => {
+        const made = { from: arrived.from, remoteAddress, stream, head };
+        if (this.#udp?.arrive(made) === true) return;
         if (this.#tcp === undefined) stream.refuse('UnknownService');
-        else this.#tcp.arrive({ from: arrived.from, remoteAddress, stream, head });
+        else this.#tcp.arrive(made);
       },
       changed: () => undefined,
       closed: () => {

@@ -5,6 +5,7 @@
 import { normaliseAddress } from '../lib/address.ts';
 import type { Backend, Endpoint, TunnelTarget } from '../route/index.ts';
 import { endpointId } from '../snapshot/index.ts';
+import type { Transport } from '../snapshot/index.ts';
 import { parseAuthority } from './http1/authority.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
@@ -24,6 +25,8 @@ export type TunnelCall = {
   /** The caller's Host, where the pod's is another one. */
   readonly authority: string | undefined;
   readonly isAuthenticated: boolean;
+  /** Undefined: TCP. */
+  readonly transport?: Transport;
 };
 
 /** Lines that end the head of a request in a tunnel. */
@@ -36,18 +39,26 @@ export function renderTunnelFields(call: TunnelCall): string {
   return text;
 }
 
-/** The same of a TCP connection, which is a CONNECT request of HTTP/2 (RFC 9113 section 8.5). */
+/**
+ * The same of a TCP connection or a flow of datagrams, which is a CONNECT request of HTTP/2 (RFC
+ * 9113 section 8.5). What is UDP says so in the names themselves: who does not know it refuses.
+ */
 export function tunnelCallHead(call: Omit<TunnelCall, 'authority'>): readonly HeaderField[] {
-  const { backend, endpoint, isAuthenticated } = call;
+  const { backend, endpoint, isAuthenticated, transport } = call;
   const pod = endpointId(endpoint.address, endpoint.port);
   const service = `${backend.namespace}/${backend.service}:${backend.port}`;
+  const suffix = suffixOf(transport);
   const head = [
     { name: ':method', value: 'CONNECT' },
     { name: ':authority', value: pod },
-    { name: serviceField, value: service },
-    { name: podField, value: pod },
+    { name: serviceField, value: service + suffix },
+    { name: podField, value: pod + suffix },
   ];
   return isAuthenticated ? head : [...head, { name: sourceField, value: nobody }];
+}
+
+function suffixOf(transport: Transport): string {
+  return transport === undefined ? '' : '/udp';
 }
 
 /** What a request that came by tunnel says of itself. */
@@ -59,20 +70,30 @@ export type TunnelFields = {
   readonly isLowered: boolean;
 };
 
-/** Undefined: a field is missing, comes twice or does not parse. */
-export function readTunnelFields(fields: Pick<Fields, 'values'>): TunnelFields | undefined {
+/** Undefined: a field is missing, comes twice, does not parse, or is of the other transport. */
+export function readTunnelFields(
+  fields: Pick<Fields, 'values'>,
+  transport?: Transport,
+): TunnelFields | undefined {
   const service = fields.values(serviceField);
   const pod = fields.values(podField);
   if (service.length !== 1 || pod.length !== 1) return undefined;
   const authority = fields.values(authorityField);
   const source = fields.values(sourceField);
   if (authority.length > 1 || source.length > 1) return undefined;
-  const target = targetOf(service[0] ?? '', pod[0] ?? '');
+  const suffix = suffixOf(transport);
+  const target = targetOf(without(suffix, service[0]), without(suffix, pod[0]));
   const host = authority[0] === undefined ? undefined : parseAuthority(authority[0]);
   const isHostLost = authority.length === 1 && host === undefined;
   const isSourceLost = source[0] !== undefined && source[0] !== nobody;
   if (target === undefined || isHostLost || isSourceLost) return undefined;
-  return { target, hostname: host?.hostname, isLowered: source.length === 1 };
+  const sent = transport === undefined ? target : { ...target, transport };
+  return { target: sent, hostname: host?.hostname, isLowered: source.length === 1 };
+}
+
+/** Empty where it does not end so: nothing is named by that. */
+function without(suffix: string, text = ''): string {
+  return text.endsWith(suffix) ? text.slice(0, text.length - suffix.length) : '';
 }
 
 const servicePattern = /^([a-z0-9-]{1,63})\/([a-z0-9-]{1,63}):([1-9][0-9]{0,4})$/;

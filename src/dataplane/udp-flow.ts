@@ -10,7 +10,7 @@ import type { Deadlines } from './deadlines.ts';
 import type { TabledFlow } from './udp-flows.ts';
 import type { UdpOpening } from './udp-listener.ts';
 import type { DropReason, FlowEnd, FlowMeter } from './udp-observer.ts';
-import { leavingMs } from './udp-limits.ts';
+import { leavingMs, refusedMs } from './udp-limits.ts';
 import { flowDenialUnder, flowEndUnder } from './udp-plan.ts';
 import type { PlannedFlow } from './udp-plan.ts';
 import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
@@ -58,6 +58,8 @@ export class UdpFlow implements TabledFlow {
   #usedMs: number;
   #touchedMs: number;
   #isLeaving = false;
+  /** Why the other node does not take it; kept for a while, so that not each datagram asks. */
+  #refusal: DropReason | undefined;
   #hasEnded = false;
 
   constructor(options: FlowOptions) {
@@ -80,7 +82,8 @@ export class UdpFlow implements TabledFlow {
         owner.unreachable(this.plan.endpoint);
         this.end('unreachable');
       },
-      broken: () => this.end('failed'),
+      refused: (reason) => this.#refused(reason),
+      broken: () => this.#broken(),
     });
     owner.deadlines.arm(this.#deadline, idleMs);
   }
@@ -106,6 +109,10 @@ export class UdpFlow implements TabledFlow {
 
   /** A datagram of the client. */
   forward(data: Uint8Array): void {
+    if (this.#refusal !== undefined) {
+      this.#owner.dropped(this, this.#refusal);
+      return;
+    }
     this.#usedMs = this.#owner.deadlines.nowMs();
     const fate = this.#path.send(data);
     if (fate === 'sent') this.meter.received(data.length);
@@ -142,6 +149,19 @@ export class UdpFlow implements TabledFlow {
     else this.#owner.dropped(this, dropReasons[fate]);
   }
 
+  /** The other node says no more than that; most often nobody listens at the pod. */
+  #broken(): void {
+    const { way, endpoint } = this.plan;
+    if (way.kind === 'tunnel') this.#owner.unreachable(endpoint);
+    this.end('failed');
+  }
+
+  #refused(reason: DropReason): void {
+    if (this.#hasEnded || this.#refusal !== undefined) return;
+    this.#refusal = reason;
+    this.#owner.deadlines.arm(this.#deadline, refusedMs);
+  }
+
   /** Why an answer may not pass under the table of now. */
   #denial(): FlowEnd | undefined {
     const table = this.#owner.table();
@@ -152,8 +172,10 @@ export class UdpFlow implements TabledFlow {
   /** Datagrams move no deadline: it is looked at when it is due, and armed for what is left. */
   #looked(): void {
     const { deadlines } = this.#owner;
-    const leftMs = this.#isLeaving ? 0 : this.#usedMs + this.#idleMs - deadlines.nowMs();
+    const isOver = this.#isLeaving || this.#refusal !== undefined;
+    const leftMs = isOver ? 0 : this.#usedMs + this.#idleMs - deadlines.nowMs();
     if (leftMs > 0) deadlines.arm(this.#deadline, leftMs);
+    else if (this.#refusal !== undefined) this.end('refused');
     else this.end(this.#isLeaving ? 'moved' : 'idle');
   }
 }

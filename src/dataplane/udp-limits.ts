@@ -26,6 +26,24 @@ export const leavingMs = 5_000;
 /** Flows that only wait for such answers; the oldest has to go for another. */
 export const leavingMax = 1_024;
 
+/**
+ * A flow that the pod's node has refused, or that no tunnel could be opened for, drops what comes
+ * for so long; then it asks again.
+ */
+export const refusedMs = 1_000;
+
+/** What waits for a tunnel to be opened: as many datagrams of one flow. */
+export const untunnelledMax = 8;
+
+/** Bytes in capsules that a tunnel has not taken; beyond that datagrams are dropped. */
+export const tunnelledBytesMax = 256 * 1024;
+
+/**
+ * How long the node of the pod keeps a silent flow: the caller's ends it first, by whatever
+ * `idle-timeout` says; this is for callers that have gone without a word.
+ */
+export const arrivedIdleFactor = 2;
+
 /** A pod that ICMP called unreachable is asked last for so long: its slice will follow. */
 export const unreachableMs = 3_000;
 export const unreachableMax = 1_024;

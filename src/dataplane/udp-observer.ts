@@ -10,6 +10,7 @@ import type {
   Verdict,
   VirtualHost,
 } from '../route/index.ts';
+import type { Reason } from './refusals.ts';
 
 /** A flow when it begins. */
 export type FlowFacts = {
@@ -26,7 +27,8 @@ export type FlowFacts = {
  * Why a flow ended. `idle`: nothing came for its time. `evicted`: another one took its place.
  * `unreachable`: the pod's host says that nobody listens. `moved`: its pod has left the Service,
  * or the way to it is another one. `policy`: it is not allowed any more. `source`: another pod has
- * its client's address. `closed`: its listener has closed. `failed`: no socket, or a broken one.
+ * its client's address. `closed`: its listener has closed. `refused`: the pod's node did not take
+ * it. `failed`: no socket, or a broken one.
  */
 export type FlowEnd =
   | 'idle'
@@ -36,6 +38,7 @@ export type FlowEnd =
   | 'policy'
   | 'source'
   | 'closed'
+  | 'refused'
   | 'failed';
 
 /**
@@ -44,14 +47,7 @@ export type FlowEnd =
  * `WaitFull`: too many wait for word about their source. `Unsent`: its flow is without a socket.
  */
 export type DropReason =
-  | 'UnknownService'
-  | 'Stopped'
-  | 'NoBackendWeight'
-  | 'NoEndpoints'
-  | 'SourceNotAllowed'
-  | 'RouteNotAllowed'
-  | 'SourceUnknown'
-  | 'TunnelUnavailable'
+  | Reason
   | 'QueueFull'
   | 'TooLong'
   | 'WaitFull'

@@ -4,6 +4,7 @@
 import type { DatagramFate, DatagramNetwork } from '../lib/datagrams.ts';
 import type { Endpoint } from '../route/index.ts';
 import { datagramFault } from './node-error.ts';
+import type { DropReason } from './udp-observer.ts';
 
 export type FlowPath = {
   /** Never throws; the data is not kept after the turn unless it is under way. */
@@ -18,6 +19,8 @@ export type FlowPathEvents = {
   readonly lost: (why: 'long' | 'full') => void;
   /** The pod's host says that nobody is there. */
   readonly unreachable: () => void;
+  /** It was not opened, or was refused by who judges there; nothing was sent. */
+  readonly refused: (reason: DropReason) => void;
   /** There is no such path, or no more. */
   readonly broken: () => void;
 };

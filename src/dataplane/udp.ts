@@ -6,7 +6,7 @@
 import { normaliseAddress } from '../lib/address.ts';
 import type { DatagramNetwork, DatagramPlace } from '../lib/datagrams.ts';
 import { pickBackend, sourceOf, unauthenticated } from '../route/index.ts';
-import type { Backend, Endpoint, RouteTable } from '../route/index.ts';
+import type { Backend, Endpoint, RouteTable, Source } from '../route/index.ts';
 import type { FlowListenerSpec } from '../snapshot/index.ts';
 import type { Engine } from './engine.ts';
 import type { ListenerState } from './listener.ts';
@@ -29,6 +29,8 @@ import type { UdpOpening } from './udp-listener.ts';
 import type { FlowEnd, UdpObserver } from './udp-observer.ts';
 import { planFlow } from './udp-plan.ts';
 import type { FlowChoice, FlowPlan } from './udp-plan.ts';
+import { UdpTunnels } from './udp-tunnels.ts';
+import type { ArrivedUdp } from './udp-tunnels.ts';
 import { directPath } from './udp-upstream.ts';
 import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
 
@@ -54,6 +56,8 @@ export type UdpState = {
   /** Flows that only wait for answers of a pod that has left. */
   readonly leaving: number;
   readonly waitingSources: number;
+  /** Flows of other nodes, to pods of this one. */
+  readonly arrived: number;
   readonly listeners: readonly ListenerState[];
 };
 
@@ -62,6 +66,7 @@ export class UdpServices {
   readonly #listeners: UdpListeners;
   readonly #gate: DatagramGate<UdpOpening>;
   readonly #flows: FlowTable<UdpFlow>;
+  readonly #tunnels: UdpTunnels;
   readonly #leaving = new Set<UdpFlow>();
   /** Cells that count a flow at its endpoint. */
   readonly #cells = new Map<UdpFlow, number>();
@@ -81,6 +86,7 @@ export class UdpServices {
     this.#options = options;
     const perSourceMax = Math.ceil(flowsMax * flowsPerSourceShare);
     this.#flows = new FlowTable({ flowsMax, perSourceMax });
+    this.#tunnels = new UdpTunnels({ ...options, flowsMax });
     this.#owner = {
       deadlines,
       table: () => engine.table,
@@ -137,8 +143,14 @@ export class UdpServices {
     this.#gate.tableChanged(table);
   }
 
+  /** A stream of another node's proxy; false: it is no flow of datagrams. */
+  arrive(arrived: ArrivedUdp): boolean {
+    return this.#tunnels.arrive(arrived);
+  }
+
   close(): void {
     this.#gate.close();
+    this.#tunnels.close();
     this.#endAll('closed', () => true);
     this.#listeners.close();
   }
@@ -152,6 +164,7 @@ export class UdpServices {
       flows: this.#flows.size,
       leaving: this.#leaving.size,
       waitingSources: this.#gate.size,
+      arrived: this.#tunnels.size,
       listeners: this.#listeners.states(),
     };
   }
@@ -228,7 +241,7 @@ export class UdpServices {
       return;
     }
     const { host, backend, endpoint, destination, way, verdict } = plan;
-    const open = this.#opener(plan);
+    const open = this.#opener(plan, source);
     if (open === undefined) {
       this.#dropped(listener, 'TunnelUnavailable');
       return;
@@ -258,10 +271,13 @@ export class UdpServices {
   /** Undefined: there is no way that may be taken. */
   #opener(
     plan: Extract<FlowPlan, { kind: 'forward' }>,
+    source: Source,
   ): ((events: FlowPathEvents) => FlowPath) | undefined {
-    const { way, endpoint } = plan;
+    const { way, backend, endpoint } = plan;
     // Never plain where a tunnel is due.
-    if (way.kind === 'tunnel') return undefined;
+    if (way.kind === 'tunnel') {
+      return this.#tunnels.opener({ source, backend, endpoint, node: way.node });
+    }
     return (events) => directPath(this.#options.network, endpoint, events);
   }
 

@@ -17,10 +17,11 @@ export function endpointOfTunnel(
   table: RouteTable,
   target: TunnelTarget,
 ): TunnelEnd | undefined {
-  const { namespace, service, port, address, podPort } = target;
+  const { namespace, service, port, transport, address, podPort } = target;
   // Section ids as `snapshot` spells them; what the peer sent is only ever looked up.
   const section = `endpoints/${namespace}/${service}` as SectionId;
-  const backend = table.endpoints.get(section)?.backends.get(port);
+  const piece = table.endpoints.get(section);
+  const backend = (transport === 'udp' ? piece?.udpBackends : piece?.backends)?.get(port);
   const endpoint = backend?.endpoints.find(
     (one) => one.address === address && one.port === podPort,
   );
@@ -29,7 +30,7 @@ export function endpointOfTunnel(
   const known = table.services.get(`service/${namespace}/${service}` as SectionId)?.shape.host;
   const host = { namespace, service, rules: rulesHere(known?.rules) };
   const only = { backend: { ...backend, endpoints: [endpoint] }, weight: 1 };
-  const key = `tunnel ${namespace}/${service}:${port}`;
+  const key = `tunnel ${backend.id}`;
   return { endpoint, host, split: { key, totalWeight: 1, backends: [only], order: onlyOne } };
 }
 

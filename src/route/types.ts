@@ -1,6 +1,6 @@
 // What the data plane asks and is told. All functions of this module are pure: live counters, load
 // and chance come in as arguments.
-import type { BackendId, FlowProtocol, ServiceRules } from '../snapshot/index.ts';
+import type { BackendId, FlowProtocol, ServiceRules, Transport } from '../snapshot/index.ts';
 
 /** The caller, from its connection's address or certificate, never from a header (A8). */
 export type Source =
@@ -133,6 +133,8 @@ export type PlainReason = 'mtls_off' | 'bare_node' | 'deaf_node' | 'external';
 
 /** What a tunnel names: a port of a Service, and one of its pods. */
 export type TunnelTarget = {
+  /** UDP has ports of its own. */
+  readonly transport?: Transport;
   readonly namespace: string;
   readonly service: string;
   readonly port: number;

@@ -1,5 +1,5 @@
 // UDP services on real loopback sockets: where datagrams go, who may send them, what comes back and
-// from where, and what bounds it all (docs/design/0009).
+// from where, and what bounds it all (docs/design/0011).
 import { afterEach, describe, expect, test } from 'vitest';
 import type { DatagramNetwork } from '../../src/lib/datagrams.ts';
 import { flowDatagrams } from '../../src/main/flow-datagrams.ts';

@@ -13,6 +13,7 @@ import type {
   ExchangeOutcome,
   HandshakeFacts,
   TcpObserver,
+  UdpObserver,
 } from '../../src/dataplane/index.ts';
 import { checkAuthority, issueLeaf, makeRoot } from '../../src/identity/control.ts';
 import type { Authority } from '../../src/identity/control.ts';
@@ -32,6 +33,8 @@ import type {
   PolicyMode,
   ServiceRules,
 } from '../../src/snapshot/index.ts';
+import { backendId } from '../../src/snapshot/index.ts';
+import { flowDatagrams } from '../../src/main/flow-datagrams.ts';
 import { createSlotMemory, SlotView } from '../../src/telemetry/index.ts';
 import { defaultLimits, testRuntime } from './dataplane-harness.ts';
 import type { TestEndpoint } from './dataplane-harness.ts';
@@ -135,6 +138,9 @@ export type WorldOptions = {
   readonly tcpPort?: number;
   /** What `t/client` may do at `t/server` by TCP where policy is enforced. */
   readonly tcp?: PermissionSpec['tcp'];
+  /** The same for UDP service `t/dns`. */
+  readonly udpPort?: number;
+  readonly udp?: PermissionSpec['udp'];
 };
 
 const bothPeers: PeerPart = {
@@ -167,6 +173,11 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
       rules: { ...plainRules, ...world.rules },
       ports: [{ port: 5432, protocol: 'tcp', routes: [routeTo('t/db', 5432)] }],
     }),
+    serviceSection('t/dns', {
+      rules: { ...plainRules, ...world.rules },
+      ports: [{ port: 53, protocol: 'udp', routes: [udpRoute] }],
+    }),
+    endpointsIn(world, 'dns', 53),
     endpointsIn(world, 'h1', 80),
     endpointsIn(world, 'db', 5432),
     permissionsSection('t/server', [
@@ -177,6 +188,7 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
           matches: [matchOf(world)],
         },
         tcp: world.tcp,
+        udp: world.udp,
       }),
     ]),
   );
@@ -190,18 +202,28 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
   return withPeers(table, world.peers ?? bothPeers);
 }
 
-function listenersIn({ tcpPort }: WorldOptions): readonly ListenerSpec[] {
-  const http = { protocol: 'http', servicePort: 80, targetPort: 0 } as const;
-  if (tcpPort === undefined) return [http];
-  const to = { namespace: 't', service: 'db', servicePort: 5432 };
-  return [http, { protocol: 'tcp', ...to, targetPort: tcpPort }];
+const udpRoute = {
+  name: 'service t/dns',
+  matches: undefined,
+  backends: [{ backend: backendId('t', 'dns', 53, 'udp'), weight: 1 }],
+};
+
+function listenersIn({ tcpPort, udpPort }: WorldOptions): readonly ListenerSpec[] {
+  const listeners: ListenerSpec[] = [{ protocol: 'http', servicePort: 80, targetPort: 0 }];
+  const db = { namespace: 't', service: 'db', servicePort: 5432 };
+  if (tcpPort !== undefined) listeners.push({ protocol: 'tcp', ...db, targetPort: tcpPort });
+  const dns = { namespace: 't', service: 'dns', servicePort: 53 };
+  if (udpPort !== undefined) listeners.push({ protocol: 'udp', ...dns, targetPort: udpPort });
+  return listeners;
 }
 
 function endpointsIn(world: WorldOptions, service: string, port: number): EndpointsSection {
   const endpoints = world.endpoints.map(({ address, port: podPort, node: nodeName }) => {
     return { address, port: podPort, nodeName, podName: 'p' };
   });
-  const backend = { port, scheme: world.scheme ?? 'http', endpoints } as const;
+  const transport = service === 'dns' ? ({ transport: 'udp' } as const) : {};
+  const scheme = world.scheme ?? 'http';
+  const backend = { port, scheme, endpoints, ...transport } as const;
   return { kind: 'endpoints', namespace: 't', service, backends: [backend] };
 }
 
@@ -220,6 +242,8 @@ export type NodeOptions = {
   readonly secureNetwork?: SecureNetwork;
   /** Absent: it serves no TCP. */
   readonly tcp?: TcpObserver;
+  /** Absent: it serves no UDP. */
+  readonly udp?: UdpObserver;
 };
 
 /** One node's data plane, and what it has told. */
@@ -262,6 +286,7 @@ export class TestNode {
         silenceMs: options.silenceMs,
       },
       tcp: options.tcp,
+      udp: options.udp && { network: flowDatagrams, observer: options.udp, workerCount: 1 },
       bufferReturned: (buffer) => buffer.fill('!'),
       observer: {
         ...silentObserver,
@@ -274,6 +299,7 @@ export class TestNode {
       },
       events: { listenersChanged: () => this.#changed() },
     });
+    this.dataplane.ownUdp(() => true);
   }
 
   static start(name: NodeName, options: NodeOptions): Promise<TestNode> {

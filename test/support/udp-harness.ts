@@ -4,7 +4,12 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6, type AddressInfo } from 'node:net';
 import { silentObserver, startDataplane } from '../../src/dataplane/index.ts';
-import type { Dataplane, DataplaneState, FlowFacts } from '../../src/dataplane/index.ts';
+import type {
+  Dataplane,
+  DataplaneState,
+  FlowFacts,
+  UdpObserver,
+} from '../../src/dataplane/index.ts';
 import type { DatagramNetwork } from '../../src/lib/datagrams.ts';
 import { seededRandom } from '../../src/lib/random.ts';
 import { flowDatagrams } from '../../src/main/flow-datagrams.ts';
@@ -114,6 +119,8 @@ export type UdpHarnessOptions = UdpMeshOptions & {
 
 /** What was counted, by kind and reason. */
 export class UdpCounts {
+  /** Errors that the data plane took for bugs of its own. */
+  readonly bugs: unknown[] = [];
   readonly counts = new Map<string, number>();
   readonly opened: FlowFacts[] = [];
 
@@ -123,6 +130,26 @@ export class UdpCounts {
 
   of(what: string): number {
     return this.counts.get(what) ?? 0;
+  }
+
+  /** Counts what it is told. */
+  observer(): UdpObserver {
+    return {
+      flowOpened: (facts) => {
+        this.opened.push(facts);
+        this.add('opened');
+        return {
+          received: (bytes) => this.add('received', bytes),
+          sent: (bytes) => this.add('sent', bytes),
+          ended: (why) => this.add(`ended ${why}`),
+        };
+      },
+      flowJudged: (_, verdict) =>
+        this.add(verdict.kind === 'allow' ? 'allow' : `${verdict.kind} ${verdict.reason}`),
+      datagramDropped: (_, reason) => this.add(`dropped ${reason}`),
+      flowWentPlain: (reason) => this.add(`plain ${reason}`),
+      bugFound: (error) => this.bugs.push(error),
+    };
   }
 }
 
@@ -151,7 +178,7 @@ export async function startUdpHarness(options: UdpHarnessOptions): Promise<UdpHa
   slots.apply({ set: [['split', 'service t/dns:53/udp', 1], ...endpoints], freed: [] });
   const time = fakeTime();
   const counts = new UdpCounts();
-  const bugs: unknown[] = [];
+  const { bugs } = counts;
   const dataplane = startDataplane({
     runtime: { ...time, random: seededRandom(7) },
     network: nodeNetwork(),
@@ -167,22 +194,7 @@ export async function startUdpHarness(options: UdpHarnessOptions): Promise<UdpHa
       network: { ...flowDatagrams, ...options.network },
       workerCount: 1,
       flowsMax: options.flowsMax,
-      observer: {
-        flowOpened: (facts) => {
-          counts.opened.push(facts);
-          counts.add('opened');
-          return {
-            received: (bytes) => counts.add('received', bytes),
-            sent: (bytes) => counts.add('sent', bytes),
-            ended: (why) => counts.add(`ended ${why}`),
-          };
-        },
-        flowJudged: (_, verdict) =>
-          counts.add(verdict.kind === 'allow' ? 'allow' : `${verdict.kind} ${verdict.reason}`),
-        datagramDropped: (_, reason) => counts.add(`dropped ${reason}`),
-        flowWentPlain: (reason) => counts.add(`plain ${reason}`),
-        bugFound: (error) => bugs.push(error),
-      },
+      observer: counts.observer(),
     },
     events: { listenersChanged: () => undefined },
   });

@@ -23,7 +23,6 @@ Not on:
 {{- else if ne .Values.mesh.mtls "strict" }}
   - mutual TLS to nodes without a proxy: such calls are plain HTTP, unless mesh.mtls is strict
 {{- end }}
-  - TCP, UDP, HTTP/2 and gRPC: not built yet, HTTP/1.1 only
 {{- if not .Values.admissionPolicy.enabled }}
   - ValidatingAdmissionPolicies: misspelt settings are told by conditions only, and weft-requests
     and weft-pods, which guard the mesh against its own nodes, are left out too

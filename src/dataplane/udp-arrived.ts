@@ -1,0 +1,147 @@
+// A flow of datagrams that came by tunnel, on the node of its pod: this node believes none of what
+// the caller's says but looks the pod up in its own table, judges the caller that the certificate
+// proves, and only then lets it in. What it carries passes as the caller's proxy chose it: nothing
+// is routed here, and nothing is counted twice (the caller's proxy counts flows and datagrams).
+// Invariant: it ends once (A10), and then neither a deadline nor a socket of it is left.
+import { authoriseFlow, endpointOfTunnel } from '../route/index.ts';
+import type { Endpoint, RouteTable, Source, TunnelEnd, TunnelTarget } from '../route/index.ts';
+import type { NetworkSocket } from '../lib/network.ts';
+import { Deadline } from './deadlines.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Reason } from './refusals.ts';
+import { CapsuleReader, renderDatagram } from './udp-capsules.ts';
+import { arrivedIdleFactor, flowIdleMs, tunnelledBytesMax } from './udp-limits.ts';
+import type { FlowFacts, UdpObserver } from './udp-observer.ts';
+import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
+
+/** A stream that has arrived, and waits for this node's word. */
+export type ArrivedStream = NetworkSocket & {
+  readonly accept: () => void;
+  /** Nothing of it reached the pod; closes it. */
+  readonly refuse: (reason: Reason) => void;
+};
+
+export type ArrivedFlowOptions = {
+  readonly deadlines: Deadlines;
+  readonly table: () => RouteTable | undefined;
+  readonly observer: Pick<UdpObserver, 'flowJudged'>;
+  readonly stream: ArrivedStream;
+  readonly target: TunnelTarget;
+  /** Whom the peer's certificate proves to call. */
+  readonly source: Source;
+  /** Of the other proxy; for logs. */
+  readonly remoteAddress: string;
+  readonly open: (endpoint: Endpoint, events: FlowPathEvents) => FlowPath;
+  /** Told once. */
+  readonly ended: (flow: ArrivedFlow) => void;
+};
+
+export class ArrivedFlow {
+  readonly #options: ArrivedFlowOptions;
+  readonly #deadline = new Deadline(() => this.#looked());
+  #path: FlowPath | undefined;
+  #idleMs = flowIdleMs * arrivedIdleFactor;
+  /** It was let in under this table, or looked at under it last. */
+  #table: RouteTable | undefined;
+  #usedMs = 0;
+  #hasEnded = false;
+
+  constructor(options: ArrivedFlowOptions) {
+    this.#options = options;
+    const { stream } = options;
+    stream.on('error', () => undefined);
+    stream.on('close', () => this.end());
+  }
+
+  /** Lets it in, or refuses it. */
+  begin(): void {
+    const { stream, target, table: tableNow, deadlines } = this.#options;
+    const table = tableNow();
+    const end = table && endpointOfTunnel(table, target);
+    if (table === undefined || end === undefined) {
+      this.#refuse('PodNotHere');
+      return;
+    }
+    if (!this.#isJudgedFine(table, end)) return;
+    this.#table = table;
+    this.#idleMs = (end.host.rules.idleTimeoutMs ?? flowIdleMs) * arrivedIdleFactor;
+    this.#usedMs = deadlines.nowMs();
+    deadlines.arm(this.#deadline, this.#idleMs);
+    this.#path = this.#options.open(end.endpoint, {
+      received: (data) => this.#answer(data),
+      // One datagram less; who sent it hears nothing, as on any wire.
+      lost: () => undefined,
+      refused: () => this.end(),
+      unreachable: () => this.end(),
+      broken: () => this.end(),
+    });
+    stream.accept();
+    const reader = new CapsuleReader((data) => this.#forward(data));
+    stream.on('end', () => this.end());
+    stream.on('data', (bytes) => {
+      if (!reader.read(bytes)) this.end();
+    });
+  }
+
+  /** Cuts it; idempotent. */
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#options.deadlines.disarm(this.#deadline);
+    this.#path?.close();
+    this.#options.stream.resetAndDestroy();
+    this.#options.ended(this);
+  }
+
+  #refuse(reason: Reason): void {
+    this.#options.stream.refuse(reason);
+    this.end();
+  }
+
+  /** The very function that one node alone uses. */
+  #isJudgedFine(table: RouteTable, { host, endpoint, split }: TunnelEnd): boolean {
+    const { source, remoteAddress, observer } = this.#options;
+    const verdict = authoriseFlow(table, source, endpoint, 'udp');
+    const backend = split.backends[0]?.backend;
+    if (backend !== undefined) {
+      const { destination } = verdict;
+      const facts: FlowFacts = { source, remoteAddress, host, backend, endpoint, destination };
+      observer.flowJudged(facts, verdict);
+    }
+    if (verdict.kind === 'deny') this.#refuse(verdict.reason);
+    return verdict.kind !== 'deny';
+  }
+
+  #forward(data: Uint8Array): void {
+    if (this.#hasEnded || !this.#mayGoOn()) return;
+    this.#usedMs = this.#options.deadlines.nowMs();
+    this.#path?.send(data);
+  }
+
+  #answer(data: Uint8Array): void {
+    const { stream, deadlines } = this.#options;
+    if (this.#hasEnded || !this.#mayGoOn()) return;
+    this.#usedMs = deadlines.nowMs();
+    if (stream.writableLength <= tunnelledBytesMax) stream.write(renderDatagram(data));
+  }
+
+  /** Under each table once: the pod is still here, and the caller may still send to it. */
+  #mayGoOn(): boolean {
+    const { table: tableNow, target, source } = this.#options;
+    const table = tableNow();
+    if (table === undefined || table === this.#table) return true;
+    const end = endpointOfTunnel(table, target);
+    const isFine = end !== undefined
+      && authoriseFlow(table, source, end.endpoint, 'udp').kind !== 'deny';
+    if (isFine) this.#table = table;
+    else this.end();
+    return isFine;
+  }
+
+  #looked(): void {
+    const { deadlines } = this.#options;
+    const leftMs = this.#usedMs + this.#idleMs - deadlines.nowMs();
+    if (leftMs > 0) deadlines.arm(this.#deadline, leftMs);
+    else this.end();
+  }
+}

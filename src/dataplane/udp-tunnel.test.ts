@@ -1,0 +1,289 @@
+// A flow through a tunnel, both ends of it on a stream in memory: what waits, what is let in, what
+// ends it. The tunnel itself, and the network, are test/integration/udp-tunnel.test.ts.
+import { describe, expect, test } from 'vitest';
+import { fakeTime } from '../../test/support/fake-time.ts';
+import { udpTable, type UdpMeshOptions } from '../../test/support/udp-harness.ts';
+import type { Source } from '../route/index.ts';
+import { Deadlines } from './deadlines.ts';
+import { ArrivedFlow } from './udp-arrived.ts';
+import { renderDatagram } from './udp-capsules.ts';
+import { streamPath } from './udp-stream.ts';
+import type { FlowPathEvents } from './udp-upstream.ts';
+
+/** One end of a stream: what it writes is kept, what it is told is said by the test. */
+class FakeStream {
+  readonly remoteAddress = undefined;
+  destroyed = false;
+  errored = null;
+  writableLength = 0;
+  writableNeedDrain = false;
+  failure: { readonly reason: 'SourceNotAllowed' } | undefined;
+  readonly written: string[] = [];
+  readonly said: string[] = [];
+  readonly #listeners = new Map<string, (data: Buffer) => void>();
+
+  on(event: string, listener: (data: never) => void): void {
+    // The test tells each event what it takes.
+    this.#listeners.set(event, listener as (data: Buffer) => void);
+  }
+
+  tell(event: string, data: Uint8Array = Buffer.alloc(0)): void {
+    this.#listeners.get(event)?.(Buffer.from(data));
+  }
+
+  datagram(text: string): void {
+    this.tell('data', renderDatagram(Buffer.from(text)));
+  }
+
+  write(data: Uint8Array): boolean {
+    this.written.push(Buffer.from(data).toString('latin1'));
+    return true;
+  }
+
+  resetAndDestroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.said.push('reset');
+    this.tell('close');
+  }
+
+  accept(): void {
+    this.said.push('accept');
+  }
+
+  refuse(reason: string): void {
+    this.said.push(`refuse ${reason}`);
+    this.destroyed = true;
+  }
+
+  end(): void {
+    this.said.push('end');
+  }
+
+  destroy(): void {
+    this.resetAndDestroy();
+  }
+
+  destroySoon(): void {
+    this.end();
+  }
+
+  pause(): void {
+    this.said.push('pause');
+  }
+
+  resume(): void {
+    this.said.push('resume');
+  }
+
+  cork(): void {
+    return;
+  }
+
+  uncork(): void {
+    return;
+  }
+}
+
+/** Of a length that is beyond any datagram. */
+const noCapsule = Uint8Array.of(0, 0xc0, 1, 0, 0, 0, 0, 0, 0);
+
+function capsule(text: string): string {
+  return renderDatagram(Buffer.from(text)).toString('latin1');
+}
+
+describe('the end of the caller', () => {
+  function opened() {
+    const told: string[] = [];
+    const stream = new FakeStream();
+    const path = streamPath(stream, {
+      received: (data) => told.push(Buffer.from(data).toString()),
+      lost: (why) => told.push(`lost ${why}`),
+      refused: (reason) => told.push(`refused ${reason}`),
+      unreachable: () => told.push('unreachable'),
+      broken: () => told.push('broken'),
+    });
+    const send = (text: string) => path.send(Buffer.from(text));
+    return { stream, path, send, told };
+  }
+
+  test('keeps few datagrams until it is let in, and then sends them in order', () => {
+    const { stream, send } = opened();
+    const fates = Array.from({ length: 10 }, (_, index) => send(`${index}`));
+    expect(fates).toEqual([...Array<string>(8).fill('sent'), 'full', 'full']);
+    expect(stream.written).toEqual([]);
+    stream.tell('connect');
+    send('last');
+    expect(stream.written).toEqual([...'01234567', 'last'].map(capsule));
+  });
+
+  test('drops what the stream does not take', () => {
+    const { stream, send } = opened();
+    stream.tell('connect');
+    stream.writableLength = 1024 * 1024;
+    expect(send('x')).toBe('full');
+    stream.writableLength = 0;
+    expect(send('y')).toBe('sent');
+    expect(stream.written).toEqual([capsule('y')]);
+  });
+
+  test('takes answers, whatever they are cut into', () => {
+    const { stream, told } = opened();
+    stream.tell('connect');
+    const bytes = renderDatagram(Buffer.from('answer'));
+    stream.tell('data', bytes.subarray(0, 3));
+    stream.tell('data', bytes.subarray(3));
+    expect(told).toEqual(['answer']);
+  });
+
+  test.each([
+    ['what is no capsule', (stream: FakeStream) => stream.tell('data', noCapsule)],
+    ['the end of the stream', (stream: FakeStream) => stream.tell('end')],
+    ['a reset', (stream: FakeStream) => stream.resetAndDestroy()],
+  ])('%s breaks it', (_, breakIt) => {
+    const { stream, send, told } = opened();
+    stream.tell('connect');
+    breakIt(stream);
+    expect([told, send('x'), stream.destroyed]).toEqual([['broken'], 'failed', true]);
+  });
+
+  test.each([
+    ['was refused', { reason: 'SourceNotAllowed' as const }, 'refused SourceNotAllowed'],
+    ['was not opened has no tunnel', undefined, 'refused TunnelUnavailable'],
+  ])('one that %s', (_, failure, expected) => {
+    const { stream, send, told } = opened();
+    send('x');
+    stream.failure = failure;
+    stream.tell('close');
+    expect([told, send('y')]).toEqual([[expected], 'failed']);
+  });
+});
+
+describe('the end of the pod', () => {
+  const place = { address: '10.1.0.1', port: 5_353 };
+  const source: Source = {
+    kind: 'workload',
+    namespace: 't',
+    serviceAccount: 'client',
+    principal: 't/client',
+    workload: 'ServiceAccount/client',
+    podName: '',
+  };
+  const open = { udp: { ports: undefined } };
+  const allowed = { pods: [place], policy: 'enforce', permission: open } as const;
+
+  function arrived(said: UdpMeshOptions) {
+    const time = fakeTime();
+    const deadlines = new Deadlines(time.clock, time.timers);
+    const stream = new FakeStream();
+    const told: string[] = [];
+    let table = udpTable(said);
+    let pod: FlowPathEvents | undefined;
+    const flow = new ArrivedFlow({
+      deadlines,
+      table: () => table,
+      observer: {
+        flowJudged: ({ backend }, { kind }) => told.push(`${kind} at ${backend.id}`),
+      },
+      stream,
+      target: {
+        transport: 'udp',
+        namespace: 't',
+        service: 'dns',
+        port: 53,
+        address: place.address,
+        podPort: place.port,
+      },
+      source,
+      remoteAddress: '10.0.0.2',
+      open: (endpoint, events) => {
+        pod = events;
+        told.push(`open ${endpoint.id}`);
+        return {
+          send: (data) => {
+            told.push(Buffer.from(data).toString());
+            return 'sent';
+          },
+          close: () => told.push('close'),
+        };
+      },
+      ended: () => told.push('ended'),
+    });
+    flow.begin();
+    const publish = (next: UdpMeshOptions): void => {
+      table = udpTable(next, table);
+    };
+    return { stream, told, time, deadlines, publish, pod: () => pod };
+  }
+
+  const begun = ['allow at t/dns:53/udp', 'open 10.1.0.1:5353/udp'];
+
+  test('lets in whom policy allows, and carries both ways', () => {
+    const { stream, told, pod } = arrived(allowed);
+    stream.datagram('question');
+    pod()?.received(Buffer.from('answer'));
+    expect(stream.said).toEqual(['accept']);
+    expect(told).toEqual([...begun, 'question']);
+    expect(stream.written).toEqual([capsule('answer')]);
+  });
+
+  test.each([
+    ['no UDPRoute', 'RouteNotAllowed', { ...allowed, permission: {} }],
+    ['another source', 'SourceNotAllowed', { ...allowed, permission: { sources: ['t/no'] } }],
+    ['no such pod', 'PodNotHere', { ...allowed, pods: [] }],
+    ['a pod of another node', 'PodNotHere', { ...allowed, podNode: 'node-b' }],
+  ])('%s: is refused, and nothing is opened', (_, reason, said) => {
+    const { stream, told, deadlines } = arrived(said);
+    expect(stream.said[0]).toBe(`refuse ${reason}`);
+    expect(told.at(-1)).toBe('ended');
+    expect(told.filter((one) => one.startsWith('open'))).toEqual([]);
+    expect(deadlines.armed).toBe(0);
+  });
+
+  test.each([
+    ['is not allowed any more', { ...allowed, permission: {} }],
+    ['has lost its pod', { ...allowed, pods: [] }],
+  ])('one that %s passes nothing more, and ends', (_, said) => {
+    for (const isQuestion of [true, false]) {
+      const { stream, told, publish, pod, deadlines } = arrived(allowed);
+      publish(said);
+      if (isQuestion) stream.datagram('late');
+      else pod()?.received(Buffer.from('late'));
+      expect(told).toEqual([...begun, 'close', 'ended']);
+      expect([stream.written, stream.destroyed, deadlines.armed]).toEqual([[], true, 0]);
+    }
+  });
+
+  test('a table that changes nothing for it leaves it alone', () => {
+    const { stream, told, publish } = arrived(allowed);
+    publish({ ...allowed, rules: { idleTimeoutMs: 5_000 } });
+    stream.datagram('on');
+    expect(told).toEqual([...begun, 'on']);
+  });
+
+  test.each([
+    ['its stream ends', (stream: FakeStream) => stream.tell('end')],
+    ['its stream is reset', (stream: FakeStream) => stream.resetAndDestroy()],
+    ['what comes is no capsule', (stream: FakeStream) => stream.tell('data', noCapsule)],
+  ])('ends when %s', (_, happen) => {
+    const { stream, told, deadlines } = arrived(allowed);
+    happen(stream);
+    expect(told).toEqual([...begun, 'close', 'ended']);
+    expect(deadlines.armed).toBe(0);
+  });
+
+  test('ends with the pod that nobody listens at', () => {
+    const { stream, told, pod } = arrived(allowed);
+    pod()?.unreachable();
+    expect([told.at(-1), stream.destroyed]).toEqual(['ended', true]);
+  });
+
+  test('outlives the caller’s own time-out, and not by much', () => {
+    const { stream, told, time } = arrived(allowed);
+    stream.datagram('1');
+    time.advance(119_000);
+    expect(told.at(-1)).toBe('1');
+    time.advance(1_100);
+    expect(told.at(-1)).toBe('ended');
+  });
+});

@@ -1,0 +1,98 @@
+// The flows of datagrams that go through tunnels: those of clients of this node, each on a stream
+// of its own to the proxy of its pod's node, and those that arrive here from other nodes. Between
+// nodes identities never share a session, and nothing goes plain because a tunnel fails.
+import { formatSpiffeId } from '../identity/index.ts';
+import type { DatagramNetwork } from '../lib/datagrams.ts';
+import { unauthenticated } from '../route/index.ts';
+import type { Backend, Endpoint, Source } from '../route/index.ts';
+import type { ArrivedFrom } from './arrived-plan.ts';
+import type { Engine } from './engine.ts';
+import type { DecodedField } from './http2/hpack-decoder.ts';
+import { readTunnelFields, tunnelCallHead } from './tunnel-fields.ts';
+import { fieldsOf } from './tunnel-stream.ts';
+import type { TunnelStream } from './tunnel-stream.ts';
+import { ArrivedFlow } from './udp-arrived.ts';
+import type { UdpObserver } from './udp-observer.ts';
+import { streamPath } from './udp-stream.ts';
+import { directPath } from './udp-upstream.ts';
+import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
+
+export type UdpTunnelsOptions = {
+  readonly engine: Engine;
+  readonly network: DatagramNetwork;
+  readonly observer: UdpObserver;
+  /** Of those that arrive. */
+  readonly flowsMax: number;
+};
+
+/** A flow of another node, as its proxy asks for it. */
+export type ArrivedUdp = {
+  readonly from: ArrivedFrom;
+  /** Of the other proxy. */
+  readonly remoteAddress: string;
+  readonly stream: TunnelStream;
+  readonly head: readonly DecodedField[];
+};
+
+export type TunnelledFlow = {
+  readonly source: Source;
+  readonly backend: Backend;
+  readonly endpoint: Endpoint;
+  readonly node: string;
+};
+
+export class UdpTunnels {
+  readonly #options: UdpTunnelsOptions;
+  readonly #arrived = new Set<ArrivedFlow>();
+
+  constructor(options: UdpTunnelsOptions) {
+    this.#options = options;
+  }
+
+  /** Flows of other nodes. */
+  get size(): number {
+    return this.#arrived.size;
+  }
+
+  /** Undefined: this worker opens no tunnels, or the caller can have no certificate. */
+  opener(flow: TunnelledFlow): ((events: FlowPathEvents) => FlowPath) | undefined {
+    const { tunnelSessions } = this.#options.engine;
+    if (tunnelSessions === undefined) return undefined;
+    const { source, backend, endpoint, node } = flow;
+    const isAuthenticated = source.kind === 'workload';
+    const { trustDomain } = tunnelSessions;
+    const id = isAuthenticated ? formatSpiffeId({ trustDomain, ...source }) : undefined;
+    if (isAuthenticated && id === undefined) return undefined;
+    const head = tunnelCallHead({ backend, endpoint, isAuthenticated, transport: 'udp' });
+    return (events) => streamPath(tunnelSessions.open({ id, node }, head), events);
+  }
+
+  /** False: it is no flow of datagrams. */
+  arrive({ from, remoteAddress, stream, head }: ArrivedUdp): boolean {
+    const fields = readTunnelFields(fieldsOf(head), 'udp');
+    if (fields === undefined) return false;
+    const { engine, network, observer, flowsMax } = this.#options;
+    if (head[0]?.value !== 'CONNECT') stream.refuse('BadRequestUnsupported');
+    else if (this.#arrived.size >= flowsMax) stream.refuse('Shedding');
+    else {
+      const flow = new ArrivedFlow({
+        deadlines: engine.deadlines,
+        table: () => engine.table,
+        observer,
+        stream,
+        target: fields.target,
+        source: fields.isLowered ? unauthenticated : from.source,
+        remoteAddress,
+        open: (endpoint, events) => directPath(network, endpoint, events),
+        ended: (ended) => this.#arrived.delete(ended),
+      });
+      this.#arrived.add(flow);
+      flow.begin();
+    }
+    return true;
+  }
+
+  close(): void {
+    for (const flow of [...this.#arrived]) flow.end();
+  }
+}
