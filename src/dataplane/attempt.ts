@@ -7,6 +7,7 @@ import type { Engine } from './engine.ts';
 import type { Hop } from './hop.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { AttemptFacts, ExchangeFacts } from './observer.ts';
+import type { Ticket } from './places.ts';
 import type { Reason } from './refusals.ts';
 import { readTunnelRefusal } from './tunnel-fields.ts';
 import { refusedThere } from './tunnel-refusal.ts';
@@ -16,7 +17,7 @@ import type { UpstreamConnection } from './upstream.ts';
 
 export type AttemptOptions = {
   readonly engine: Engine;
-  readonly facts: ExchangeFacts;
+  readonly facts: ExchangeFacts & { readonly ticket: Ticket | undefined };
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly destination: Destination;
@@ -48,6 +49,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   readonly #engine: Engine;
   readonly #exchange: ExchangeFacts;
   readonly #loadCell: number;
+  /** Others may wait for it (places.ts). */
+  readonly #hasPlace: boolean;
   readonly #startedMs: number;
   #hasEnded = false;
   /** Its endpoint has been judged by the head of the answer. */
@@ -74,7 +77,9 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#engine = engine;
     this.#exchange = options.facts;
     if (hop.plainReason !== undefined) engine.observer.wentPlain(hop.plainReason);
-    this.#loadCell = engine.loads.countUp(endpoint);
+    const place = options.facts.ticket?.takeCell();
+    this.#loadCell = place ?? engine.loads.countUp(endpoint);
+    this.#hasPlace = place !== undefined;
     this.#startedMs = engine.clock.nowMs();
   }
 
@@ -102,6 +107,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.reason = reason;
     this.durationMs = this.#engine.clock.nowMs() - this.#startedMs;
     this.#engine.loads.countDown(this.#loadCell);
+    if (this.#hasPlace) this.#engine.gate.freed(this.endpoint);
     this.#noteEnd();
     this.#engine.observer.attemptFinished(this.#exchange, this);
   }

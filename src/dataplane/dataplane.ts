@@ -165,7 +165,12 @@ class RunningDataplane {
       slots: options.slots,
       loads: new EndpointLoads(options.slots, clock),
       budgets: new RetryBudgets(options.slots),
-      gate: new TrafficGate(options.slots, clock),
+      gate: new TrafficGate({
+        ...runtime,
+        slots: options.slots,
+        clock,
+        bugFound: observer.bugFound,
+      }),
       limits,
       headLimits: limits,
       trusted: new TrustedSources(options.trustedSources),

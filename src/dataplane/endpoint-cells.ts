@@ -18,6 +18,9 @@ export const endpointCells = {
   ejectedUntil: 13,
   /** How often in a row; the exponent of the back-off. */
   ejections: 14,
+  /** Workers in which requests wait for a place here; counts places that were given back. */
+  lines: 15,
+  freed: 16,
   /** Ten seconds: of each its number, its failures, its attempts. */
   window: 24,
 } as const;

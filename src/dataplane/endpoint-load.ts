@@ -45,6 +45,8 @@ export class EndpointLoads implements LoadView {
   #keepsOutliers = false;
   /** Some endpoint of the backend is out, or its probe is due. */
   #areSomeOut = false;
+  /** Who has so many in flight is passed over while another has fewer. */
+  #inFlightMax = Infinity;
   #found: Endpoint | undefined;
   #kind: BalancerRule['kind'] | 'ewma' = 'ewma';
   readonly #place: { cells: Int32Array; offset: number; now: number };
@@ -74,6 +76,9 @@ export class EndpointLoads implements LoadView {
 
   readonly isExcluded = (endpoint: Endpoint): boolean => {
     if (this.#tried.size > 0 && this.#tried.has(endpoint.id)) return true;
+    if (this.#inFlightMax !== Infinity) {
+      if (this.#slots.inFlight(this.#at(endpoint).offset) >= this.#inFlightMax) return true;
+    }
     return this.#areSomeOut && !this.#keepsOutliers && isEjected(this.#at(endpoint));
   };
 
@@ -89,8 +94,14 @@ export class EndpointLoads implements LoadView {
     this.#found = undefined;
     this.#tried = tried;
     this.#lookAtEjected(backend, shaping?.keepsOutliers === true);
+    this.#inFlightMax = shaping?.maxRequests ?? Infinity;
     for (let picks = 1; ; picks += 1) {
-      const picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
+      let picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
+      if (picked === undefined && this.#inFlightMax !== Infinity) {
+        // All are full: wait at one of them.
+        this.#inFlightMax = Infinity;
+        picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
+      }
       if (picked === undefined && tried.size > 0) return this.#pickAgain(backend, random);
       if (picked === undefined || !this.#areSomeOut || this.#keepsOutliers) return picked;
       const place = this.#at(picked);

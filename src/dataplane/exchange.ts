@@ -11,6 +11,7 @@ import { Attempt } from './attempt.ts';
 import type { Client, ConnectionFate } from './client.ts';
 import type { ProbeHalves } from './departure-probe.ts';
 import type { Engine } from './engine.ts';
+import type { ExchangeOptions } from './exchange-options.ts';
 import { callTimeoutMs } from './grpc.ts';
 import type { Hop, Plan } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
@@ -21,26 +22,15 @@ import type { AnswerFacts, ExchangeFacts, ExchangeOutcome } from './observer.ts'
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
+import type { Ticket } from './places.ts';
 import { noneTried, Retries } from './retries.ts';
 import { attemptKind, failedAnswer, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
 import type { Carriage } from './tunnel-wait.ts';
 import type { WaitsUser } from './exchange-waits.ts';
-import { noTunnel } from './tunnel-refusal.ts';
-import type { RefusedThere } from './tunnel-refusal.ts';
+import { noTunnel, type RefusedThere } from './tunnel-refusal.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
-
-export type ExchangeOptions = {
-  readonly engine: Engine;
-  readonly client: Client;
-  /** Made of the head and of the table that is in force now. */
-  readonly plan: Plan;
-  /** There is no body, or it is empty. */
-  readonly isBodyComplete: boolean;
-  /** Of this request, where its head is the one that the plan was made of but for them. */
-  readonly ids?: Pick<ExchangeFacts, 'requestId' | 'traceparent'> | undefined;
-};
 
 export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   readonly request: HttpRequestHead;
@@ -56,6 +46,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   firstByteMs: number | undefined;
   durationMs = 0;
   retryAfterS: number | undefined;
+  ticket: Ticket | undefined;
 
   readonly #engine: Engine;
   readonly #client: Client;
@@ -141,6 +132,15 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     this.backend = takeTurn(this.#engine, host, split);
     const idleMs = host.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
     this.#client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.request));
+    if (!this.#engine.gate.injectsFault(this)) this.#try();
+  }
+
+  pause(ms: number): void {
+    this.#client.waits.wait(ms);
+  }
+
+  resume(): void {
+    this.#client.waits.stopWaiting();
     this.#try();
   }
 
@@ -150,10 +150,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     assert(backend !== undefined, 'an attempt at nothing');
     const { loads, random } = this.#engine;
     const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random, this);
-    if (endpoint === undefined) {
-      this.refuse('NoEndpoints');
-      return;
-    }
+    if (endpoint === undefined) return this.refuse('NoEndpoints');
     const hop = this.#plan.hopTo(backend, endpoint);
     const { verdict } = hop;
     this.endpoint = endpoint;
@@ -172,7 +169,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #open(backend: Backend, endpoint: Endpoint, hop: Hop): void {
     const { limits, gate } = this.#engine;
     const rules = this.host?.rules;
-    if (rules?.shaping !== undefined && !gate.admits(this, hop)) return;
+    if (rules?.shaping !== undefined && !gate.admits(this, endpoint, hop)) return;
     this.attempts += 1;
     const attempt = new Attempt({
       engine: this.#engine,
@@ -485,6 +482,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #finish(outcome: ExchangeOutcome, fate: ConnectionFate): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
+    if (this.ticket !== undefined) this.#engine.gate.leave(this);
     this.#endAttempt(this.#answer.status, this.reason, true);
     this.#client.waits.end();
     this.#body.stopHolding();

@@ -17,6 +17,12 @@ import {
 /** Requests a second and how many at once, for each source identity. */
 export type RateLimitRule = { readonly average: number; readonly burst: number };
 
+/** Faults to inject, each into a share of the requests. */
+export type FaultRule = {
+  readonly abort?: { readonly status: number; readonly percent: number } | undefined;
+  readonly delay?: { readonly ms: number; readonly percent: number } | undefined;
+};
+
 /** How an endpoint is chosen, where not by latency and load. */
 export type BalancerRule =
   | { readonly kind: 'least-request' | 'round-robin' }
@@ -29,6 +35,9 @@ export type BalancerRule =
 
 /** Absent: nobody has said it. */
 export type ShapingRules = {
+  readonly fault?: FaultRule | undefined;
+  /** In flight at each endpoint. */
+  readonly maxRequests?: number | undefined;
   readonly balancer?: BalancerRule | undefined;
   /** Endpoints that fail are not ejected. */
   readonly keepsOutliers?: boolean | undefined;
@@ -38,13 +47,27 @@ export type ShapingRules = {
 /** Its keys in alphabetical order; undefined when there is none. */
 export function shapingInOrder(rules: ShapingRules | undefined): ShapingRules | undefined {
   if (rules === undefined) return undefined;
-  const { balancer, keepsOutliers, rateLimit } = rules;
+  const { balancer, fault, keepsOutliers, maxRequests, rateLimit } = rules;
   return {
     balancer: balancer && balancerInOrder(balancer),
+    fault: fault && faultInOrder(fault),
     keepsOutliers,
+    maxRequests,
     rateLimit: rateLimit && { average: rateLimit.average, burst: rateLimit.burst },
   };
 }
+
+function faultInOrder({ abort, delay }: FaultRule): FaultRule {
+  return {
+    abort: abort && { percent: abort.percent, status: abort.status },
+    delay: delay && { ms: delay.ms, percent: delay.percent },
+  };
+}
+
+const isFault = hasShape<FaultRule>({
+  abort: isAbsentOr(hasShape({ status: isCount, percent: isAmount })),
+  delay: isAbsentOr(hasShape({ ms: isAmount, percent: isAmount })),
+});
 
 function balancerInOrder(rule: BalancerRule): BalancerRule {
   if (rule.kind !== 'hash') return { kind: rule.kind };
@@ -63,6 +86,8 @@ const isBalancer = isEither(
 );
 
 export const isShaping: Guard<ShapingRules> = hasShape<ShapingRules>({
+  fault: isAbsentOr(isFault),
+  maxRequests: isAbsentOr(isCount),
   balancer: isAbsentOr(isBalancer),
   keepsOutliers: isAbsentOr(isFlag),
   rateLimit: isAbsentOr(hasShape<RateLimitRule>({ average: isAmount, burst: isCount })),

@@ -184,6 +184,10 @@ export class SlotView {
     }
   }
 
+  get workers(): number {
+    return this.#worker.count;
+  }
+
   /** Index of the key's first cell in `cells[kind]`. */
   offset(kind: SlotKind, key: string): number {
     return this.#offsets[kind].get(key) ?? 0;

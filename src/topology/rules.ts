@@ -29,10 +29,16 @@ function shapingOf(said: ServiceSettings): ShapingRules | undefined {
   const { rateLimitAverage: average, rateLimitBurst: burst, loadBalancer } = said;
   const shaping: ShapingRules = {
     balancer: balancerOf(loadBalancer),
+    fault: hasFault(said) ? said.fault : undefined,
+    maxRequests: said.maxRequests,
     keepsOutliers: said.outlierDetection ? undefined : true,
     rateLimit: average === undefined || burst === undefined ? undefined : { average, burst },
   };
   return Object.values(shaping).every((rule) => rule === undefined) ? undefined : shaping;
+}
+
+function hasFault({ fault }: ServiceSettings): boolean {
+  return fault.abort !== undefined || fault.delay !== undefined;
 }
 
 function balancerOf(said: ServiceSettings['loadBalancer']): BalancerRule | undefined {

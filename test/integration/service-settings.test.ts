@@ -123,6 +123,29 @@ const rows: readonly Row[] = [
       return (await statuses(30)).filter((one) => one === '500').length === 15;
     },
   },
+  {
+    setting: 'fault',
+    value: 'abort=418@100%',
+    bad: 'abort=9@1%',
+    isInForce: async () => (await ask()).includes('weft-reason: FaultInjected'),
+  },
+  {
+    setting: 'maxRequests',
+    value: '1',
+    bad: '-1',
+    // Two endpoints that take their time: the third request arrives, or waits in vain.
+    isInForce: async () => {
+      const arrived: Peer[] = [];
+      for (const upstream of upstreams) upstream.answer = (peer) => arrived.push(peer);
+      const three = [await client(), await client(), await client()];
+      for (const one of three) one.send(request('GET /'));
+      const isRefused = (): boolean => three.some((one) => one.text.includes('Overloaded'));
+      await eventually(() => arrived.length === 3 || isRefused(), 'the third is settled');
+      for (const peer of arrived) peer.send(okAnswer('late'));
+      for (const one of three) await one.see('\r\n\r\n');
+      return isRefused() && arrived.length === 2;
+    },
+  },
 ];
 
 describe.each(rows)('$setting', ({ setting, value, bad, beside = {}, isInForce }) => {
@@ -159,6 +182,69 @@ describe.each(rows)('$setting', ({ setting, value, bad, beside = {}, isInForce }
     await ask();
     settle({ onService: beside });
     expect(await isInForce()).toBe(false);
+  });
+});
+
+describe('max-requests', () => {
+  test('who waits is served in order when a place is free', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/max-requests': '1' } });
+    const arrived: { readonly peer: Peer; readonly path: string }[] = [];
+    for (const upstream of upstreams) {
+      upstream.answer = (peer, head) => {
+        arrived.push({ peer, path: head.slice(5, 6) });
+      };
+    }
+    const clients: Peer[] = [];
+    for (const name of ['a', 'b', 'c', 'd', 'e']) {
+      const one = await client();
+      one.send(request(`GET /${name}`));
+      clients.push(one);
+      const counted = clients.length;
+      await eventually(() => harness?.dataplane.state().exchanges === counted, 'it has come');
+    }
+    for (let n = 0; n < 5; n += 1) {
+      await eventually(() => arrived.length > n, `request ${n} has arrived`);
+      expect(harness?.inFlight()).toBeLessThanOrEqual(2);
+      arrived[n]?.peer.send(okAnswer('ok'));
+    }
+    for (const one of clients) await one.see('200 OK');
+    // Each of the two lines in its order.
+    const told = arrived.map(({ path }) => path).join('');
+    expect(told.indexOf('c')).toBeLessThan(told.indexOf('e'));
+  });
+
+  test('a client that leaves the line is forgotten', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/max-requests': '1' } });
+    const arrived: Peer[] = [];
+    for (const upstream of upstreams) upstream.answer = (peer) => arrived.push(peer);
+    const three = [await client(), await client(), await client()];
+    for (const one of three) one.send(request('GET /'));
+    await eventually(() => harness?.dataplane.state().exchanges === 3, 'all have come');
+    await eventually(() => arrived.length === 2, 'two have arrived');
+    const served = three.filter((one) => one.text === '');
+    for (const one of served) one.socket.destroy();
+    await eventually(() => harness?.dataplane.state().exchanges === 0, 'all are gone');
+    expect(arrived.length).toBe(2);
+  });
+});
+
+describe('fault', () => {
+  test('aborts and delays its share, by chance', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/fault': 'abort=503@50%' } });
+    const seen = await statuses(60);
+    expect(seen.filter((one) => one === '503').length).toBeGreaterThan(10);
+    expect(seen.filter((one) => one === '200').length).toBeGreaterThan(10);
+  });
+
+  test('a delay holds a request up, not its answer', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/fault': 'delay=200ms@100%' } });
+    const began = performance.now();
+    expect((await ask()).slice(9, 12)).toBe('200');
+    expect(performance.now() - began).toBeGreaterThanOrEqual(199);
   });
 });
 
