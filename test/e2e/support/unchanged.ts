@@ -54,7 +54,8 @@ function textOf({ metadata, ...rest }: Item): string {
   const counts = ['resourceVersion', 'managedFields', 'generation'];
   const meta = Object.entries(metadata)
     .filter(([field]) => !counts.includes(field))
-    .map(([field, value]) => [field, field === 'annotations' ? kept(value as Json) : value]);
+    .map(([field, value]) => [field, field === 'annotations' ? kept(value as Json) : value])
+    .filter(([, value]) => value !== undefined);
   const body = Object.entries(rest)
     .filter(([field]) => field !== 'status')
     .map(([field, value]) => [field, isEndpoints(rest, field) ? steady(value as Json[]) : value]);
@@ -71,9 +72,10 @@ function steady(endpoints: readonly Json[]): readonly string[] {
 }
 
 /** Without the time at which a pod was unready for a moment: the endpoints are the same again. */
-function kept(annotations: Json): Json {
+function kept(annotations: Json): Json | undefined {
   const restlessKey = 'endpoints.kubernetes.io/last-change-trigger-time';
-  return Object.fromEntries(Object.entries(annotations).filter(([key]) => key !== restlessKey));
+  const others = Object.entries(annotations).filter(([key]) => key !== restlessKey);
+  return others.length === 0 ? undefined : Object.fromEntries(others);
 }
 
 /** What differs, as lines; empty when nothing does. */
