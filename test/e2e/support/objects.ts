@@ -69,12 +69,15 @@ function podSpec(app: App, command: readonly string[]): Json {
         ],
         securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
         volumeMounts: [{ name: 'programs', mountPath: '/programs' }],
-        ...(command.includes('/programs/app.ts') ? { readinessProbe: probe } : {}),
+        ...(command.some((one) => serving.has(one)) ? { readinessProbe: probe } : {}),
       },
     ],
     volumes: [{ name: 'programs', configMap: { name: 'programs' } }],
   };
 }
+
+/** Programs that answer on 8080. */
+const serving: ReadonlySet<string> = new Set(['/programs/app.ts', '/programs/tongues.ts']);
 
 const probe = { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 1 };
 
@@ -85,6 +88,11 @@ function hostname(nodeName: string): Json {
 /** A Deployment that answers on 8080. */
 export function server(app: App): Json {
   return deployment(app, ['node', '/programs/app.ts']);
+}
+
+/** A Deployment of one of the programs. */
+export function program(file: string, app: App): Json {
+  return deployment(app, ['node', file]);
 }
 
 /** A pod to call from; it does nothing by itself. */
