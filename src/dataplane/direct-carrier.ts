@@ -17,8 +17,10 @@ const recordBytes = 16 * 1024;
 const textBytesMax = 64 * 1024;
 /** A write of more records than Node hands to the kernel at once may not have left entirely. */
 const promptBytesMax = 64 * 1024;
-/** One read of the kernel brings four; where pausing works no more than a few times that wait. */
-const heldMax = 32;
+/** One read of the kernel brings 64 kB at most; where pausing works hardly more has to wait. */
+const heldBytesMax = 512 * 1024;
+/** Of a shorter record that has to wait a copy is kept, and its buffer is used again. */
+const copiedBytesMax = 4 * 1024;
 /** Lengths whose view of the shared buffer is kept: heads and small messages. */
 const viewsMax = 4 * 1024;
 
@@ -39,6 +41,7 @@ export class DirectCarrier implements Carrier {
   #spare: Buffer | undefined;
   /** Records that the reader has not wanted yet. */
   #held: Buffer[] = [];
+  #heldBytes = 0;
   #isFlushDue = false;
   #isPaused = false;
   #isInRead = false;
@@ -117,7 +120,7 @@ export class DirectCarrier implements Carrier {
   /** From here on the socket itself reads nothing. */
   #takeOver(): void {
     const early: unknown = this.#socket.readableLength > 0 ? this.#socket.read() : null;
-    if (Buffer.isBuffer(early)) this.#held.push(early);
+    if (Buffer.isBuffer(early)) this.#hold(early, early.length);
     const { state, readBytesIndex } = this.#internals;
     this.#stream.onread = () => this.#received(state[readBytesIndex] ?? 0);
     if (this.#held.length > 0) this.#flushSoon();
@@ -175,11 +178,12 @@ export class DirectCarrier implements Carrier {
   }
 
   #hold(buffer: Buffer, bytes: number): void {
-    if (this.#held.length >= heldMax) {
+    this.#heldBytes += bytes;
+    if (this.#heldBytes > heldBytesMax) {
       this.#socket.destroy(new Error('reading goes on while it is paused'));
       return;
     }
-    if (buffer === this.#spare) {
+    if (buffer === this.#spare && bytes > copiedBytesMax) {
       this.#spare = undefined;
       this.#held.push(buffer.subarray(0, bytes));
     } else this.#held.push(Buffer.from(buffer.subarray(0, bytes)));
@@ -204,6 +208,7 @@ export class DirectCarrier implements Carrier {
         this.#isEndHeld = false;
         return;
       }
+      this.#heldBytes -= piece.length;
       this.#reader?.read(piece, piece.length);
     }
   }

@@ -1,11 +1,14 @@
 // A Node whose TLS streams are not what they were: the trial finds it out, whatever goes wrong, and
 // tunnels then run on the public API. The internals given here are real ones with one lie each, so
 // that the trial, not a look at shapes, has to find it.
-import { expect, describe, test } from 'vitest';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import { describe, expect, test } from 'vitest';
 import { fastestTlsNetwork, tlsNetwork } from '../../src/dataplane/index.ts';
 import { findInternals } from '../../src/dataplane/kernel-stream.ts';
 import type { Internals, SecureKernelStream } from '../../src/dataplane/kernel-stream.ts';
 import { passesSecureTrial } from '../../src/dataplane/secure-trial.ts';
+import { trialCredential, type TrialCredential } from '../../src/dataplane/trial-certificate.ts';
 
 function realInternals(): Internals {
   const found = findInternals();
@@ -91,4 +94,72 @@ describe('tunnels run on the public API where the insides show', () => {
     expect(isDirect).toBe(false);
     expect(await passesSecureTrial(network)).toBe(true);
   });
+});
+
+/** A server that sends `count` records of ten bytes, each by itself, and ends. */
+function startTicker(count: number, credential: TrialCredential, allSent: () => void) {
+  const { certificatePem: cert, keyPem: key } = credential;
+  const server = tls.createServer({ cert, key, ALPNProtocols: ['ticks'] }, (socket) => {
+    socket.on('error', () => undefined);
+    let sent = 0;
+    const next = (): void => {
+      if (sent === count) {
+        socket.end();
+        allSent();
+      } else socket.write(String((sent += 1)).padStart(10), next);
+    };
+    next();
+  });
+  return new Promise<{ port: number; close: () => void }>((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      resolve({ port: (server.address() as AddressInfo).port, close: () => server.close() });
+    });
+  });
+}
+
+test('thousands of small records behind a pause are kept, in order', async () => {
+  const credential = trialCredential();
+  const count = 5_000;
+  let isAllSent = false;
+  let resume = (): void => undefined;
+  const server = await startTicker(count, credential, () => {
+    isAllSent = true;
+    resume();
+  });
+  const { network, isDirect } = await fastestTlsNetwork();
+  expect(isDirect).toBe(true);
+  const context = network.context({ ...credential, side: 'client', alpn: ['ticks'] });
+  const to = { address: '127.0.0.1', port: server.port, localAddress: undefined };
+  const socket = context.connect(to);
+  const buffer = Buffer.alloc(64 * 1024);
+  let text = '';
+  let isPaused = false;
+  let readsWhilePaused = 0;
+  resume = () => {
+    isPaused = false;
+    socket.resume();
+  };
+  await new Promise<void>((resolve) => {
+    socket.on('connect', () => {
+      socket.readInto({
+        readBuffer: () => buffer,
+        read: (from, bytes) => {
+          if (isPaused) readsWhilePaused += 1;
+          text += from.toString('latin1', 0, bytes);
+          isPaused = true;
+          socket.pause();
+          // The first pause lasts until all have been sent.
+          if (isAllSent) setImmediate(resume);
+        },
+      });
+    });
+    socket.on('end', () => socket.end());
+    socket.on('close', resolve);
+  });
+  server.close();
+  expect(socket.errored).toBeNull();
+  expect(readsWhilePaused).toBe(0);
+  expect(text.match(/.{10}/g)).toEqual(
+    Array.from({ length: count }, (_, index) => String(index + 1).padStart(10)),
+  );
 });
