@@ -153,7 +153,7 @@ export const settingTable = {
   idleTimeoutMs: optional<number>('idle-timeout', {
     read: readTimeout,
     values: timeoutValues,
-    doc: 'without a byte in either direction; the proxy’s --idle-timeout by default, of TCP never',
+    doc: 'without a byte in either direction; the proxy’s --idle-timeout by default',
   }),
   perTryTimeoutMs: optional<number>('per-try-timeout', {
     read: readTimeout,
