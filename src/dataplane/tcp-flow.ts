@@ -5,12 +5,12 @@
 // never tried again. Whoever is refused or cut gets RST.
 import type { NetworkSocket } from '../lib/network.ts';
 import { assert } from '../lib/assert.ts';
-import { pickBackend } from '../route/index.ts';
 import type {
   Backend,
   Destination,
   Endpoint,
   FlowDestination,
+  RequestHead,
   RouteTable,
   Source,
   VirtualHost,
@@ -24,6 +24,7 @@ import { noneTried, Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 import type { TcpEnd, TcpFacts, TcpMeter, TcpObserver } from './tcp-observer.ts';
 import type { TcpHop, TcpPlan } from './tcp-plan.ts';
+import { takeTurn } from './split-turn.ts';
 import { TcpSide } from './tcp-side.ts';
 import type { SideOwner } from './tcp-side.ts';
 import type { RefusedThere } from './tunnel-refusal.ts';
@@ -60,6 +61,14 @@ export type DialledTcp = {
   readonly failure: () => RefusedThere | undefined;
 };
 
+const noHead: RequestHead = {
+  servicePort: 0,
+  hostname: '',
+  method: '',
+  path: '',
+  fieldValues: () => [],
+};
+
 type Phase = 'new' | 'dialling' | 'waiting' | 'open' | 'closed';
 
 export class TcpFlow implements TcpFacts, SideOwner {
@@ -70,6 +79,8 @@ export class TcpFlow implements TcpFacts, SideOwner {
   backend: Backend | undefined;
   endpoint: Endpoint | undefined;
   destination: Destination | undefined;
+  /** What balancing by a field finds: none, so that it goes by load. */
+  readonly request = noHead;
   reason: Reason | undefined;
   attempts = 0;
   durationMs = 0;
@@ -134,17 +145,14 @@ export class TcpFlow implements TcpFacts, SideOwner {
       return;
     }
     const { host, split } = decision;
-    const { slots, budgets, clock } = this.#engine;
-    budgets.deposit(host, clock.wallMs());
     this.#idleMs = host.rules.idleTimeoutMs;
-    const turn = Atomics.add(slots.cells.split, slots.offset('split', split.key), 1);
-    this.#try(table, pickBackend(split, turn));
+    this.#try(table, takeTurn(this.#engine, host, split));
   }
 
   #try(table: RouteTable, backend: Backend): void {
     const { loads, random } = this.#engine;
     this.backend = backend;
-    const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random);
+    const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random, this);
     if (endpoint === undefined) {
       this.#refuse('NoEndpoints');
       return;
@@ -185,8 +193,9 @@ export class TcpFlow implements TcpFacts, SideOwner {
   #connected(pod: TcpSide): void {
     if (this.#phase !== 'dialling' || this.#pod !== pod) return;
     this.#phase = 'open';
-    const { deadlines, clock } = this.#engine;
+    const { deadlines, clock, loads } = this.#engine;
     deadlines.disarm(this.#deadline);
+    if (this.endpoint !== undefined) loads.succeeded(this.endpoint);
     this.#movedMs = clock.nowMs();
     if (this.#idleMs !== undefined) deadlines.arm(this.#deadline, this.#idleMs);
     this.#meter = this.#options.observer.tcpOpened(this);
@@ -198,6 +207,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
   // ---- a dial that failed -----------------------------------------------------------------------
 
   #tryElsewhere(reason: Reason, failure = failedDial(reason)): void {
+    this.#noteFailure(reason);
     this.#leavePod();
     if (this.#mayTryAgain(failure)) this.#tryAgain(failure);
     else this.#refuse(reason);
@@ -215,6 +225,17 @@ export class TcpFlow implements TcpFacts, SideOwner {
       // Nothing has passed, whatever the other side says of it.
       this.#tryElsewhere(told.reason, { ...told.failure, isUnsent: true });
     }
+  }
+
+  /** Only that it failed: how long a connection takes to open says nothing of its pod's load. */
+  #noteFailure(reason: Reason): void {
+    const { loads, random } = this.#engine;
+    // Where nothing was dialled nothing has failed, and a certificate is no business of the pod's.
+    const isNoFault = this.#dialled === undefined || reason === 'IdentityPending';
+    if (this.endpoint === undefined || isNoFault) return;
+    const fault = reason === 'UpstreamConnect' ? 'refused' : 'hard';
+    const isEjected = loads.failed(this.endpoint, fault, random);
+    if (isEjected) this.#options.observer.tcpEjected(this);
   }
 
   #mayTryAgain(failure: AttemptFailure): boolean {

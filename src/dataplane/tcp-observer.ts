@@ -56,6 +56,8 @@ export type TcpObserver = {
   readonly tcpRetried: (facts: TcpFacts) => void;
   /** It would follow, but the service's budget of retries is used up. */
   readonly tcpBudgetExhausted: (facts: TcpFacts) => void;
+  /** Its endpoint takes no new connections for a while. */
+  readonly tcpEjected: (facts: TcpFacts) => void;
   /** A connection to a pod of another node, or outside, for which no tunnel is due. */
   readonly tcpWentPlain: (reason: PlainReason) => void;
   /** Told of each, also of those that were never open; their meters are closed by then. */

@@ -32,6 +32,10 @@ export function tcpMetering(options: MeteringOptions): TcpObserver {
       const labels = serviceOf(host, to);
       meters.add(meters.counter('weft_retry_budget_exhausted_total', labels), 1);
     },
+    tcpEjected: ({ host, to }) => {
+      const labels = serviceOf(host, to);
+      meters.add(meters.counter('weft_endpoint_ejections_total', labels), 1);
+    },
     tcpWentPlain: (reason) => {
       meters.add(meters.counter('weft_plain_requests_total', { reason }), 1);
     },

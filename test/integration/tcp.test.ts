@@ -68,7 +68,7 @@ describe('bytes', () => {
     expect(harness?.ended).toEqual([
       { end: 'ended', reason: undefined, bytes: [8, 5], attempts: 1 },
     ]);
-    expect(harness?.counted).toEqual({ opened: 1, closed: 1, received: 8, sent: 5 });
+    expect(harness?.counted).toMatchObject({ opened: 1, closed: 1, received: 8, sent: 5 });
   });
 
   test('a server that speaks first is heard before the client has said anything', async () => {
@@ -206,6 +206,26 @@ describe('which pod', () => {
     await eventually(() => harness?.ended.length === 8, 'all ends');
     expect(harness?.ended.some(({ attempts }) => attempts === 2)).toBe(true);
     expect(harness?.ended.every(({ end }) => end === 'ended')).toBe(true);
+  });
+
+  test('an endpoint that refuses again and again is ejected', async () => {
+    const gone = { address: '127.0.0.3', port: await freePort('127.0.0.3') };
+    await start({ endpoints: { db: [gone, upstream.endpoint] } });
+    for (let round = 0; (harness?.counted.ejected ?? 0) === 0 && round < 64; round += 1) {
+      (await connectTo(harness?.port ?? 0)).reset();
+      await eventually(() => harness?.ended.length === round + 1, 'its end');
+    }
+    expect(harness?.counted.ejected).toBe(1);
+    const before = harness?.ended.length ?? 0;
+    for (let round = 0; round < 8; round += 1) {
+      const client = await connectTo(harness?.port ?? 0);
+      client.send('x').end();
+    }
+    const spoken = () => upstream.connections.filter(({ text }) => text === 'x');
+    await eventually(() => spoken().length === 8, 'all');
+    for (const { socket } of upstream.connections) socket.end();
+    await eventually(() => harness?.ended.length === before + 8, 'all ends');
+    expect(harness?.ended.slice(before).every(({ attempts }) => attempts === 1)).toBe(true);
   });
 
   test('the endpoint with the fewest connections gets the next one', async () => {

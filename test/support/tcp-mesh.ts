@@ -115,7 +115,13 @@ export type TcpHarness = {
   readonly bugs: readonly unknown[];
   readonly ended: readonly Told[];
   /** Opened, closed, and bytes as they were told while connections lived. */
-  readonly counted: { opened: number; closed: number; received: number; sent: number };
+  readonly counted: {
+    opened: number;
+    closed: number;
+    received: number;
+    sent: number;
+    ejected: number;
+  };
   readonly verdicts: readonly string[];
   readonly publish: (mesh: TcpMesh) => void;
   /** Of all endpoints, as the shared counters say. */
@@ -192,7 +198,7 @@ export async function startTcpHarness(
 export function watchTcp() {
   const ended: Told[] = [];
   const verdicts: string[] = [];
-  const counted = { opened: 0, closed: 0, received: 0, sent: 0 };
+  const counted = { opened: 0, closed: 0, received: 0, sent: 0, ejected: 0 };
   const observer: TcpObserver = {
     tcpOpened: () => {
       counted.opened += 1;
@@ -211,6 +217,9 @@ export function watchTcp() {
     },
     tcpRetried: () => undefined,
     tcpBudgetExhausted: () => undefined,
+    tcpEjected: () => {
+      counted.ejected += 1;
+    },
     tcpWentPlain: () => undefined,
     tcpEnded: (facts: TcpFacts, end) => {
       const { reason, receivedBytes, sentBytes, attempts } = facts;
