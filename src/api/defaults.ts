@@ -153,7 +153,9 @@ export const settingTable = {
   idleTimeoutMs: optional<number>('idle-timeout', {
     read: readTimeout,
     values: timeoutValues,
-    doc: 'without a byte in either direction; the proxy’s --idle-timeout by default',
+    doc:
+      'without a byte in either direction; by default HTTP: the proxy’s --idle-timeout, TCP: none, ' +
+      'UDP: 60 s',
   }),
   perTryTimeoutMs: optional<number>('per-try-timeout', {
     read: readTimeout,
@@ -201,6 +203,7 @@ export const settingTable = {
     doc: 'connections to each endpoint; no limit by default',
   }),
   maxRequests: optional<number>('max-requests', {
+    isInForce: false,
     read: readCount,
     values: countValues,
     doc: 'requests in flight at each endpoint; no limit by default',
@@ -235,6 +238,7 @@ export const settingTable = {
     doc: 'a second attempt of an idempotent request that takes longer; none by default',
   }),
   fault: define<ServiceSettings['fault']>('fault', {
+    isInForce: false,
     read: readFault,
     values: 'abort=503@5%, delay=200ms@10%, or both with a comma between',
     initial: { abort: undefined, delay: undefined },

@@ -156,6 +156,19 @@ test('a resolver is answered through the mesh, and every question is counted', a
   expect(await metric(/^weft_udp_flows_open\{/)).toBeGreaterThan(0);
 });
 
+test('a server on another node answers through mutual TLS, to whom policy allows', async () => {
+  const plain = await metric(/^weft_plain_requests_total/);
+  const resolver = await resolverOf(front, 'far');
+  await until('names resolve', async () => (await resolved(resolver)) === answered);
+  for (let question = 0; question < 50; question += 1) {
+    expect(await resolved(resolver, `name-${question}.example`)).toBe(answered);
+  }
+  expect(await metric(/^weft_plain_requests_total/)).toBe(plain);
+  const before = queries.far;
+  expect(await resolved(await resolverOf(stranger, 'far'))).toBeUndefined();
+  expect(queries.far).toBe(before);
+});
+
 test('a pod that no TrafficTarget names gets no answer, and the server no question', async () => {
   const before = queries.dns;
   expect(await resolved(await resolverOf(stranger, 'dns'))).toBeUndefined();
