@@ -52,6 +52,12 @@ export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPa
   return {
     send: (data) => {
       if (isClosed) return 'failed';
+      // It failed before anybody listened to it.
+      if (socket.destroyed) {
+        isClosed = true;
+        events.refused(socket.failure?.reason ?? 'TunnelUnavailable');
+        return 'failed';
+      }
       if (!isOpen && waiting.length >= untunnelledMax) return 'full';
       if (socket.writableLength > tunnelledBytesMax) return 'full';
       if (isOpen) socket.write(renderDatagram(data));

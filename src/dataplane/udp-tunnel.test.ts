@@ -147,6 +147,16 @@ describe('the end of the caller', () => {
     expect([told, send('x'), stream.destroyed]).toEqual([['broken'], 'failed', true]);
   });
 
+  test('one that had failed before it was used says so at its first datagram', () => {
+    const { stream, send, told } = opened();
+    stream.destroyed = true;
+    expect([send('x'), send('y'), told]).toEqual([
+      'failed',
+      'failed',
+      ['refused TunnelUnavailable'],
+    ]);
+  });
+
   test.each([
     ['was refused', { reason: 'SourceNotAllowed' as const }, 'refused SourceNotAllowed'],
     ['was not opened has no tunnel', undefined, 'refused TunnelUnavailable'],
