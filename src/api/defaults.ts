@@ -154,8 +154,8 @@ export const settingTable = {
     read: readTimeout,
     values: timeoutValues,
     doc:
-      'without a byte in either direction; by default HTTP: the proxy’s --idle-timeout, TCP: none, ' +
-      'UDP: 60 s',
+      'without a byte in either direction; by default HTTP: the proxy’s --idle-timeout, ' +
+      'TCP: none, UDP: 60 s',
   }),
   perTryTimeoutMs: optional<number>('per-try-timeout', {
     read: readTimeout,
