@@ -8,6 +8,7 @@ import { benchBalance } from '../test/bench/balance.ts';
 import { benchCodec } from '../test/bench/codec.ts';
 import { benchCompiler } from '../test/bench/compiler.ts';
 import { benchDataplane } from '../test/bench/dataplane.ts';
+import { benchHttp2 } from '../test/bench/http2.ts';
 import { benchRoute } from '../test/bench/route.ts';
 import { benchScale } from '../test/bench/scale.ts';
 import { benchStorm } from '../test/bench/tunnel-storm.ts';
@@ -22,6 +23,7 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['codec', benchCodec],
   ['storm', benchStorm],
   ['udp', benchUdp],
+  ['http2', benchHttp2],
 ]);
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
   ['dataplane', benchDataplane],

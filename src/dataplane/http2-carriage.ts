@@ -113,7 +113,7 @@ export class Http2Carriage implements Carriage {
   release(): void {
     const stream = this.#stream;
     this.#detach();
-    if (stream?.isSendingOver === false) stream.reset(errorCode.noError);
+    if (stream?.isSendingOver === false) stream.reset(errorCode.cancel);
   }
 
   /** Idempotent. */

@@ -119,6 +119,7 @@ export class FrameWriter {
   }
 
   #splitBlock(out: Buffer, block: Buffer, streamId: number): void {
+    const flagsAt = this.#length + 4;
     for (let at = 0; at < block.length; at += frameBytesMax) {
       const bytes = Math.min(frameBytesMax, block.length - at);
       const type = at === 0 ? frame.headers : frame.continuation;
@@ -127,8 +128,8 @@ export class FrameWriter {
       block.copy(out, this.#length, at, at + bytes);
       this.#length += bytes;
     }
-    // END_STREAM stands in the first frame: an empty DATA frame says it instead.
-    this.#lastFlagsAt = -1;
+    // END_STREAM stands in the first frame.
+    this.#lastFlagsAt = flagsAt;
   }
 
   /** The peer hears no more of this stream. */

@@ -37,6 +37,21 @@ describe('a call', () => {
     expect([client.session.streamCount, server.session.streamCount]).toEqual([0, 0]);
   });
 
+  test('ends with trailers that are longer than a frame', () => {
+    const { client, server } = pair();
+    const stream = open(client);
+    stream.sendHeaders(post);
+    stream.sendData(Buffer.from('x'), 0, 1);
+    stream.end([{ name: 'a', value: 'l'.repeat(20_000) }, { name: 'b', value: '2' }]);
+    settle(client, server);
+    expect(server.told.slice(1)).toEqual(['ended 1 a b']);
+    const answer = only(server);
+    answer.sendHeaders([...ok, { name: 'a', value: 'l'.repeat(20_000) }]);
+    answer.end();
+    settle(client, server);
+    expect(client.told.slice(1)).toEqual(['ended 1', 'closed 1']);
+  });
+
   test('that is cut anywhere is the same call', () => {
     const random = seededRandom(3);
     const run = (cut: () => number): readonly unknown[] => {
