@@ -1,8 +1,8 @@
-// The open connections of a worker, in no order. A Set would do the same, and cost a third of all
-// garbage collection where clients open a connection per request: whenever a Set grows or shrinks
-// its old table stays linked to the new one, so that one old table which the collector has moved to
-// the long-lived objects keeps all later ones, and the connections they held, until a full
-// collection.
+// The open connections of a worker, or the streams of one of them, in no order. A Set would do the
+// same, and cost a third of all garbage collection where clients open a connection per request:
+// whenever a Set grows or shrinks its old table stays linked to the new one, so that one old table
+// which the collector has moved to the long-lived objects keeps all later ones, and the connections
+// they held, until a full collection.
 // Invariant: each member knows its place, and nobody else has that place.
 
 export type Listed = {

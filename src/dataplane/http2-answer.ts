@@ -28,7 +28,8 @@ export class Http2Answer implements Answer {
   readonly #stream: AnswerStream;
   readonly #engine: Engine;
   readonly #request: HttpRequestHead;
-  readonly #waiting: WaitingBytes;
+  /** Made when something has to wait. */
+  #waiting: WaitingBytes | undefined;
   #nominated = noNames;
   status = 0;
   bytes = 0;
@@ -49,7 +50,6 @@ export class Http2Answer implements Answer {
     this.#stream = stream;
     this.#engine = engine;
     this.#request = request;
-    this.#waiting = new WaitingBytes(engine.counts);
     this.#isGrpc = isGrpc(request.fields);
     this.grpcStatus = this.#isGrpc ? 'unknown' : undefined;
   }
@@ -92,8 +92,9 @@ export class Http2Answer implements Answer {
   }
 
   flush(): boolean {
-    const { isFull } = this.#stream;
-    this.#waiting.set(this.#stream.unsentBytes);
+    const { isFull, unsentBytes } = this.#stream;
+    if (isFull) this.#waiting ??= new WaitingBytes(this.#engine.counts);
+    this.#waiting?.set(unsentBytes);
     return !isFull;
   }
 
@@ -131,6 +132,6 @@ export class Http2Answer implements Answer {
   }
 
   clearWaiting(): void {
-    this.#waiting.set(0);
+    this.#waiting?.set(0);
   }
 }

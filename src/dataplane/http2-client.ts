@@ -17,15 +17,20 @@ import type { Http2Stream } from './http2/stream.ts';
 import { WaitingBytes } from './pending-bytes.ts';
 import type { ReadBuffer } from './read-buffers.ts';
 
+/** As many as are of use to a connection that is busy. */
+const idleWaitsMax = 64;
+
 /** What the streams of one connection share. */
 export type StreamOwner = {
   readonly engine: Engine;
   readonly buffer: ReadBuffer;
+  /** Of exchanges that are over: the next ones use them again. */
+  readonly idleWaits: ExchangeWaits[];
+  readonly guarded: (step: () => void) => void;
   readonly isReading: boolean;
   readonly isLeaving: boolean;
   /** Of the last request of any of its streams. */
   forwarded: RenderedForwarded | undefined;
-  guard(step: () => void): void;
   /** A stream has heard something in the read that is under way. */
   touched(client: Http2Client): void;
   /** An exchange is over. */
@@ -34,13 +39,16 @@ export type StreamOwner = {
 
 export class Http2Client implements Client {
   readonly waits: ExchangeWaits;
+  /** In the list of its connection. */
+  place = -1;
   readonly hasEnded = false;
   readonly canSkipBody = true;
   /** Everything is copied into frames: nobody's read buffer is in a queue of ours. */
   readonly unsentBytes = 0;
   readonly #owner: StreamOwner;
   readonly #stream: Http2Stream<Http2Client>;
-  readonly #unsent: WaitingBytes;
+  /** Made when the end of an answer has to wait. */
+  #unsent: WaitingBytes | undefined;
   #exchange: Exchange | undefined;
   #answer: Http2Answer | undefined;
   #isPaused = false;
@@ -50,11 +58,10 @@ export class Http2Client implements Client {
   #activeMs = 0;
 
   constructor(owner: StreamOwner, stream: Http2Stream<Http2Client>) {
-    const { deadlines, counts } = owner.engine;
+    const { engine, guarded, idleWaits } = owner;
     this.#owner = owner;
     this.#stream = stream;
-    this.waits = new ExchangeWaits(deadlines, (step) => owner.guard(step));
-    this.#unsent = new WaitingBytes(counts);
+    this.waits = idleWaits.pop() ?? new ExchangeWaits(engine.deadlines, guarded);
   }
 
   // ---- what an exchange may do ----------------------------------------------------------------
@@ -122,6 +129,8 @@ export class Http2Client implements Client {
 
   exchangeEnded(fate: ConnectionFate): void {
     this.#exchange = undefined;
+    const { idleWaits } = this.#owner;
+    if (idleWaits.length < idleWaitsMax) idleWaits.push(this.waits);
     this.#disarm();
     // An answer that has begun must not look complete.
     const isCut = fate === 'cut' && this.#answer?.isToldBroken !== true;
@@ -171,7 +180,7 @@ export class Http2Client implements Client {
   /** The stream is over, in whatever way. */
   closed(): void {
     this.#disarm();
-    this.#unsent.set(0);
+    this.#unsent?.set(0);
     // One that we have ended is told while its exchange is about to finish.
     if (!this.#stream.isSendingOver) this.#exchange?.clientGone();
   }
@@ -190,9 +199,11 @@ export class Http2Client implements Client {
   #leaveStream(): void {
     const stream = this.#stream;
     if (stream.isClosed) return;
-    this.#unsent.set(stream.unsentBytes);
     if (stream.isFull) {
-      const { keepAliveTimeoutMs } = this.#owner.engine.limits;
+      const { limits, counts } = this.#owner.engine;
+      const { keepAliveTimeoutMs } = limits;
+      this.#unsent ??= new WaitingBytes(counts);
+      this.#unsent.set(stream.unsentBytes);
       this.#waitFor(keepAliveTimeoutMs, () => stream.reset(errorCode.cancel));
     } else if (stream.isSendingOver) stream.reset(errorCode.noError);
   }
@@ -220,7 +231,7 @@ export class Http2Client implements Client {
 
   #waitFor(delayMs: number, expired: () => void): void {
     this.#disarm();
-    this.#wait = new Deadline(() => this.#owner.guard(expired));
+    this.#wait = new Deadline(() => this.#owner.guarded(expired));
     this.#owner.engine.deadlines.arm(this.#wait, delayMs);
   }
 

@@ -4,8 +4,10 @@
 // Invariant: whatever ends a stream, its exchange ends at once, and nobody else's.
 import type { NetworkSocket } from '../lib/network.ts';
 import type { RouteTable } from '../route/index.ts';
+import { ConnectionList } from './connection-list.ts';
 import type { DownstreamConnection, DownstreamSide } from './downstream.ts';
 import type { Engine } from './engine.ts';
+import type { ExchangeWaits } from './exchange-waits.ts';
 import { Exchange } from './exchange.ts';
 import { isGrpcType } from './grpc.ts';
 import type { Plan } from './hop.ts';
@@ -46,7 +48,9 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   readonly #connection: DownstreamConnection;
   readonly #socket: NetworkSocket;
   readonly #session: Http2Session<Http2Client>;
-  readonly #clients = new Set<Http2Client>();
+  readonly #clients = new ConnectionList<Http2Client>();
+  readonly idleWaits: ExchangeWaits[] = [];
+  readonly guarded: (step: () => void) => void;
   #touched: Http2Client[] = [];
   #known: Known | undefined;
   #isFlushDue = false;
@@ -57,10 +61,17 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   forwarded: RenderedForwarded | undefined;
   isReading = false;
 
+  readonly #flush = (): void => this.#session.flush();
+  readonly #flushing = (): void => {
+    this.#isFlushDue = false;
+    this.guarded(this.#flush);
+  };
+
   constructor(connection: DownstreamConnection) {
     const { engine } = connection;
     this.engine = engine;
     this.buffer = connection.buffer;
+    this.guarded = connection.guard;
     this.#connection = connection;
     this.#socket = connection.socket;
     this.#session = new Http2Session<Http2Client>({
@@ -140,9 +151,9 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   recheck(table: RouteTable): void {
     // Idle connections keep no old table alive.
     this.#known = undefined;
-    for (const { exchange } of [...this.#clients]) {
+    this.#clients.forEach(({ exchange }) => {
       if (exchange?.isAllowedBy(table) === false) exchange.refuse('RouteNotAllowed');
-    }
+    });
   }
 
   /** A bug on this connection: all that is on it ends. */
@@ -164,17 +175,10 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   flushSoon(): void {
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    this.engine.turnEnd.add(() => {
-      this.#isFlushDue = false;
-      this.#connection.guard(() => this.#session.flush());
-    });
+    this.engine.turnEnd.add(this.#flushing);
   }
 
   // ---- what streams need ----------------------------------------------------------------------
-
-  guard(step: () => void): void {
-    this.#connection.guard(step);
-  }
 
   touched(client: Http2Client): void {
     if (this.isReading) this.#touched.push(client);
@@ -223,7 +227,7 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
 
   closed({ user }: Stream): void {
     if (user === undefined) return;
-    this.#clients.delete(user);
+    this.#clients.remove(user);
     user.closed();
     if (!this.isReading) this.#settle();
   }
