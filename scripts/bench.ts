@@ -13,6 +13,7 @@ import { benchRoute } from '../test/bench/route.ts';
 import { benchScale } from '../test/bench/scale.ts';
 import { benchStorm } from '../test/bench/tunnel-storm.ts';
 import { benchTunnels } from '../test/bench/tunnels.ts';
+import { benchTcp } from '../test/bench/tcp.ts';
 import { benchUdp } from '../test/bench/udp.ts';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
@@ -24,6 +25,7 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['storm', benchStorm],
   ['udp', benchUdp],
   ['http2', benchHttp2],
+  ['tcp', benchTcp],
 ]);
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
   ['dataplane', benchDataplane],

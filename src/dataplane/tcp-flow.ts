@@ -18,6 +18,7 @@ import type {
 import { isOverloaded } from './admission.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
+import { tunnelKeepAliveMs } from './limits.ts';
 import { failureReason, reasonStatus } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { noneTried, Retries } from './retries.ts';
@@ -200,6 +201,8 @@ export class TcpFlow implements TcpFacts, SideOwner {
     if (this.#idleMs !== undefined) deadlines.arm(this.#deadline, this.#idleMs);
     this.#meter = this.#options.observer.tcpOpened(this);
     this.#options.opened();
+    // That of the pod's side was told so when it was opened.
+    this.#options.socket.setKeepAlive?.(true, tunnelKeepAliveMs);
     this.#client.join(pod);
     pod.join(this.#client);
   }

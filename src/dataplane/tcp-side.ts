@@ -19,9 +19,6 @@ export type SideOwner = {
   bugFound(error: unknown): void;
 };
 
-/** A silent peer is asked for by the kernel after this. */
-const keepAliveMs = 30_000;
-
 export class TcpSide implements SocketReader {
   readonly buffer: ReadBuffer;
   /** Read from this side. */
@@ -66,7 +63,6 @@ export class TcpSide implements SocketReader {
   join(other: TcpSide): void {
     this.#other = other;
     const socket = this.#socket;
-    socket.setKeepAlive?.(true, keepAliveMs);
     if (socket.readInto === undefined) socket.on('data', (data) => this.read(data, data.length));
     else socket.readInto(this);
   }

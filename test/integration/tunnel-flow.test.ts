@@ -211,6 +211,43 @@ describe('a pod that', () => {
   });
 });
 
+describe('a POST of which the other proxy says that no pod got it', () => {
+  /** Known to the caller's node alone: its pod is gone where it was. */
+  const gone = { address: '127.0.2.9', port: 8080, node: 'node-b' };
+
+  test('is sent to another endpoint, once, with its body', async () => {
+    let received = '';
+    pod.received = (peer, text) => {
+      received += text;
+      if (text.endsWith('body')) peer.send(okAnswer('hello'));
+    };
+    const here = { ...pod.endpoint, node: 'node-b' };
+    await mesh.a.publish(worldTable('node-a', { endpoints: [here, gone] }));
+    const client = await mesh.client();
+    let posts = 0;
+    // Whichever is asked first is chance.
+    for (let isRepeated = false; !isRepeated && posts < 100; posts += 1) {
+      client.clear();
+      await client.send(`${request('POST /', 'Content-Length: 4')}body`).see('hello');
+      expect(client.text).toMatch(/^HTTP\/1\.1 200 /);
+      isRepeated = mesh.a.exchanges.at(-1)?.facts.attempts === 2;
+    }
+    expect(mesh.a.exchanges.at(-1)?.facts.attempts).toBe(2);
+    expect(received.match(/POST \//g)).toHaveLength(posts);
+    expect(mesh.a.results('client')).toEqual(['ok']);
+  });
+
+  test('is 503 where there is no other endpoint', async () => {
+    await mesh.a.publish(worldTable('node-a', { endpoints: [gone] }));
+    const client = await mesh.client();
+    client.send(`${request('POST /', 'Content-Length: 4')}body`);
+    const answer = await client.see('weft:');
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+    expect(answer).toContain('weft-reason: TunnelUnavailable');
+    expect(pod.connections).toHaveLength(0);
+  });
+});
+
 test('100-continue is relayed', async () => {
   const client = await mesh.client();
   client.send(request('POST /', 'Content-Length: 4', 'Expect: 100-continue'));
