@@ -24,6 +24,7 @@ import type { Reason } from './refusals.ts';
 import { noneTried, Retries } from './retries.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 import type { TcpEnd, TcpFacts, TcpMeter, TcpObserver } from './tcp-observer.ts';
+import { mayStayPlain } from './tcp-plan.ts';
 import type { TcpHop, TcpPlan } from './tcp-plan.ts';
 import { takeTurn } from './split-turn.ts';
 import { TcpSide } from './tcp-side.ts';
@@ -286,6 +287,10 @@ export class TcpFlow implements TcpFacts, SideOwner {
     const { endpoint } = this;
     if (this.#phase === 'closed' || endpoint === undefined) return;
     if (this.#hop?.isJudgedHere !== true) return;
+    if (this.#hop.way === 'plain' && !mayStayPlain(table, endpoint)) {
+      this.cut('TunnelUnavailable');
+      return;
+    }
     const verdict = this.#options.plan.judge(table, endpoint);
     if (verdict.kind !== 'deny') return;
     this.#options.observer.tcpJudged(this, verdict);

@@ -79,6 +79,21 @@ function hopOf(table: RouteTable, endpoint: Endpoint, judge: TcpPlan['judge']): 
   };
 }
 
+/**
+ * Whether a connection that went plain may go on: what is open outlives a proxy that comes to its
+ * pod's node, but not the word that nothing goes plain.
+ */
+export function mayStayPlain(table: RouteTable, endpoint: Endpoint): boolean {
+  const way = wayTo(table, endpoint);
+  if (way.kind === 'here' || way.kind === 'plain') return true;
+  const binding = table.node.bindings.get(endpoint.address);
+  const pod = binding?.kind === 'workload' ? binding.workload.namespace : endpoint.namespace;
+  const { mtlsByNamespace, mtlsByDefault } = table.policies;
+  return [endpoint.namespace, pod].every((namespace) => {
+    return (mtlsByNamespace.get(namespace) ?? mtlsByDefault) !== 'strict';
+  });
+}
+
 /** A connection that came by tunnel: nothing is routed, and no second tunnel is opened. */
 export function arrivedPlan(
   { source: proven, arrivals }: ArrivedFrom,

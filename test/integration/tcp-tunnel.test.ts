@@ -256,6 +256,35 @@ describe('no tunnel', () => {
     expect(pod.connections).toEqual([]);
   });
 
+  test('what went plain is cut when nothing may any more, and not before', async () => {
+    const { peer, server } = await opened({ mtls: 'off' });
+    expect(mesh?.a.results('client')).toEqual([]);
+    await mesh?.publish(worldOf({ mtls: 'permissive' }));
+    peer.send('still there');
+    await server.see('still there');
+    await mesh?.publish(worldOf({ mtls: 'strict' }));
+    await isReset(peer);
+    await isReset(server);
+    expect(a.seen.ended[0]).toMatchObject({ end: 'cut', reason: 'TunnelUnavailable' });
+    await connected();
+    expect(mesh?.a.results('client')).toEqual(['ok']);
+  });
+
+  test('a drain waits for what came by tunnel, and takes nothing new at its end', async () => {
+    const { peer, server } = await opened();
+    let isDrained = false;
+    const drained = mesh?.b.dataplane.drain({ delayMs: 25, timeoutMs: 8_000 }).then(() => {
+      isDrained = true;
+    });
+    peer.send('in peace').end();
+    await server.see('in peace');
+    expect(isDrained).toBe(false);
+    server.end();
+    await peer.closed();
+    await drained;
+    expect(a.seen.ended[0]?.end).toBe('ended');
+  });
+
   test('a pod that is not there any more: refused after other endpoints', async () => {
     const gone = { address: serverPod.address, port: await freePort(serverPod.address) };
     await start({ endpoints: [{ ...gone, node: 'node-b' }, { ...pod.endpoint, node: 'node-b' }] });
