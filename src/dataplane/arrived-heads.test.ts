@@ -26,8 +26,9 @@ const pod = 'weft-tunnel-pod: 127.0.2.1:8080\r\n';
 /** A read buffer of a worker, in which older bytes stand. */
 const shared = Buffer.alloc(4_096, 'x\r\n\r\n');
 
-function caller() {
-  const heads = new ArrivedHeads({ source: unauthenticated, arrivals: new Arrivals() }, '::1');
+function caller(room = { heads: 0 }) {
+  const from = { source: unauthenticated, arrivals: new Arrivals() };
+  const heads = new ArrivedHeads(from, '::1', room);
   const connection = () => new RequestHeadParser({ limits, servicePort: 0, known: heads });
   const parse = (text: string, parser = connection()): RequestHeadFound => {
     const end = 7 + shared.write(text, 7, 'latin1');
@@ -114,6 +115,21 @@ describe('a head of the same caller', () => {
       parse(text(path));
     }
     expect(parse(text(0)).head).not.toBe(first.head);
+  });
+
+  test('takes the room of all callers, and gives it back', () => {
+    const room = { heads: 0 };
+    const text = start + pod + renderIdsTail(ids('1'));
+    const one = caller(room);
+    one.parse(text);
+    one.parse(text.replace('/open', '/more'));
+    expect(room.heads).toBe(2);
+    one.heads.forget();
+    expect(room.heads).toBe(0);
+    room.heads = 4_096;
+    const other = caller(room);
+    expect(other.parse(text).head).not.toBe(other.parse(text).head);
+    expect(room.heads).toBe(4_096);
   });
 });
 

@@ -12,8 +12,10 @@ import type { HttpRequestHead, KnownHeads, RequestHeadFound } from './http1/requ
 import type { RequestIds } from './http1/serialise.ts';
 import { idsTailBytes, readIdsTail } from './tunnel-ids.ts';
 
-/** So many clients × pods of one caller; more begin anew. Half a megabyte of heads. */
+/** So many clients × pods of one caller; more begin anew. */
 const headsMax = 512;
+/** Of all callers of a worker: some 8 MB with their plans, 20 where all heads are long. */
+const roomMax = 4_096;
 /** A longer head is parsed each time. */
 const headBytesMax = 2 * 1024;
 /** Callers whose heads are hardly ever the same keep only some of them. */
@@ -22,11 +24,15 @@ const keptOfMissed = 16;
 
 const headEnd = Buffer.from('\r\n\r\n', 'latin1');
 
+/** What all callers of a worker share. */
+export type HeadRoom = { heads: number };
+
 type Known = { readonly head: HttpRequestHead; plan: ArrivedPlan | undefined };
 
 export class ArrivedHeads implements KnownHeads {
   readonly from: ArrivedFrom;
   readonly #remoteAddress: string;
+  readonly #room: HeadRoom;
   /** By their bytes up to the line of ids. */
   readonly #heads = new Map<string, Known>();
   /** What was found or kept last. */
@@ -34,9 +40,10 @@ export class ArrivedHeads implements KnownHeads {
   /** In a row. */
   #misses = 0;
 
-  constructor(from: ArrivedFrom, remoteAddress: string) {
+  constructor(from: ArrivedFrom, remoteAddress: string, room: HeadRoom) {
     this.from = from;
     this.#remoteAddress = remoteAddress;
+    this.#room = room;
   }
 
   find(buffer: Buffer, start: number, end: number): RequestHeadFound | undefined {
@@ -55,9 +62,12 @@ export class ArrivedHeads implements KnownHeads {
     if (this.#misses > missesMax && this.#misses % keptOfMissed !== 0) return;
     if (end - start > headBytesMax) return;
     const text = keyOf(buffer, start, end, tailOf(buffer, start, end));
-    if (this.#heads.size >= headsMax) this.#heads.clear();
+    if (this.#heads.size >= headsMax || this.#room.heads >= roomMax) this.forget();
+    // Others have taken it all; the next table makes room.
+    if (this.#room.heads >= roomMax) return;
     this.#last = { head, plan: undefined };
     this.#heads.set(text, this.#last);
+    this.#room.heads += 1;
   }
 
   /** What follows from a head that has just come. */
@@ -76,6 +86,7 @@ export class ArrivedHeads implements KnownHeads {
 
   /** Plans of an old table keep it alive. */
   forget(): void {
+    this.#room.heads -= this.#heads.size;
     this.#heads.clear();
     this.#last = undefined;
   }

@@ -9,7 +9,7 @@ import type { PeerPart } from '../snapshot/index.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Credentials, CredentialChange, UsableCredential } from './credentials.ts';
 import type { Engine } from './engine.ts';
-import { ArrivedHeads } from './arrived-heads.ts';
+import { ArrivedHeads, type HeadRoom } from './arrived-heads.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import { rootGoneMs, rootSpreadMs } from './limits.ts';
@@ -58,6 +58,7 @@ export class TunnelListener {
   readonly #byNode = new Map<string, number>();
   /** By caller and peer, as long as one of their connections is open. */
   readonly #heads = new Map<string, SharedHeads>();
+  readonly #room: HeadRoom = { heads: 0 };
   #isClosed = false;
 
   constructor(options: TunnelListenerOptions) {
@@ -203,7 +204,7 @@ export class TunnelListener {
     let shared = this.#heads.get(name);
     if (shared === undefined) {
       const from = { source: sourceOfPeer(peer, proxyId), arrivals: this.#arrivals };
-      shared = { heads: new ArrivedHeads(from, address), users: 0 };
+      shared = { heads: new ArrivedHeads(from, address, this.#room), users: 0 };
       this.#heads.set(name, shared);
     }
     shared.users += 1;
@@ -214,7 +215,9 @@ export class TunnelListener {
     const shared = this.#heads.get(name);
     if (shared === undefined) return;
     shared.users -= 1;
-    if (shared.users === 0) this.#heads.delete(name);
+    if (shared.users > 0) return;
+    shared.heads.forget();
+    this.#heads.delete(name);
   }
 
   #leave(node: string): void {
