@@ -163,7 +163,6 @@ export const settingTable = {
     doc: 'for one attempt; none by default',
   }),
   circuitBreaker: define<string>('circuit-breaker', {
-    isInForce: false,
     read: readCircuitBreaker,
     also: ['circuit-breaker-expression'],
     maesh: { names: ['circuit-breaker-expression'], read: readCircuitBreaker },

@@ -1,6 +1,6 @@
 // The texts that annotations may have as values, one reader for each form. A reader returns
 // `undefined` for what it does not understand; it never guesses and never throws.
-import { parseBreakerExpression } from './breaker-expression.ts';
+import { parseBreakerExpression } from '../lib/breaker-expression.ts';
 import { parseDuration, parsePercent } from './duration.ts';
 import { parseSize } from '../lib/quantity.ts';
 import type { LoadBalancer, RetryCondition, ServiceSettings } from './settings.ts';

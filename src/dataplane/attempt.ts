@@ -109,6 +109,9 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#engine.loads.countDown(this.#loadCell);
     if (this.#hasPlace) this.#engine.gate.freed(this.endpoint);
     this.#noteEnd();
+    if (this.#exchange.host?.rules.shaping !== undefined) {
+      this.#engine.gate.ended(this.#exchange, this, this.hop);
+    }
     this.#engine.observer.attemptFinished(this.#exchange, this);
   }
 

@@ -8,8 +8,9 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { Endpoint, VirtualHost } from '../route/index.ts';
 import type { RateLimitRule } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
+import { Circuits } from './circuits.ts';
 import type { Hop } from './hop.ts';
-import type { ExchangeFacts } from './observer.ts';
+import type { AttemptFacts, ExchangeFacts } from './observer.ts';
 import { Places, type Waiting } from './places.ts';
 import { RateLimits } from './rate-limit.ts';
 import type { Reason } from './refusals.ts';
@@ -32,11 +33,13 @@ export type GateOptions = {
 export class TrafficGate {
   readonly #rates: RateLimits;
   readonly #places: Places;
+  readonly #circuits: Circuits;
   readonly #random: Random;
 
   constructor({ slots, clock, random, bugFound }: GateOptions) {
     this.#rates = new RateLimits(slots.rates, clock);
     this.#places = new Places(slots, clock, bugFound);
+    this.#circuits = new Circuits(slots, clock, random);
     this.#random = random;
   }
 
@@ -60,8 +63,13 @@ export class TrafficGate {
     const shaping = host?.rules.shaping;
     if (host === undefined || shaping === undefined) return true;
     if (!isHeldHere(exchange, host, hop)) return true;
-    const { rateLimit, maxRequests } = shaping;
-    if (rateLimit !== undefined && !this.#isWithin(exchange, host, rateLimit)) return false;
+    const { breaker, rateLimit, maxRequests } = shaping;
+    const isFirst = exchange.attempts === 0 && exchange.ticket === undefined;
+    // A request counts once, however often it is tried or waits.
+    if (isFirst && rateLimit !== undefined) {
+      if (!this.#isWithin(exchange, host, rateLimit)) return false;
+    }
+    if (isFirst && breaker !== undefined && !this.#isClosed(exchange, host)) return false;
     if (maxRequests === undefined) return true;
     const answer = this.#places.take(exchange, endpoint, maxRequests);
     if (answer === 'full') exchange.refuse('Overloaded');
@@ -78,18 +86,33 @@ export class TrafficGate {
     this.#places.freed(endpoint);
   }
 
-  /** A request counts once, however often it is tried or waits. */
+  /** An attempt has ended; a breaker may want to know. */
+  ended({ host, backend }: ExchangeFacts, attempt: AttemptFacts, hop: Hop): void {
+    const breaker = host?.rules.shaping?.breaker;
+    if (host === undefined || breaker === undefined || !isHeldHere({ backend }, host, hop)) return;
+    this.#circuits.note(host, breaker, attempt);
+  }
+
   #isWithin(exchange: Gated, host: VirtualHost, rule: RateLimitRule): boolean {
-    if (exchange.attempts > 0 || exchange.ticket !== undefined) return true;
     const waitS = this.#rates.take(host, exchange.source, rule);
-    if (waitS === 0) return true;
-    exchange.retryAfterS = waitS;
-    exchange.refuse('RateLimited');
-    return false;
+    return waitS === 0 || refuseFor(exchange, 'RateLimited', waitS);
+  }
+
+  #isClosed(exchange: Gated, host: VirtualHost): boolean {
+    const waitS = this.#circuits.take(host);
+    return waitS === 0 || refuseFor(exchange, 'CircuitOpen', waitS);
   }
 }
 
-function isHeldHere({ backend }: ExchangeFacts, host: VirtualHost, { way }: Hop): boolean {
+function refuseFor(exchange: Gated, reason: Reason, waitS: number): false {
+  exchange.retryAfterS = waitS;
+  exchange.refuse(reason);
+  return false;
+}
+
+type ToWhom = Pick<ExchangeFacts, 'backend'>;
+
+function isHeldHere({ backend }: ToWhom, host: VirtualHost, { way }: Hop): boolean {
   if (way !== 'tunnel') return true;
   return backend?.service !== host.service || backend.namespace !== host.namespace;
 }

@@ -17,6 +17,7 @@ import type { Neighbours } from '../topology/index.ts';
 import { createRegistry, startAdminServer, type AdminServer } from '../telemetry/control.ts';
 import { adminRoutes } from './admin-routes.ts';
 import { AppliedTimes } from './applied-times.ts';
+import { Breakers } from './breakers.ts';
 import { startDnsServer, type DnsServer, type OpenDatagrams } from './dns-server.ts';
 import { startIdentities, type RunningIdentities } from './identities.ts';
 import { ownIdentity } from './identity-plan.ts';
@@ -78,6 +79,7 @@ class Control implements Proxy {
   readonly #slots: SlotAllocator;
   readonly #slotMemory = createSlotMemory(defaultSlotCapacity);
   readonly #publisher: Publisher;
+  readonly #breakers: Breakers;
   readonly #fleet: WorkerFleet;
   readonly #watch: ClusterWatch;
   readonly #identities: RunningIdentities | undefined;
@@ -114,6 +116,11 @@ class Control implements Proxy {
       slots: this.#slots,
       hasTunnels: settings.identity !== undefined,
       onBug: (error) => this.#countBug('the objects could not be compiled', error),
+    });
+    this.#breakers = new Breakers({
+      ...runtime,
+      log,
+      cellsOf: (key) => this.#slots.breaker(key),
     });
     this.#fleet = this.#startFleet();
     this.#identities = this.#startIdentities();
@@ -167,6 +174,7 @@ class Control implements Proxy {
     const watchStopped = this.#watch.stop();
     this.#second?.cancel();
     this.#next?.cancel();
+    this.#breakers.close();
     this.#stopNeighbours?.();
     const identitiesStopped = this.#identities?.stop();
     this.#fleet.close();
@@ -248,6 +256,7 @@ class Control implements Proxy {
     this.#followPods(nowMs);
     if (update === undefined) return;
     const sequence = this.#fleet.publish(update);
+    if (this.#publisher.snapshot !== undefined) this.#breakers.follow(this.#publisher.snapshot);
     this.#appliedTimes.published(sequence, seenMs);
     const version = this.#publisher.snapshot?.version;
     if (version === before) return;
@@ -444,6 +453,7 @@ class Control implements Proxy {
         value: hasDirectSockets ? 1 : 0,
       })),
     );
+    registry.sample('weft_circuit_state', () => this.#breakers.samples());
     registry.sample('weft_sources_disputed', () => [
       { labels: {}, value: this.#publisher.disputed },
     ]);

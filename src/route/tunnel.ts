@@ -69,6 +69,6 @@ function rulesHere(rules: ServiceRules | undefined): ServiceRules {
 }
 
 /** Limits hold where the pod is (contract §3); whom to ask, the caller's proxy has chosen. */
-function shapingHere({ rateLimit, maxRequests }: ShapingRules): ShapingRules {
-  return { rateLimit, maxRequests };
+function shapingHere({ breaker, rateLimit, maxRequests }: ShapingRules): ShapingRules {
+  return { breaker, rateLimit, maxRequests };
 }

@@ -9,6 +9,7 @@ import {
   isCount,
   isEither,
   isFlag,
+  isListOf,
   isOneOf,
   isText,
   type Guard,
@@ -16,6 +17,13 @@ import {
 
 /** Requests a second and how many at once, for each source identity. */
 export type RateLimitRule = { readonly average: number; readonly burst: number };
+
+/** A circuit breaker; what its expression means, only the control thread knows. */
+export type BreakerRule = {
+  readonly expression: string;
+  /** Of response codes: from, to (excluded), and the same of what they are a share of. */
+  readonly ratios: readonly (readonly [number, number, number, number])[];
+};
 
 /** Faults to inject, each into a share of the requests. */
 export type FaultRule = {
@@ -35,6 +43,7 @@ export type BalancerRule =
 
 /** Absent: nobody has said it. */
 export type ShapingRules = {
+  readonly breaker?: BreakerRule | undefined;
   readonly fault?: FaultRule | undefined;
   /** In flight at each endpoint. */
   readonly maxRequests?: number | undefined;
@@ -47,9 +56,10 @@ export type ShapingRules = {
 /** Its keys in alphabetical order; undefined when there is none. */
 export function shapingInOrder(rules: ShapingRules | undefined): ShapingRules | undefined {
   if (rules === undefined) return undefined;
-  const { balancer, fault, keepsOutliers, maxRequests, rateLimit } = rules;
+  const { balancer, breaker, fault, keepsOutliers, maxRequests, rateLimit } = rules;
   return {
     balancer: balancer && balancerInOrder(balancer),
+    breaker: breaker && { expression: breaker.expression, ratios: breaker.ratios },
     fault: fault && faultInOrder(fault),
     keepsOutliers,
     maxRequests,
@@ -63,6 +73,12 @@ function faultInOrder({ abort, delay }: FaultRule): FaultRule {
     delay: delay && { ms: delay.ms, percent: delay.percent },
   };
 }
+
+function isRatio(value: unknown): value is BreakerRule['ratios'][number] {
+  return isListOf(isAmount)(value) && value.length === 4;
+}
+
+const isBreaker = hasShape<BreakerRule>({ expression: isText, ratios: isListOf(isRatio) });
 
 const isFault = hasShape<FaultRule>({
   abort: isAbsentOr(hasShape({ status: isCount, percent: isAmount })),
@@ -86,6 +102,7 @@ const isBalancer = isEither(
 );
 
 export const isShaping: Guard<ShapingRules> = hasShape<ShapingRules>({
+  breaker: isAbsentOr(isBreaker),
   fault: isAbsentOr(isFault),
   maxRequests: isAbsentOr(isCount),
   balancer: isAbsentOr(isBalancer),

@@ -145,6 +145,11 @@ export const metricTable = {
     help: 'Endpoints that were taken out for a while because they failed',
     labels: service,
   },
+  weft_circuit_state: {
+    type: 'gauge',
+    help: 'Circuit breaker of a service: 0 closed, 1 half-open, 2 open',
+    labels: service,
+  },
   weft_access_log_dropped_total: {
     type: 'counter',
     help: 'Access log lines that were dropped because the ring was full',

@@ -4,6 +4,9 @@
 // up. A freed slot rests before it has a new owner: an exchange that began under the old one
 // still counts down.
 import type { Random } from '../lib/clock.ts';
+import { BreakerCells, breakerWidth } from './breaker-cells.ts';
+
+export type * from './breaker-cells.ts';
 
 /** How many Int32 cells one key of a kind gets. */
 export const slotWidths = {
@@ -32,6 +35,8 @@ export type SlotDelta = {
 export type SlotMemory = { readonly [K in SlotKind]: SharedArrayBuffer } & {
   /** Buckets of rate limits, which have no slots: callers are open-ended (dataplane). */
   readonly rates: SharedArrayBuffer;
+  /** Circuit breakers, by the slots of their services (breaker-cells.ts). */
+  readonly breakers: SharedArrayBuffer;
 };
 
 /** Buckets that are filling at a time, over all services: 1 MB. */
@@ -59,6 +64,9 @@ export function createSlotMemory(capacity: SlotCapacity): SlotMemory {
     endpoint: cells('endpoint'),
     service: cells('service'),
     rates: new SharedArrayBuffer(rateBuckets * rateBucketBytes),
+    breakers: new SharedArrayBuffer(
+      capacity.service * breakerWidth * Int32Array.BYTES_PER_ELEMENT,
+    ),
   };
 }
 
@@ -117,6 +125,12 @@ export class SlotAllocator {
     return { set, freed: [] };
   }
 
+  /** The breaker of a service; undefined: it has no slot of its own. */
+  breaker(service: string): BreakerCells | undefined {
+    const slot = this.#slots.service.get(service) ?? 0;
+    return slot === 0 ? undefined : new BreakerCells(new Int32Array(this.#memory.breakers), slot);
+  }
+
   /** A worker died: nothing of it is in flight any more. */
   forgetWorker(index: number): void {
     const cells = new Int32Array(this.#memory.endpoint);
@@ -163,6 +177,7 @@ export type SlotWorker = { readonly index: number; readonly count: number };
 export class SlotView {
   readonly cells: { readonly [K in SlotKind]: Int32Array };
   readonly rates: BigInt64Array;
+  readonly #breakers: Int32Array;
   readonly #offsets: { readonly [K in SlotKind]: Map<string, number> };
   readonly #worker: SlotWorker;
 
@@ -174,6 +189,7 @@ export class SlotView {
       service: new Int32Array(memory.service),
     };
     this.rates = new BigInt64Array(memory.rates);
+    this.#breakers = new Int32Array(memory.breakers);
     this.#offsets = { split: new Map(), endpoint: new Map(), service: new Map() };
   }
 
@@ -182,6 +198,12 @@ export class SlotView {
     for (const [kind, key, slot] of delta.set) {
       this.#offsets[kind].set(key, slot * slotWidths[kind]);
     }
+  }
+
+  /** The breaker of a service; undefined: it has no slot of its own. */
+  breaker(service: string): BreakerCells | undefined {
+    const slot = this.offset('service', service) / slotWidths.service;
+    return slot === 0 ? undefined : new BreakerCells(this.#breakers, slot);
   }
 
   get workers(): number {

@@ -1,7 +1,8 @@
 // Settings of a service → the rules that a worker forwards by: resolved, so that a worker knows no
 // default and no domain.
 import type { MeshSettings, Service, ServiceSettings } from '../api/index.ts';
-import type { BalancerRule, ServiceRules, ShapingRules } from '../snapshot/index.ts';
+import { breakerRatios, parseBreakerExpression } from '../lib/breaker-expression.ts';
+import type { BalancerRule, BreakerRule, ServiceRules, ShapingRules } from '../snapshot/index.ts';
 
 /** What the proxies have to know of `said`. */
 export function rulesOf(
@@ -29,12 +30,19 @@ function shapingOf(said: ServiceSettings): ShapingRules | undefined {
   const { rateLimitAverage: average, rateLimitBurst: burst, loadBalancer } = said;
   const shaping: ShapingRules = {
     balancer: balancerOf(loadBalancer),
+    breaker: breakerOf(said.circuitBreaker),
     fault: hasFault(said) ? said.fault : undefined,
     maxRequests: said.maxRequests,
     keepsOutliers: said.outlierDetection ? undefined : true,
     rateLimit: average === undefined || burst === undefined ? undefined : { average, burst },
   };
   return Object.values(shaping).every((rule) => rule === undefined) ? undefined : shaping;
+}
+
+function breakerOf(text: string | undefined): BreakerRule | undefined {
+  const expression = text === undefined ? undefined : parseBreakerExpression(text);
+  if (text === undefined || expression === undefined) return undefined;
+  return { expression: text, ratios: breakerRatios(expression) };
 }
 
 function hasFault({ fault }: ServiceSettings): boolean {

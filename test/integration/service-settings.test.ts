@@ -4,8 +4,10 @@
 // in the tests of its own part; here it is seen to be in force, or not.
 import { afterEach, describe, expect, test } from 'vitest';
 import { settingTable } from '../../src/api/index.ts';
+import { Breakers } from '../../src/proxy/breakers.ts';
 import type { RouteTable } from '../../src/route/index.ts';
-import { startHarness } from '../support/dataplane-harness.ts';
+import { silentLog } from '../../src/telemetry/index.ts';
+import { startHarness, testRuntime } from '../support/dataplane-harness.ts';
 import type { Harness } from '../support/dataplane-harness.ts';
 import {
   connectTo,
@@ -22,8 +24,11 @@ let harness: Harness | undefined;
 let upstreams: RawUpstream[] = [];
 let clients: Peer[] = [];
 let table: RouteTable | undefined;
+let breakers: Breakers | undefined;
 
 afterEach(async () => {
+  breakers?.close();
+  breakers = undefined;
   for (const one of clients) one.socket.destroy();
   const { dataplane } = harness ?? {};
   await eventually(() => dataplane?.state().connections === 0, 'all connections closed');
@@ -52,6 +57,14 @@ function settle(mesh: Omit<SettingsMesh, 'endpoints'>): readonly string[] {
   const endpoints = upstreams.map((one) => one.endpoint);
   const settled = settledMesh({ endpoints, ...mesh }, table);
   table = settled.table;
+  // The control thread's part; it looks when a test says so.
+  breakers ??= new Breakers({
+    ...testRuntime,
+    timers: { after: () => ({ cancel: () => undefined }) },
+    log: silentLog,
+    cellsOf: (key) => harness?.slots.breaker(key),
+  });
+  breakers.follow({ version: '', sections: table.sections, runs: new Map() });
   harness?.dataplane.publish(table);
   return settled.problems.map(({ reason }) => reason);
 }
@@ -121,6 +134,20 @@ const rows: readonly Row[] = [
       if (first === undefined) return false;
       first.answer = (peer) => peer.send('HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n');
       return (await statuses(30)).filter((one) => one === '500').length === 15;
+    },
+  },
+  {
+    setting: 'circuitBreaker',
+    value: 'ResponseCodeRatio(500, 600, 0, 600) > 0.5',
+    bad: 'ResponseCodeRatio(500) > 0.5',
+    beside: { 'weft.dev/outlier-detection': 'off' },
+    isInForce: async () => {
+      const failing = 'HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n';
+      for (const upstream of upstreams) upstream.answer = (peer) => peer.send(failing);
+      await statuses(10);
+      breakers?.look();
+      const text = await ask();
+      return text.includes('CircuitOpen') && /retry-after: (?:9|10)\r\n/.test(text);
     },
   },
   {

@@ -115,3 +115,16 @@ function readArguments(tokens: Tokens): readonly number[] | undefined {
   } while (take(tokens, ','));
   return take(tokens, ')') ? values : undefined;
 }
+
+/** The response-code ratios that the expression asks for, each once. */
+export function breakerRatios(
+  expression: BreakerExpression,
+): readonly (readonly [from: number, to: number, ofFrom: number, ofTo: number])[] {
+  if (expression.kind !== 'compare') {
+    const all = expression.parts.flatMap((part) => breakerRatios(part));
+    return all.filter((one, at) => all.findIndex((other) => `${other}` === `${one}`) === at);
+  }
+  const { metric } = expression;
+  if (metric.kind !== 'response-code-ratio') return [];
+  return [[metric.from, metric.to, metric.dividedByFrom, metric.dividedByTo]];
+}

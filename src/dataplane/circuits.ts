@@ -1,0 +1,63 @@
+// The workers' side of circuit breakers: they count outcomes in shared cells and read one word of
+// state; when a breaker opens and closes, the control thread decides (proxy/breakers.ts). Open: no
+// request passes. Half-open: a share that grows over ten seconds.
+import type { Clock, Random } from '../lib/clock.ts';
+import type { VirtualHost } from '../route/index.ts';
+import type { BreakerRule } from '../snapshot/index.ts';
+import type { BreakerCells, SlotView } from '../telemetry/index.ts';
+import type { AttemptFacts } from './observer.ts';
+import type { Reason } from './refusals.ts';
+
+const openMs = 10_000;
+const rampMs = 10_000;
+/** Somebody has to be the first. */
+const shareMin = 0.05;
+
+const networkErrors: ReadonlySet<Reason> = new Set([
+  'UpstreamConnect',
+  'UpstreamReset',
+  'UpstreamProtocol',
+  'TimeoutConnect',
+  'TimeoutRequest',
+  'TimeoutIdle',
+  'TunnelUnavailable',
+]);
+
+export class Circuits {
+  readonly #slots: SlotView;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #cells = new WeakMap<VirtualHost, BreakerCells>();
+
+  constructor(slots: SlotView, clock: Clock, random: Random) {
+    this.#slots = slots;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** 0: the request may pass; else the whole seconds after which asking again makes sense. */
+  take(host: VirtualHost): number {
+    const cells = this.#of(host);
+    const state = cells?.state ?? 'closed';
+    if (cells === undefined || state === 'closed') return 0;
+    const ageMs = cells.stateAgeMs(this.#clock.wallMs());
+    if (state === 'open') return Math.max(1, Math.ceil((openMs - ageMs) / 1_000));
+    return this.#random() < Math.max(shareMin, ageMs / rampMs) ? 0 : 1;
+  }
+
+  /** An attempt at an endpoint of the service has ended. */
+  note(host: VirtualHost, { ratios }: BreakerRule, attempt: AttemptFacts): void {
+    if (attempt.isCancelled) return;
+    const { status, reason, durationMs: latencyMs } = attempt;
+    const isNetworkError = reason !== undefined && networkErrors.has(reason);
+    this.#of(host)?.count({ status, isNetworkError, latencyMs }, ratios, this.#clock.wallMs());
+  }
+
+  #of(host: VirtualHost): BreakerCells | undefined {
+    const known = this.#cells.get(host);
+    if (known !== undefined) return known;
+    const cells = this.#slots.breaker(`${host.namespace}/${host.service}`);
+    if (cells !== undefined) this.#cells.set(host, cells);
+    return cells;
+  }
+}
