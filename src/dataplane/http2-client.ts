@@ -185,10 +185,6 @@ export class Http2Client implements Client {
     if (!this.#stream.isSendingOver) this.#exchange?.clientGone();
   }
 
-  refuse(reason: 'Bug'): void {
-    this.#exchange?.refuse(reason);
-  }
-
   get exchange(): Exchange | undefined {
     return this.#exchange;
   }

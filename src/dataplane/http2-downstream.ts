@@ -23,6 +23,7 @@ import { ownResponse } from './http2-response.ts';
 import { errorCode } from './http2/frames.ts';
 import type { SessionTransport } from './http2/frame-writer.ts';
 import type { DecodedField } from './http2/hpack-decoder.ts';
+import { unreadBytesMax, unsentBytesMax } from './http2/limits.ts';
 import { Http2Session } from './http2/session.ts';
 import type { SessionFailure, SessionListener } from './http2/session-types.ts';
 import type { Http2Stream } from './http2/stream.ts';
@@ -192,6 +193,11 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   // ---- what the session tells -----------------------------------------------------------------
 
   headers(stream: Stream, fields: readonly DecodedField[]): void {
+    // DATA waits in its stream, and streams are counted; heads are written, and their streams over.
+    if (this.unsentBytes > unsentBytesMax + unreadBytesMax) {
+      this.#session.fail(errorCode.enhanceYourCalm, 'answers that are not read');
+      return;
+    }
     const client = new Http2Client(this, stream);
     stream.user = client;
     this.#clients.add(client);
@@ -245,7 +251,9 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     const reason = 'BadRequestSyntax';
     const facts = { reason, status: 0, remoteAddress, servicePort, detail } as const;
     this.engine.observer.requestRejected(facts);
-    this.#close();
+    // Who does not read is not waited for.
+    if (this.unsentBytes > unsentBytesMax) this.#connection.cut();
+    else this.#close();
   }
 
   // ---- requests -------------------------------------------------------------------------------

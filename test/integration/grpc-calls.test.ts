@@ -217,6 +217,25 @@ describe('refusals', () => {
 });
 
 describe('policy', () => {
+  test('a stream that a new table does not allow ends at once', async () => {
+    const pod = await RawUpstream.start('127.0.0.2');
+    await start({ endpoints: [pod.endpoint], allowedPath: '/chat\\.Room/.*' });
+    const [chat, other] = [call('/chat.Room/Talk'), call('/chat.Room/Listen')];
+    for (const peer of [await pod.accept(), await pod.accept()]) {
+      peer.send(`${podHead}${chunk(message('welcome'))}`);
+    }
+    for (const one of [chat, other]) {
+      await eventually(() => one.text.endsWith('welcome'), 'the first message');
+    }
+    harness.publish({ endpoints: [pod.endpoint], allowedPath: '/chat\\.Room/Listen' });
+    const reply = await chat.reply;
+    expect(statusOf(reply)).toBe('7');
+    expect(reply.resetCode).toBe(0);
+    expect(other.stream.closed).toBe(false);
+    pod.close();
+    await other.reply;
+  });
+
   test('permissions by method of a service hold, on one connection', async () => {
     // The pods of the tests are 127.0.0.2: the address is a workload, as enforcing needs it.
     const pod = await RawUpstream.start('127.0.0.2');

@@ -143,6 +143,22 @@ describe('floods end the connection', () => {
     await eventually(() => dataplane.state().connections === 1, 'the end of the attacker');
   });
 
+  test('answers without content that are never read', async () => {
+    attacker.socket.pause();
+    const { dataplane } = harness;
+    const head: readonly Field[] = [
+      [':method', 'HEAD'],
+      [':scheme', 'http'],
+      [':authority', 'nobody.t.mesh'],
+      [':path', '/'],
+    ];
+    let id = 1;
+    const next = (): string => headers((id += 2), endStream | endHeaders, head);
+    const burst = (): string => Array.from({ length: 10_000 }, next).join('');
+    for (let count = 0; count < 20; count += 1) attacker.send(burst());
+    await eventually(() => dataplane.state().connections === 1, 'the end of the attacker');
+  });
+
   test('header lists that are huge when they are unpacked', async () => {
     // One entry of 4 000 bytes in the table, then references to it.
     const name = '\x03x-b';
