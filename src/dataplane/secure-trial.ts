@@ -8,8 +8,8 @@ import { trialCredential } from './trial-certificate.ts';
 
 /** A trial on loopback takes some 40 ms; what has not ended by then has failed. */
 const trialMs = 2_000;
-/** More than the kernel takes at once, so that writes and reads have to wait. */
-const trialBytes = 4 * 1024 * 1024;
+/** More than one write takes, and more than may be read behind a pause. */
+const trialBytes = 2 * 1024 * 1024;
 const readBytes = 64 * 1024;
 /** Longer than all that is sent takes: a carrier that cannot pause has to hold too much. */
 const longPauseMs = 30;
