@@ -22,6 +22,15 @@ export type Asker = {
   readonly remoteAddress: string;
 };
 
+/** What a flow says of itself to a balancer that asks for fields: nothing. */
+export const noHead: RequestHead = {
+  servicePort: 0,
+  hostname: '',
+  method: '',
+  path: '',
+  fieldValues: () => [],
+};
+
 /** Picks of one attempt when each one's probe is just taken by another request. */
 const probePicksMax = 3;
 /** Above so many endpoints the count of ejected ones may be a little old. */

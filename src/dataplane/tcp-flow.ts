@@ -10,13 +10,13 @@ import type {
   Destination,
   Endpoint,
   FlowDestination,
-  RequestHead,
   RouteTable,
   Source,
   VirtualHost,
 } from '../route/index.ts';
 import { isOverloaded } from './admission.ts';
 import { Deadline } from './deadlines.ts';
+import { noHead } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
 import { tunnelKeepAliveMs } from './limits.ts';
 import { failureReason, reasonStatus } from './refusals.ts';
@@ -61,14 +61,6 @@ export type DialledTcp = {
   readonly socket: NetworkSocket;
   /** Once it is closed without having been open: what was said of it. */
   readonly failure: () => RefusedThere | undefined;
-};
-
-const noHead: RequestHead = {
-  servicePort: 0,
-  hostname: '',
-  method: '',
-  path: '',
-  fieldValues: () => [],
 };
 
 type Phase = 'new' | 'dialling' | 'waiting' | 'open' | 'closed';

@@ -22,6 +22,8 @@ export type FlowOwner = {
   readonly table: () => RouteTable | undefined;
   readonly dropped: (flow: UdpFlow, reason: DropReason) => void;
   readonly unreachable: (endpoint: Endpoint) => void;
+  /** True: other pods are tried with what was not sent, and the flow has ended. */
+  readonly triesElsewhere: (flow: UdpFlow, unsent: readonly Uint8Array[]) => boolean;
   /** Told once. */
   readonly ended: (flow: UdpFlow, why: FlowEnd) => void;
 };
@@ -35,6 +37,8 @@ export type FlowOptions = {
   /** The table that the plan was made under. */
   readonly table: RouteTable;
   readonly idleMs: number;
+  /** Pods that were tried for it, this one among them. */
+  readonly attempts: number;
   readonly meter: FlowMeter;
   readonly open: (events: FlowPathEvents) => FlowPath;
 };
@@ -47,9 +51,10 @@ export class UdpFlow implements TabledFlow {
   readonly clientAddress: string;
   readonly listener: UdpOpening;
   readonly plan: PlannedFlow;
+  readonly client: DatagramPlace;
+  readonly attempts: number;
   readonly meter: FlowMeter;
   readonly #owner: FlowOwner;
-  readonly #client: DatagramPlace;
   readonly #idleMs: number;
   readonly #deadline = new Deadline(() => this.#looked());
   readonly #path: FlowPath;
@@ -70,7 +75,8 @@ export class UdpFlow implements TabledFlow {
     this.plan = options.plan;
     this.meter = options.meter;
     this.#owner = owner;
-    this.#client = client;
+    this.client = client;
+    this.attempts = options.attempts;
     this.#idleMs = idleMs;
     this.#table = options.table;
     this.#usedMs = owner.deadlines.nowMs();
@@ -82,7 +88,7 @@ export class UdpFlow implements TabledFlow {
         owner.unreachable(this.plan.endpoint);
         this.end('unreachable');
       },
-      refused: (reason) => this.#refused(reason),
+      refused: (reason, unsent) => this.#refused(reason, unsent),
       broken: () => this.#broken(),
     });
     owner.deadlines.arm(this.#deadline, idleMs);
@@ -144,7 +150,7 @@ export class UdpFlow implements TabledFlow {
       return;
     }
     this.#usedMs = this.#owner.deadlines.nowMs();
-    const fate = this.listener.sendTo(data, this.#client);
+    const fate = this.listener.sendTo(data, this.client);
     if (fate === 'sent') this.meter.sent(data.length);
     else this.#owner.dropped(this, dropReasons[fate]);
   }
@@ -156,9 +162,12 @@ export class UdpFlow implements TabledFlow {
     this.end('failed');
   }
 
-  #refused(reason: DropReason): void {
+  #refused(reason: DropReason, unsent: readonly Uint8Array[]): void {
     if (this.#hasEnded || this.#refusal !== undefined) return;
+    // A verdict holds for all pods; anything else is one pod's, or its node's late news.
+    if (!verdicts.has(reason) && this.#owner.triesElsewhere(this, unsent)) return;
     this.#refusal = reason;
+    for (let count = unsent.length; count > 0; count -= 1) this.#owner.dropped(this, reason);
     this.#owner.deadlines.arm(this.#deadline, refusedMs);
   }
 
@@ -179,6 +188,14 @@ export class UdpFlow implements TabledFlow {
     else this.end(this.#isLeaving ? 'moved' : 'idle');
   }
 }
+
+/** What policy says, or the lack of a certificate: no pod's own. */
+const verdicts: ReadonlySet<DropReason> = new Set<DropReason>([
+  'SourceNotAllowed',
+  'RouteNotAllowed',
+  'SourceUnknown',
+  'IdentityPending',
+]);
 
 const dropReasons: Readonly<Record<Exclude<DatagramFate, 'sent'>, DropReason>> = {
   full: 'QueueFull',

@@ -27,10 +27,13 @@ export const leavingMs = 5_000;
 export const leavingMax = 1_024;
 
 /**
- * A flow that the pod's node has refused, or that no tunnel could be opened for, drops what comes
- * for so long; then it asks again.
+ * A flow that the pod's node denies, or that nobody took at several pods, drops what comes for so
+ * long; then it asks again. Short, because a node may only be late to hear of a pod or a policy.
  */
-export const refusedMs = 1_000;
+export const refusedMs = 250;
+
+/** Pods that a flow's first datagrams are tried at, before they have reached one. */
+export const flowAttemptsMax = 3;
 
 /** What waits for a tunnel to be opened: as many datagrams of one flow. */
 export const untunnelledMax = 8;

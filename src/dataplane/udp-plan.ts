@@ -50,7 +50,7 @@ export type DeniedFlow = {
 /** What changes by itself: turns, load, chance. */
 export type FlowChoice = {
   readonly pickBackend: (split: Split) => Backend;
-  readonly pickEndpoint: (backend: Backend) => Endpoint | undefined;
+  readonly pickEndpoint: (backend: Backend, host: VirtualHost) => Endpoint | undefined;
 };
 
 export function planFlow(
@@ -63,7 +63,7 @@ export function planFlow(
   if (decision.kind === 'refuse') return drop(decision.reason);
   const { host, split } = decision;
   const backend = choice.pickBackend(split);
-  const endpoint = choice.pickEndpoint(backend);
+  const endpoint = choice.pickEndpoint(backend, host);
   if (endpoint === undefined) return drop('NoEndpoints');
   const way = flowWay(table, endpoint);
   if (way === undefined) return drop('TunnelUnavailable');

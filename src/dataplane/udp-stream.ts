@@ -47,7 +47,7 @@ export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPa
     if (isClosed) return;
     isClosed = true;
     if (isOpen) events.broken();
-    else events.refused(socket.failure?.reason ?? 'TunnelUnavailable');
+    else events.refused(socket.failure?.reason ?? 'TunnelUnavailable', waiting.splice(0));
   });
   return {
     send: (data) => {
@@ -55,8 +55,8 @@ export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPa
       // It failed before anybody listened to it.
       if (socket.destroyed) {
         isClosed = true;
-        events.refused(socket.failure?.reason ?? 'TunnelUnavailable');
-        return 'failed';
+        events.refused(socket.failure?.reason ?? 'TunnelUnavailable', [...waiting, data]);
+        return 'sent';
       }
       if (!isOpen && waiting.length >= untunnelledMax) return 'full';
       if (socket.writableLength > tunnelledBytesMax) return 'full';

@@ -99,7 +99,8 @@ describe('the end of the caller', () => {
     const path = streamPath(stream, {
       received: (data) => told.push(Buffer.from(data).toString()),
       lost: (why) => told.push(`lost ${why}`),
-      refused: (reason) => told.push(`refused ${reason}`),
+      refused: (reason, unsent) =>
+        told.push(`refused ${reason} ${unsent.map((one) => Buffer.from(one).toString()).join()}`),
       unreachable: () => told.push('unreachable'),
       broken: () => told.push('broken'),
     });
@@ -151,15 +152,15 @@ describe('the end of the caller', () => {
     const { stream, send, told } = opened();
     stream.destroyed = true;
     expect([send('x'), send('y'), told]).toEqual([
+      'sent',
       'failed',
-      'failed',
-      ['refused TunnelUnavailable'],
+      ['refused TunnelUnavailable x'],
     ]);
   });
 
   test.each([
-    ['was refused', { reason: 'SourceNotAllowed' as const }, 'refused SourceNotAllowed'],
-    ['was not opened has no tunnel', undefined, 'refused TunnelUnavailable'],
+    ['was refused', { reason: 'SourceNotAllowed' as const }, 'refused SourceNotAllowed x'],
+    ['was not opened has no tunnel', undefined, 'refused TunnelUnavailable x'],
   ])('one that %s', (_, failure, expected) => {
     const { stream, send, told } = opened();
     send('x');

@@ -19,8 +19,8 @@ export type FlowPathEvents = {
   readonly lost: (why: 'long' | 'full') => void;
   /** The pod's host says that nobody is there. */
   readonly unreachable: () => void;
-  /** It was not opened, or was refused by who judges there; nothing was sent. */
-  readonly refused: (reason: DropReason) => void;
+  /** It was not opened, or was refused over there; what waited for it was not sent. */
+  readonly refused: (reason: DropReason, unsent: readonly Uint8Array[]) => void;
   /** There is no such path, or no more. */
   readonly broken: () => void;
 };

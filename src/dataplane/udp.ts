@@ -8,6 +8,7 @@ import type { DatagramNetwork, DatagramPlace } from '../lib/datagrams.ts';
 import { pickBackend, sourceOf, unauthenticated } from '../route/index.ts';
 import type { Backend, Endpoint, RouteTable, Source } from '../route/index.ts';
 import type { FlowListenerSpec } from '../snapshot/index.ts';
+import { noHead } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
 import type { ListenerState } from './listener.ts';
 import { noneTried } from './retries.ts';
@@ -17,6 +18,7 @@ import { flowKey, FlowTable } from './udp-flows.ts';
 import { DatagramGate } from './udp-gate.ts';
 import type { ArrivedDatagram } from './udp-gate.ts';
 import {
+  flowAttemptsMax,
   flowIdleMs,
   flowsPerSourceShare,
   leavingMax,
@@ -72,6 +74,8 @@ export class UdpServices {
   readonly #cells = new Map<UdpFlow, number>();
   readonly #numbers = new WeakMap<UdpOpening, number>();
   #numbered = 0;
+  /** Whose flow is being planned. */
+  #asking = '';
   /** Endpoint → until when it is asked last, oldest first. */
   readonly #unreachable = new Map<string, number>();
   readonly #owner: FlowOwner;
@@ -92,6 +96,7 @@ export class UdpServices {
       table: () => engine.table,
       dropped: (flow, reason) => this.#dropped(flow.listener, reason),
       unreachable: (endpoint) => this.#noteUnreachable(endpoint),
+      triesElsewhere: (flow, unsent) => this.#tryElsewhere(flow, unsent),
       ended: (flow) => this.#forget(flow),
     };
     this.#choice = {
@@ -102,7 +107,10 @@ export class UdpServices {
           Atomics.add(slots.cells.split, slots.offset('split', split.key), 1),
         );
       },
-      pickEndpoint: (backend) => engine.loads.pick(backend, this.#tried(backend), engine.random),
+      pickEndpoint: (backend, host) => {
+        const asker = { host, request: noHead, remoteAddress: this.#asking };
+        return engine.loads.pick(backend, this.#tried(backend), engine.random, asker);
+      },
     };
     this.#gate = new DatagramGate({
       deadlines,
@@ -226,10 +234,11 @@ export class UdpServices {
     return now.podName === source.podName && now.principal === source.principal;
   }
 
-  #begin(table: RouteTable, datagram: ArrivedDatagram<UdpOpening>): void {
+  #begin(table: RouteTable, datagram: ArrivedDatagram<UdpOpening>, attempts = 1): void {
     const { listener, address, data } = datagram;
     const { observer } = this.#options;
     const source = sourceOf(table, address);
+    this.#asking = address;
     const plan = planFlow(table, listener.to, source, this.#choice);
     if (plan.kind === 'drop') {
       this.#dropped(listener, plan.reason);
@@ -260,12 +269,29 @@ export class UdpServices {
       plan: { to: listener.to, source, backend, endpoint, way },
       table,
       idleMs: host.rules.idleTimeoutMs ?? flowIdleMs,
+      attempts,
       meter: observer.flowOpened(facts),
       open,
     });
     this.#flows.add(flow);
     this.#cells.set(flow, this.#options.engine.loads.countUp(endpoint));
     flow.forward(data);
+  }
+
+  /** What reached no pod goes to another one, by the table of now. */
+  #tryElsewhere(flow: UdpFlow, unsent: readonly Uint8Array[]): boolean {
+    const { table } = this.#options.engine;
+    const { listener, client, attempts, plan } = flow;
+    this.#noteUnreachable(plan.endpoint);
+    if (table === undefined || attempts >= flowAttemptsMax || flow.isLeaving) return false;
+    flow.end('refused');
+    for (const data of unsent) {
+      const datagram = { ...client, listener, data };
+      const next = this.#flows.find(flow.key);
+      if (next === undefined) this.#begin(table, datagram, attempts + 1);
+      else next.forward(data);
+    }
+    return true;
   }
 
   /** Undefined: there is no way that may be taken. */

@@ -206,6 +206,18 @@ describe('without a way', () => {
     expect(pod.received).toEqual([]);
   });
 
+  test('a pod that its node has not heard of yet: another one is asked', async () => {
+    const late = { address: '127.0.2.9', port: pod.place.port, node: 'node-b' };
+    await start({ endpoints: [late, { ...pod.place, node: 'node-b' }] });
+    const many = await Promise.all(Array.from({ length: 20 }, () => client()));
+    for (const one of many) for (const text of ['1', '2', '3']) one.send(text, place);
+    await until('all were answered', () => many.every(({ received }) => received.length === 3));
+    const [one] = many;
+    expect(one?.received.map(({ text }) => text)).toEqual(['pod 1', 'pod 2', 'pod 3']);
+    expect(a.of('ended refused')).toBeGreaterThan(0);
+    expect([...a.counts.keys()].filter((what) => what.startsWith('dropped'))).toEqual([]);
+  });
+
   test('a node that serves no UDP refuses it, and takes it for nothing else', async () => {
     mesh = await TunnelMesh.start(worldOf(), { udp: a.observer() }, {});
     const one = await client();

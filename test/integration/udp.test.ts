@@ -170,6 +170,16 @@ describe('a split', () => {
     expect(await (await client()).ask('x', harness.place)).toBe('v2 x');
   });
 
+  test('in turn gives each pod as many flows as any other', async () => {
+    const pods = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((name, index) => pod(`127.58.1.${index + 1}`, name)),
+    );
+    const shaping = { balancer: { kind: 'round-robin' } } as const;
+    const harness = await mesh({ pods: pods.map(({ place }) => place), rules: { shaping } });
+    for (let flow = 0; flow < 12; flow += 1) await (await client()).ask('x', harness.place);
+    expect(pods.map(({ received }) => received.length)).toEqual([3, 3, 3, 3]);
+  });
+
   test.each([
     ['NoBackendWeight', { weights: { dns: 0 } }],
     ['NoEndpoints', {}],
