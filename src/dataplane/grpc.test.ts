@@ -1,0 +1,90 @@
+// What is gRPC, how long its callers wait, what each of our reasons is to them (contract §4),
+// and how a refusal is written.
+import { describe, expect, test } from 'vitest';
+import { callTimeoutMs, grpcRefusal, grpcStatusIn, grpcStatusOf, isGrpc } from './grpc.ts';
+import { FieldLines } from './http2-fields.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
+import type { Reason } from './refusals.ts';
+
+function fieldsOf(fields: Readonly<Record<string, string>>) {
+  const lines = new FieldLines();
+  for (const [name, value] of Object.entries(fields)) lines.add(name, value);
+  return lines.fields();
+}
+
+test.each([
+  ['application/grpc', true],
+  ['application/grpc+proto', true],
+  ['Application/gRPC;charset=utf-8', true],
+  ['application/grpc-web', false],
+  ['application/grpcx', false],
+  ['text/application/grpc', false],
+])('content-type %s', (type, isSo) => {
+  expect(isGrpc(fieldsOf({ 'content-type': type }))).toBe(isSo);
+});
+
+describe('the time of a call', () => {
+  test.each([
+    ['100m', undefined, 100],
+    ['2S', undefined, 2_000],
+    ['1M', 30_000, 30_000],
+    ['1H', undefined, 3_600_000],
+    ['5000u', undefined, 5],
+    ['2000000n', undefined, 2],
+    ['0m', 500, 0],
+    ['99999999S', 500, 500],
+    // Not of the grammar: eight digits at most, a unit, nothing else.
+    ['123456789m', 500, 500],
+    ['10', 500, 500],
+    ['-1S', 500, 500],
+    ['1s', 500, 500],
+  ])('grpc-timeout %s where the service has %s', (said, rulesMs, timeMs) => {
+    const fields = fieldsOf({ 'content-type': 'application/grpc', 'grpc-timeout': said });
+    const head = { version: 20, fields } as HttpRequestHead; // all of it that is looked at
+    expect(callTimeoutMs(rulesMs, head)).toBeCloseTo(timeMs);
+  });
+
+  test('is not what a request of HTTP/1.1, or one that is no call, says', () => {
+    const said = { 'grpc-timeout': '1m' };
+    const plain = { version: 20, fields: fieldsOf(said) } as HttpRequestHead;
+    const call = fieldsOf({ ...said, 'content-type': 'application/grpc' });
+    expect(callTimeoutMs(500, plain)).toBe(500);
+    expect(callTimeoutMs(500, { version: 11, fields: call } as HttpRequestHead)).toBe(500);
+  });
+});
+
+test.each([
+  ['0', 0],
+  ['16', 16],
+  ['17', undefined],
+  ['-1', undefined],
+  ['1e1', undefined],
+  ['', undefined],
+])('grpc-status "%s"', (said, status) => {
+  expect(grpcStatusIn(fieldsOf({ 'grpc-status': said }))).toBe(status);
+});
+
+/** Contract §4, column gRPC. */
+const contract: readonly (readonly [number, readonly Reason[]])[] = [
+  [12, ['UnknownService']],
+  [7, ['SourceNotAllowed', 'RouteNotAllowed', 'SourceUnknown']],
+  [14, ['NoEndpoints', 'Stopped', 'TunnelUnavailable', 'IdentityPending', 'NoBackendWeight']],
+  [14, ['UpstreamConnect', 'UpstreamReset', 'UpstreamProtocol', 'PodNotHere']],
+  [4, ['TimeoutConnect', 'TimeoutRequest', 'TimeoutIdle']],
+  [8, ['RateLimited', 'Shedding']],
+  [13, ['Loop', 'Bug']],
+];
+
+test.each(contract)('status %d', (status, reasons) => {
+  for (const reason of reasons) expect([reason, grpcStatusOf(reason)]).toEqual([reason, status]);
+});
+
+test('a message is printable ASCII, with the percent sign escaped', () => {
+  const text = 'no 100 % für\nall';
+  const refusal = { reason: 'Stopped', text, date: 'now', retryAfterS: undefined } as const;
+  const fields = new Map(grpcRefusal(refusal).map(({ name, value }) => [name, value]));
+  expect(fields.get('grpc-message')).toBe('no 100 %25 f%C3%BCr%0Aall');
+  expect(fields.has('retry-after')).toBe(false);
+  const limited = grpcRefusal({ ...refusal, reason: 'RateLimited', retryAfterS: 3 });
+  expect(limited).toContainEqual({ name: 'retry-after', value: '3' });
+});
