@@ -16,6 +16,8 @@ import type { TcpMeter, TcpObserver } from './tcp-observer.ts';
 import { arrivedPlan, clientPlan } from './tcp-plan.ts';
 import type { TcpPlan } from './tcp-plan.ts';
 import { readTunnelFields, tunnelCallHead } from './tunnel-fields.ts';
+import { noTunnel } from './tunnel-refusal.ts';
+import type { RefusedThere } from './tunnel-refusal.ts';
 import { fieldsOf } from './tunnel-stream.ts';
 import type { TunnelStream } from './tunnel-stream.ts';
 
@@ -47,6 +49,9 @@ export type ArrivedTcp = {
   readonly stream: TunnelStream;
   readonly head: readonly DecodedField[];
 };
+
+/** The session broke before the other proxy had said a word. */
+const lostTunnel: RefusedThere = { reason: 'TunnelUnavailable', failure: noTunnel };
 
 const noop = (): void => undefined;
 const silentMeter: TcpMeter = { moved: noop, closed: noop };
@@ -168,7 +173,7 @@ export class TcpServices {
     if (isAuthenticated && id === undefined) return undefined;
     const head = tunnelCallHead({ backend, endpoint, isAuthenticated });
     const socket = tunnelSessions.open({ id, node: hop.node }, head);
-    return { socket, failure: () => socket.failure };
+    return { socket, failure: () => socket.failure ?? lostTunnel };
   }
 
   #tellMoved(): void {

@@ -4,6 +4,7 @@
 // counted.
 // Invariant: `closed` is told once, when neither session nor socket are alive any more.
 import type { SecureSocket, SocketReader } from '../lib/network.ts';
+import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
 import type { SessionTransport } from './http2/frame-writer.ts';
 import type { DecodedField } from './http2/hpack-decoder.ts';
@@ -22,6 +23,11 @@ import { TunnelStream } from './tunnel-stream.ts';
  * other. Who needs more opens another session.
  */
 const streamsMax = 256;
+/**
+ * How often a peer is asked whether it is there, and how long it has for the answer: a proxy that
+ * is busy answers in milliseconds, and a node that is gone takes minutes to be noticed by TCP.
+ */
+const lookMs = 15_000;
 const tunnelLimits: SessionLimits = {
   ...defaultSessionLimits,
   streamsMax,
@@ -53,6 +59,9 @@ export class TunnelSession
   #isFlushDue = false;
   #isLeaving = false;
   #isClosed = false;
+  /** Something has come since it was looked at last. */
+  #isHeard = true;
+  readonly #look = new Deadline(() => this.#guard(() => this.#lookAtPeer()));
 
   constructor(options: TunnelSessionOptions) {
     const { socket, engine, role } = options;
@@ -65,6 +74,7 @@ export class TunnelSession
     // Nobody half-closes a connection on which windows have to be opened.
     socket.on('end', () => this.destroy());
     socket.on('close', () => this.#gone());
+    engine.deadlines.arm(this.#look, lookMs);
     if (role === 'client') this.#session = this.#begin();
     socket.readInto(this);
   }
@@ -105,6 +115,8 @@ export class TunnelSession
 
   closeIfIdle(): void {
     if (this.streamCount > 0) return;
+    // No stream may begin on what is being closed.
+    this.#isLeaving = true;
     this.#session?.flush();
     this.#socket.destroySoon();
   }
@@ -123,6 +135,7 @@ export class TunnelSession
 
   read(buffer: Buffer, bytes: number): void {
     const { clock } = this.#options.engine;
+    this.#isHeard = true;
     clock.begin();
     this.#guard(() => {
       this.#session ??= this.#begin();
@@ -163,6 +176,17 @@ export class TunnelSession
     return session;
   }
 
+  /** A peer that has said nothing is asked; one that does not answer either is gone. */
+  #lookAtPeer(): void {
+    if (!this.#isHeard) {
+      this.destroy();
+      return;
+    }
+    this.#isHeard = this.streamCount === 0;
+    if (!this.#isHeard) this.#session?.ping();
+    this.#options.engine.deadlines.arm(this.#look, lookMs);
+  }
+
   #drained(): void {
     this.#session?.drained();
     this.#session?.flush();
@@ -171,6 +195,7 @@ export class TunnelSession
   #gone(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#options.engine.deadlines.disarm(this.#look);
     this.#guard(() => this.#session?.disconnected());
     this.#buffer.close();
     this.#options.closed();
