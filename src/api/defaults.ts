@@ -202,7 +202,6 @@ export const settingTable = {
     doc: 'connections to each endpoint; no limit by default',
   }),
   maxRequests: optional<number>('max-requests', {
-    isInForce: false,
     read: readCount,
     values: countValues,
     doc: 'requests in flight at each endpoint; no limit by default',
@@ -237,7 +236,6 @@ export const settingTable = {
     doc: 'a second attempt of an idempotent request that takes longer; none by default',
   }),
   fault: define<ServiceSettings['fault']>('fault', {
-    isInForce: false,
     read: readFault,
     values: 'abort=503@5%, delay=200ms@10%, or both with a comma between',
     initial: { abort: undefined, delay: undefined },

@@ -39,6 +39,7 @@ const countAgeMs = 100;
 
 /** What a backend's endpoints are found by: their slots, looked up once. */
 type KnownBackend = {
+  readonly endpoints: readonly Endpoint[];
   readonly offsets: readonly number[];
   /** Endpoints that are not simply in, and those of them that may not be asked now. */
   out: number;
@@ -57,6 +58,9 @@ export class EndpointLoads implements LoadView {
   /** Who has so many in flight is passed over while another has fewer. */
   #inFlightMax = Infinity;
   #found: Endpoint | undefined;
+  /** The backend that is picked from, and the place in it of the endpoint that was looked at. */
+  #looked: KnownBackend | undefined;
+  #next = -1;
   #kind: BalancerRule['kind'] | 'ewma' = 'ewma';
   readonly #place: { cells: Int32Array; offset: number; now: number };
   readonly #turns = new WeakMap<Backend, { next: number }>();
@@ -74,12 +78,13 @@ export class EndpointLoads implements LoadView {
     if (this.#kind === 'hash') return inFlight;
     if (this.#areSomeOut && isProbeDue(place)) return 0;
     const { cells, offset, now } = place;
-    const ageMs = cellAge(now, Atomics.load(cells, offset + endpointCells.born));
-    const estimateUs = Atomics.load(cells, offset + endpointCells.estimate);
+    // Plain reads: what another worker writes at this moment counts for the next request.
+    const ageMs = cellAge(now, cells[offset + endpointCells.born] ?? 0);
+    const estimateUs = cells[offset + endpointCells.estimate] ?? 0;
     if (this.#kind !== 'ewma') {
       return estimateUs === 0 ? inFlight : (inFlight + 1) * slowStartFactor(ageMs) - 1;
     }
-    const sampleAgeMs = cellAge(now, Atomics.load(cells, offset + endpointCells.sampled));
+    const sampleAgeMs = cellAge(now, cells[offset + endpointCells.sampled] ?? 0);
     return ewmaLoad({ estimateUs, sampleAgeMs, ageMs, inFlight });
   };
 
@@ -169,6 +174,8 @@ export class EndpointLoads implements LoadView {
     asker: Asker | undefined,
   ): Endpoint | undefined {
     this.#kind = rule?.kind ?? 'ewma';
+    this.#next = -1;
+    this.#found = undefined;
     if (rule?.kind === 'round-robin') {
       return pickInTurn(backend, this, this.#turnOf(backend, random));
     }
@@ -182,6 +189,7 @@ export class EndpointLoads implements LoadView {
   #pickAgain(backend: Backend, random: Random): Endpoint | undefined {
     this.#tried = noneTried;
     this.#kind = 'ewma';
+    this.#next = -1;
     return pickEndpoint(backend, this, random);
   }
 
@@ -203,6 +211,7 @@ export class EndpointLoads implements LoadView {
     if (known === undefined) known = this.#know(backend);
     const ageMs = cellAge(this.#place.now, known.countedAt);
     if (length <= countAlwaysMax || ageMs < 0 || ageMs >= countAgeMs) this.#count(known);
+    this.#looked = known;
     this.#areSomeOut = known.out > 0;
     this.#keepsOutliers = keepsOutliers || known.ejected * 2 > length;
   }
@@ -210,7 +219,8 @@ export class EndpointLoads implements LoadView {
   #know(backend: Backend): KnownBackend {
     const { now } = this.#place;
     const offsets = backend.endpoints.map(({ id }) => this.#slots.offset('endpoint', id));
-    const known = { offsets, out: 0, ejected: 0, countedAt: now - countAgeMs };
+    const { endpoints } = backend;
+    const known = { endpoints, offsets, out: 0, ejected: 0, countedAt: now - countAgeMs };
     // Slot 0 is nobody's: an endpoint may get its own later.
     if (!offsets.includes(0)) this.#known.set(backend, known);
     return known;
@@ -232,13 +242,25 @@ export class EndpointLoads implements LoadView {
   #at(endpoint: Endpoint): OutlierPlace {
     if (endpoint === this.#found) return this.#place;
     this.#found = endpoint;
-    this.#place.offset = this.#slots.offset('endpoint', endpoint.id);
+    this.#place.offset = this.#offsetOf(endpoint);
     return this.#place;
+  }
+
+  /** Where all are looked at one after the other, the next one's slot is known already. */
+  #offsetOf(endpoint: Endpoint): number {
+    const looked = this.#looked;
+    if (looked !== undefined) {
+      this.#next += 1;
+      const known = looked.endpoints[this.#next] === endpoint ? looked.offsets[this.#next] : 0;
+      if (known !== undefined && known !== 0) return known;
+    }
+    return this.#slots.offset('endpoint', endpoint.id);
   }
 
   #placeNow(endpoint: Endpoint): OutlierPlace {
     this.#place.now = cellTime(this.#clock.wallMs());
     this.#found = undefined;
+    this.#looked = undefined;
     return this.#at(endpoint);
   }
 }

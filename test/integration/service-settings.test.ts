@@ -4,6 +4,7 @@
 // in the tests of its own part; here it is seen to be in force, or not.
 import { afterEach, describe, expect, test } from 'vitest';
 import { settingTable } from '../../src/api/index.ts';
+import type { ExchangeFacts, ExchangeObserver } from '../../src/dataplane/index.ts';
 import { Breakers } from '../../src/proxy/breakers.ts';
 import type { RouteTable } from '../../src/route/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
@@ -43,13 +44,14 @@ afterEach(async () => {
   table = undefined;
 });
 
-async function start(): Promise<void> {
+async function start(observer: Partial<ExchangeObserver> = {}): Promise<void> {
   for (const address of ['127.0.0.2', '127.0.0.3']) {
     const upstream = await RawUpstream.start(address);
     upstream.answer = (peer) => peer.send(okAnswer(address));
     upstreams.push(upstream);
   }
-  harness = await startHarness({ endpoints: upstreams.map((one) => one.endpoint) });
+  const endpoints = upstreams.map((one) => one.endpoint);
+  harness = await startHarness({ endpoints, observer });
 }
 
 /** Puts the annotations in force; the answer is what is wrong with them. */
@@ -137,6 +139,18 @@ const rows: readonly Row[] = [
     },
   },
   {
+    setting: 'traffic',
+    value: 'stop',
+    bad: 'halt',
+    isInForce: async () => (await ask()).includes('weft-reason: Stopped'),
+  },
+  {
+    setting: 'maxRequestBodyBytes',
+    value: '4',
+    bad: 'little',
+    isInForce: async () => (await ask('Content-Length: 5')).startsWith('HTTP/1.1 413'),
+  },
+  {
     setting: 'circuitBreaker',
     value: 'ResponseCodeRatio(500, 600, 0, 600) > 0.5',
     bad: 'ResponseCodeRatio(500) > 0.5',
@@ -210,6 +224,15 @@ describe.each(rows)('$setting', ({ setting, value, bad, beside = {}, isInForce }
     settle({ onService: beside });
     expect(await isInForce()).toBe(false);
   });
+});
+
+test('a service that asks for nothing of all this carries nothing of it', async () => {
+  const finished: ExchangeFacts[] = [];
+  await start({ exchangeFinished: (facts) => finished.push(facts) });
+  expect(settle({})).toEqual([]);
+  await ask();
+  expect(finished[0]?.host?.rules.shaping).toBeUndefined();
+  expect(finished[0]).toMatchObject({ ticket: undefined, retryAfterS: undefined });
 });
 
 describe('max-requests', () => {
