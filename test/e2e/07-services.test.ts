@@ -80,9 +80,12 @@ describe('Services of every kind', () => {
     for (const { body } of answers) expect(body).toContain('"version":"many"');
   });
 
-  test('TCP has an address and a port of its own', async () => {
-    // FIXME: nothing listens there yet. Once TCP is carried, this is a 200.
-    await untilAnswers('http://raw.kinds.mesh:7000/', 'ECONNREFUSED');
+  test('TCP has an address and a port of its own, and its bytes are passed on', async () => {
+    await untilAnswers('http://raw.kinds.mesh:7000/');
+    // Nobody on the way has read them: the app sees no field of the mesh.
+    const [answer] = await call(from, [{ url: 'http://raw.kinds.mesh:7000/' }]);
+    expect(answer?.body).toContain('"version":"many"');
+    expect(answer?.body).not.toContain('"via"');
   });
 
   test('another port of the same Service, where nobody listens, is refused', async () => {
