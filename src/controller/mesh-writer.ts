@@ -31,7 +31,7 @@ export type MeshWriterOptions = {
  * An API server tells that a Service is gone a moment before it gives the address free: a refusal
  * of the former address means that somebody has it only when it lasts.
  */
-const addressFreedMs = 2_000;
+const addressFreedMs = 8_000;
 const addressRestMs = 400;
 
 /** Lives as long as the keeper. */

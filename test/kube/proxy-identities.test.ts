@@ -270,13 +270,15 @@ describe('the whole control thread, with identities on', () => {
         | Identities
         | undefined;
     await until('its own certificate', () => own() !== undefined);
-    expect(posted[0]?.kind).toBe('identities');
     expect(own()?.own?.id).toBe(ownId);
     const tunnel = { port: 15_008, trustDomain: 'cluster.local', proxyId: ownId, build: 'test' };
     expect(started[0]?.settings.tunnel).toEqual(tunnel);
     const far = (one: ToWorker): boolean =>
       one.kind === 'identities' && one.set.some(({ id }) => id === idOf('shop/far'));
     await until('the certificate of its pod', () => posted.some(far));
+    await until('the first update', () => posted.some(({ kind }) => kind === 'update'));
+    const kinds = posted.map(({ kind }) => kind);
+    expect(kinds.indexOf('identities')).toBeLessThan(kinds.indexOf('update'));
     const peered = posted.find((one) => one.kind === 'update' && one.peers !== undefined);
     const peers = peered?.kind === 'update' ? peered.peers : undefined;
     expect(peers?.dial.get('node-b')).toEqual(['10.9.0.2']);
