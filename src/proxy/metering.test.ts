@@ -1,6 +1,7 @@
 // What counts and what is logged of an exchange: once each, by names of objects only. Counted in a
 // real arena and read through the registry, as a scrape would see it.
 import { describe, expect, test } from 'vitest';
+import { heldOf } from '../../test/support/collected.ts';
 import { plainRules } from '../../test/support/sections.ts';
 import { requestHead } from '../../test/support/request-head.ts';
 import type { AttemptFacts, ExchangeFacts } from '../dataplane/index.ts';
@@ -250,6 +251,21 @@ describe('counting', () => {
       `"audit_deny",reason="${reason}"} 1`,
       `"deny",reason="${reason}"} 2`,
     ]);
+  });
+
+  test('a call by tunnel, whose end nobody tells, is not held for its audit', async () => {
+    const { observer, lines } = metered('denied');
+    const verdict = { kind: 'audit', reason: 'SourceNotAllowed', destination } as const;
+    const held = await heldOf(100, () => {
+      const facts = exchange();
+      observer.policyDecided(facts, verdict);
+      return facts;
+    });
+    expect(held).toBeLessThan(10);
+    const facts = exchange();
+    observer.policyDecided(facts, verdict);
+    observer.exchangeFinished(facts, 'answered');
+    expect(lines().map((line) => line['audit_deny'])).toEqual(['SourceNotAllowed']);
   });
 
   test('names that are equal are one series, whichever objects carry them', async () => {

@@ -55,8 +55,9 @@ export function meteringObserver(options: MeteringOptions): Metering {
   const http = new KnownMeters(new HttpMeters(meters, 'http/1.1'));
   // Only exchanges are told apart by protocol; everything else counts in the same series.
   const http2 = new KnownMeters(new HttpMeters(meters, 'http/2'));
-  // Would-be denials of exchanges that run, until their line is written.
-  const audited = new Map<ExchangeFacts, DenyReason>();
+  // Would-be denials of exchanges that run, until their line is written; of those that came by
+  // tunnel no end is told here. Made by the first one: without audits nobody looks.
+  let audited: WeakMap<ExchangeFacts, DenyReason> | undefined;
   return {
     connectionOpened: ignore,
     connectionClosed: ignore,
@@ -67,7 +68,7 @@ export function meteringObserver(options: MeteringOptions): Metering {
     exchangeStarted: (facts) => addInFlight(http, facts, 1),
     policyDecided: (facts, verdict) => {
       countVerdict(http, facts, verdict);
-      if (verdict.kind === 'audit') audited.set(facts, verdict.reason);
+      if (verdict.kind === 'audit') (audited ??= new WeakMap()).set(facts, verdict.reason);
     },
     attemptFinished: (facts, attempt) => countAttempt(http, facts, attempt),
     retryStarted: (facts) => http.of(facts.host).service.retried('started'),
@@ -77,8 +78,8 @@ export function meteringObserver(options: MeteringOptions): Metering {
       addInFlight(http, facts, -1);
       countExchange(facts.answer.protocol === 'http/2' ? http2 : http, facts);
       if (facts.reason === 'RateLimited') http.of(facts.host).service.rateLimited();
-      const auditReason = audited.size === 0 ? undefined : audited.get(facts);
-      if (auditReason !== undefined) audited.delete(facts);
+      const auditReason = audited?.get(facts);
+      if (auditReason !== undefined) audited?.delete(facts);
       logExchange(options, facts, { outcome, auditReason });
     },
     tunnelHandshake: ({ side, result }) => {

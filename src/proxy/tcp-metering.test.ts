@@ -1,6 +1,7 @@
 // What counts and what is logged of a TCP connection: once each, by names of objects only. Counted
 // in a real arena and read through the registry, as a scrape would see it.
 import { describe, expect, test } from 'vitest';
+import { heldOf } from '../../test/support/collected.ts';
 import { plainRules } from '../../test/support/sections.ts';
 import type { TcpEnd, TcpFacts } from '../dataplane/index.ts';
 import { AccessLogRing, MeterArena, parseAccessLogMode } from '../telemetry/index.ts';
@@ -99,6 +100,17 @@ describe('counting', () => {
         'destination_service="db",reason="SourceNotAllowed"} 1',
     ]);
     expect(await samples('weft_tcp_connections_opened_total{')).toEqual([]);
+  });
+
+  test('a connection by tunnel, whose end nobody tells, is not held for its audit', async () => {
+    const { observer } = metered();
+    const destination = { namespace: 'shop', workload: 'StatefulSet/db' };
+    const held = await heldOf(100, () => {
+      const facts = connection();
+      observer.tcpJudged(facts, { kind: 'audit', reason: 'SourceNotAllowed', destination });
+      return facts;
+    });
+    expect(held).toBeLessThan(10);
   });
 
   test('a service that is gone is named by its listener', async () => {

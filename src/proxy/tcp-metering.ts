@@ -16,13 +16,14 @@ import { destinationOf, isDenial, sourceOf, type MeteringOptions } from './meter
 export function tcpMetering(options: MeteringOptions): TcpObserver {
   const { meters } = options;
   const edges = new KnownEdges(meters);
-  // Would-be denials of connections that live, until their line is written.
-  const audited = new Map<TcpFacts, DenyReason>();
+  // Would-be denials of connections that live, until their line is written; of those that came by
+  // tunnel no end is told here.
+  let audited: WeakMap<TcpFacts, DenyReason> | undefined;
   return {
     tcpOpened: (facts) => edges.of(facts).opened(),
     tcpJudged: (facts, verdict) => {
       edges.of(facts).judged(verdict);
-      if (verdict.kind === 'audit') audited.set(facts, verdict.reason);
+      if (verdict.kind === 'audit') (audited ??= new WeakMap()).set(facts, verdict.reason);
     },
     tcpRetried: ({ host, to }) => {
       const labels = { ...serviceOf(host, to), outcome: 'started' };
@@ -40,8 +41,8 @@ export function tcpMetering(options: MeteringOptions): TcpObserver {
       meters.add(meters.counter('weft_plain_requests_total', { reason }), 1);
     },
     tcpEnded: (facts, end) => {
-      const auditReason = audited.size === 0 ? undefined : audited.get(facts);
-      if (auditReason !== undefined) audited.delete(facts);
+      const auditReason = audited?.get(facts);
+      if (auditReason !== undefined) audited?.delete(facts);
       if (end === 'refused' && facts.reason !== undefined) countRefused(meters, facts);
       logConnection(options, facts, { end, auditReason });
     },
