@@ -68,6 +68,7 @@ type Phase = 'new' | 'dialling' | 'waiting' | 'open' | 'closed';
 export class TcpFlow implements TcpFacts, SideOwner {
   readonly remoteAddress: string;
   readonly to: FlowDestination;
+  readonly isRoutedHere: boolean;
   readonly source: Source;
   host: VirtualHost | undefined;
   backend: Backend | undefined;
@@ -104,6 +105,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     this.#engine = engine;
     this.remoteAddress = plan.remoteAddress;
     this.to = plan.to;
+    this.isRoutedHere = plan.isRoutedHere;
     this.source = plan.source;
     this.#startedMs = engine.clock.nowMs();
     this.#deadline = new Deadline(() => this.#guard(() => this.#expired()));
@@ -236,7 +238,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
 
   #mayTryAgain(failure: AttemptFailure): boolean {
     const { host } = this;
-    if (host === undefined || !this.#options.plan.mayRetry) return false;
+    if (host === undefined || !this.#options.plan.isRoutedHere) return false;
     this.#retries ??= new Retries(this.#engine, host, false);
     const answer = this.#retries.ask(failure);
     if (answer === 'exhausted') this.#options.observer.tcpBudgetExhausted(this);

@@ -37,8 +37,11 @@ export type TcpPlan = {
   /** Normalised. */
   readonly remoteAddress: string;
   readonly to: FlowDestination;
-  /** False: who asked tries elsewhere himself. */
-  readonly mayRetry: boolean;
+  /**
+   * False: another proxy has routed it, which tries elsewhere itself and cuts what is stopped; a
+   * backend here that is stopped takes what was split to it, as for HTTP.
+   */
+  readonly isRoutedHere: boolean;
   readonly decide: (table: RouteTable) => Decision;
   /** The way to a pod, and the verdict where it is made here. */
   readonly hopTo: (table: RouteTable, endpoint: Endpoint) => TcpHop;
@@ -58,7 +61,7 @@ export function clientPlan(
     source: sourceOf(table, remoteAddress),
     remoteAddress,
     to,
-    mayRetry: true,
+    isRoutedHere: true,
     decide: (now) => decideFlow(now, to),
     hopTo: (now, endpoint) => hopOf(now, endpoint, judge),
     judge,
@@ -108,7 +111,7 @@ export function arrivedPlan(
     source,
     remoteAddress,
     to: { protocol: 'tcp', namespace, service, servicePort },
-    mayRetry: false,
+    isRoutedHere: false,
     decide: (table) => {
       const end = arrivals.find(table, target);
       return end === undefined

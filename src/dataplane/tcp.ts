@@ -126,7 +126,7 @@ export class TcpServices {
       const isReassigned = reassigned.has(flow.remoteAddress)
         || (flow.endpoint !== undefined && reassigned.has(flow.endpoint.address));
       if (isReassigned) flow.cut(undefined);
-      else if (isStopped(table, flow.to, stopped)) flow.cut('Stopped');
+      else if (flow.isRoutedHere && isStopped(table, flow.to, stopped)) flow.cut('Stopped');
       else if (!isSamePolicy) flow.recheck(table);
     });
   }

@@ -8,7 +8,7 @@ import { eventually, freePort, RawUpstream } from '../support/dataplane-sockets.
 import type { Peer } from '../support/dataplane-sockets.ts';
 import { watchTcp } from '../support/tcp-mesh.ts';
 import { connectFrom, nodeAddress, otherPod, TunnelMesh } from '../support/tunnel-mesh.ts';
-import { clientPod, serverPod } from '../support/tunnel-mesh.ts';
+import { clientPod, serverPod, worldTable } from '../support/tunnel-mesh.ts';
 import type { NodeOptions, WorldOptions } from '../support/tunnel-mesh.ts';
 
 let pod: RawUpstream;
@@ -226,6 +226,18 @@ describe('who may', () => {
     await isReset(peer);
     await isReset(server);
     expect(b.seen.verdicts).toEqual(['allow', 'deny RouteNotAllowed']);
+  });
+
+  test('stopped traffic is the word of the caller’s node, where it was routed', async () => {
+    const { peer, server } = await opened();
+    const stopped = worldOf({ rules: { isStopped: true } });
+    await mesh?.b.publish(worldTable('node-b', stopped));
+    peer.send('split to a stopped backend');
+    await server.see('split to a stopped backend');
+    await mesh?.a.publish(worldTable('node-a', stopped));
+    await isReset(peer);
+    await isReset(server);
+    expect(a.seen.ended[0]).toMatchObject({ end: 'cut', reason: 'Stopped' });
   });
 });
 
