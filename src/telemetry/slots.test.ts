@@ -53,11 +53,53 @@ describe('SlotAllocator', () => {
     assign();
     ticks(60);
     Atomics.add(view.cells.endpoint, cell, -1);
-    Atomics.store(view.cells.endpoint, cell + 1, 7);
+    Atomics.store(view.cells.endpoint, cell + 9, 7);
     ticks(1);
     assign('b');
     expect(slot('b') * slotWidths.endpoint).toBe(cell);
     expect([...view.cells.endpoint.subarray(cell, cell + 12)]).toEqual(Array(12).fill(0));
+  });
+
+  test('a slot in which something is in flight rests on, however long that lasts', () => {
+    const { assign, slot, ticks, view } = fixture();
+    assign('a');
+    const offset = view.offset('endpoint', 'a');
+    const freed = slot('a');
+    const cell = view.countUp(offset);
+    assign();
+    ticks(3_600);
+    assign('b');
+    expect(slot('b')).not.toBe(freed);
+    view.countDown(cell);
+    ticks(60);
+    assign('b', 'c');
+    expect(slot('c')).toBe(freed);
+    expect(view.inFlight(offset)).toBe(0);
+  });
+
+  test('when slots run out one in which something is in flight is nobody else’s', () => {
+    const { assign, slot, view } = fixture();
+    assign('a', 'b', 'c');
+    const [busy, idle] = [slot('a'), slot('b')];
+    const cell = view.countUp(view.offset('endpoint', 'a'));
+    assign('c');
+    assign('c', 'd', 'e');
+    expect([slot('d'), slot('e')]).toEqual([idle, 0]);
+    view.countDown(cell);
+    assign('c', 'd', 'e', 'f');
+    expect(slot('f')).toBe(busy);
+  });
+
+  test('what a worker that died had in flight keeps no slot', () => {
+    const { allocator, assign, slot, ticks, view } = fixture();
+    assign('a');
+    const freed = slot('a');
+    view.countUp(view.offset('endpoint', 'a'));
+    assign();
+    allocator.forgetWorker(1);
+    ticks(60);
+    assign('b');
+    expect(slot('b')).toBe(freed);
   });
 
   test('what a dead worker had in flight is forgotten, and nothing else', () => {

@@ -1,8 +1,8 @@
 // Live numbers that all workers of a proxy share – split turns, requests in flight, retry budgets
 // – live in fixed slots of SharedArrayBuffers, so that limits hold for the proxy and survive a
 // worker. The control thread gives slots to stable keys and frees them; workers only look them
-// up. A freed slot rests before it has a new owner: an exchange that began under the old one
-// still counts down.
+// up. A freed slot rests before it has a new owner, and until nothing is in flight in it: an
+// exchange that began under the old one still counts down, and some last for days.
 import type { Random } from '../lib/clock.ts';
 import { BreakerCells, breakerWidth } from './breaker-cells.ts';
 
@@ -72,6 +72,8 @@ export function createSlotMemory(capacity: SlotCapacity): SlotMemory {
 
 /** Ticks (seconds, as the proxy calls them) that a freed slot rests at least. */
 const restTicks = 60;
+/** Slots still in use that are passed over before a key gets one that nobody has had. */
+const passedMax = 64;
 
 type RestingSlot = { readonly slot: number; readonly freedTick: number };
 
@@ -155,18 +157,40 @@ export class SlotAllocator {
   #take(kind: SlotKind): number {
     const width = slotWidths[kind];
     const capacity = this.#memory[kind].byteLength / Int32Array.BYTES_PER_ELEMENT / width;
-    const cells = new Int32Array(this.#memory[kind]);
     const isFull = this.#next[kind] >= capacity;
-    const oldest = this.#resting[kind][0];
-    if (oldest !== undefined && (isFull || this.#ticks - oldest.freedTick >= restTicks)) {
-      this.#resting[kind].shift();
-      cells.fill(0, oldest.slot * width, (oldest.slot + 1) * width);
-      return oldest.slot;
+    const rested = this.#takeRested(kind, isFull);
+    if (rested !== undefined) {
+      new Int32Array(this.#memory[kind]).fill(0, rested * width, (rested + 1) * width);
+      return rested;
     }
     if (isFull) return 0;
     const next = this.#next[kind];
     this.#next[kind] = next + 1;
     return next;
+  }
+
+  /** The slot that was freed first; one that is still counted in rests once more. */
+  #takeRested(kind: SlotKind, isFull: boolean): number | undefined {
+    const resting = this.#resting[kind];
+    for (let passed = Math.min(passedMax, resting.length); passed > 0; passed -= 1) {
+      const oldest = resting[0];
+      if (oldest === undefined) return undefined;
+      if (!isFull && this.#ticks - oldest.freedTick < restTicks) return undefined;
+      resting.shift();
+      if (kind !== 'endpoint' || !this.#isCountedIn(oldest.slot)) return oldest.slot;
+      resting.push({ slot: oldest.slot, freedTick: this.#ticks });
+    }
+    return undefined;
+  }
+
+  /** Connections and streams to an endpoint that is gone may outlive it by days. */
+  #isCountedIn(slot: number): boolean {
+    const first = slot * slotWidths.endpoint;
+    const cells = new Int32Array(this.#memory.endpoint);
+    for (let worker = 0; worker < slotWorkersMax; worker += 1) {
+      if (Atomics.load(cells, first + worker) !== 0) return true;
+    }
+    return false;
   }
 }
 
