@@ -115,7 +115,8 @@ export class SendSide<User> {
 
   #pump(stream: Http2Stream<User>): void {
     stream.pump(frameBytesMax);
-    if (stream.isClosed || stream.isSendingOver) return;
+    // Also where the end of the message has just left: whoever waits is to be told.
+    if (stream.isClosed) return;
     if (stream.isSendable) this.#waiting.add(stream);
     else if (!stream.isFull) this.#options.drained(stream);
   }

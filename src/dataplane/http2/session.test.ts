@@ -102,6 +102,27 @@ describe('back-pressure', () => {
     expect(server.told.at(-1)).toBe('ended 1');
   });
 
+  test('who waits is told also where the end of the message leaves with the last bytes', () => {
+    const { client, server } = pair({ streamWindowBytes: 100_000 });
+    server.consumes = false;
+    const stream = open(client);
+    stream.sendHeaders(post);
+    expect(stream.sendData(Buffer.alloc(110_000), 0, 110_000)).toBe(false);
+    stream.end();
+    settle(client, server);
+    expect(client.told).toEqual([]);
+    only(server).consumed(100_000);
+    settle(client, server);
+    expect([stream.isSendingOver, stream.isClosed]).toEqual([true, false]);
+    expect(client.told).toEqual(['drained 1']);
+    // Not where the stream ends with it: its end is told, and is the last thing.
+    only(server).sendHeaders(ok);
+    only(server).sendData(Buffer.alloc(300_000), 0, 300_000);
+    only(server).end();
+    settle(client, server);
+    expect(server.told.slice(-2)).toEqual(['ended 1', 'closed 1']);
+  });
+
   test('a stream that nobody reads does not hold up the others', () => {
     const { client, server } = pair();
     const slow = open(client);
