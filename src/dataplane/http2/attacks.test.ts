@@ -16,6 +16,8 @@ const request = blockText([
   [':path', '/'],
 ]);
 const answer = blockText([[':status', '200']]);
+/** More fields than a list may have. */
+const tooMany = blockText(Array.from({ length: 200 }, () => ['a', 'b']));
 const endHeaders = 4;
 const endBoth = 5;
 
@@ -59,11 +61,12 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
   const atBoth: readonly Flood[] = [
     ['SETTINGS', 60, () => frameText(4, 0, 0)],
     ['PING', 250, () => frameText(6, 0, 0, '12345678')],
+    ['acknowledgements of SETTINGS that nobody sent', 600, () => frameText(4, 1, 0)],
     ['answers to pings that nobody sent', 250, () => frameText(6, 1, 0, '12345678')],
     ['PRIORITY', 600, () => frameText(2, 0, 9, word(0) + '\x10')],
     ['frames of unknown types', 600, () => frameText(77, 0, 0, 'x')],
     ['windows opened byte by byte', 2_100, () => frameText(8, 0, 0, word(1))],
-    ['RST_STREAM of streams that are gone', 700, (turn) => resetOfGone(turn)],
+    ['RST_STREAM of streams that are gone', 5_000, (turn) => resetOfGone(turn)],
   ];
   const atServers: readonly Flood[] = [
     ['rapid reset', 160, (turn) => head(turn) + frameText(3, 0, streamIdOf(turn), word(8))],
@@ -122,6 +125,18 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
     const side = sideOf('server');
     Object.defineProperty(side, 'unsentBytes', { value: 2 * 1024 * 1024 });
     feed(side, frameText(6, 0, 0, '12345678'));
+    expect(goAwayOf(side)).toBe(11);
+  });
+
+  test.each([
+    ['heads', 5_000, frameText(1, endHeaders, 1, answer)],
+    ['heads beyond the limits', 60, frameText(1, endHeaders, 1, tooMany)],
+    ['empty DATA', 5_000, frameText(0, 0, 1)],
+    ['resets', 5_000, frameText(3, 0, 1, word(8))],
+  ])('%s of a stream that we have reset', (_, most, frames) => {
+    const side = sideOf('client');
+    feed(side, frameText(8, 0, 1, word(0)));
+    expect(endure(side, most, () => frames)).toBeDefined();
     expect(goAwayOf(side)).toBe(11);
   });
 
@@ -188,6 +203,15 @@ describe('errors end the connection with the code of RFC 9113', () => {
       feed(side, frameText(1, endBoth, 101, request));
       expect(side.told.length).toBe(length);
     }
+  });
+
+  test('a head that depends on itself is not executed, nor is what is behind it', () => {
+    const side = sideOf('server');
+    const dependent = frameText(1, 0x25, 1, word(1) + '\x10' + request);
+    feed(side, dependent + head(1, endBoth));
+    expect(side.told).toEqual(['failed 1']);
+    expect(goAwayOf(side)).toBe(1);
+    expect([side.session.streamCount, side.session.isInMidst]).toEqual([0, false]);
   });
 
   test('a server that enables push', () => {
@@ -296,6 +320,41 @@ describe('what behaves is not taken for an attack', () => {
       feed(side, frameText(3, 0, streamIdOf(turn), word(8)));
     }
     expect([side.session.isOver, side.session.streamCount]).toEqual([false, 0]);
+  });
+
+  test('late frames of a thousand calls that were given up at once', () => {
+    const side = sideOf('client');
+    feed(side, frameText(4, 0, 0, '\0\x03' + word(1_001)));
+    const given = Array.from({ length: 997 }, () => open(side));
+    for (const stream of given) stream.sendHeaders(get);
+    for (const stream of given) stream.reset(8);
+    for (const { id } of given) {
+      const content = frameText(0, 0, id, 'x'.repeat(100)) + frameText(0, 0, id, 'x');
+      feed(side, frameText(1, endHeaders, id, answer) + content + frameText(0, 1, id));
+      feed(side, frameText(3, 0, id, word(8)));
+    }
+    feed(side, frameText(1, endBoth, 1, answer));
+    expect(side.told).toContain('ended 1');
+    expect(side.session.isOver).toBe(false);
+  });
+
+  test('late frames of one call that was given up before hundreds of others were answered', () => {
+    const side = sideOf('client');
+    feed(side, frameText(4, 0, 0, '\0\x03' + word(1_001)));
+    const given = open(side);
+    given.sendHeaders(get);
+    given.reset(8);
+    for (let call = 0; call < 300; call += 1) {
+      const stream = open(side);
+      stream.sendHeaders(get);
+      stream.end();
+      feed(side, frameText(1, endBoth, stream.id, answer));
+    }
+    feed(side, frameText(1, endHeaders, given.id, answer) + frameText(0, 1, given.id, 'x'));
+    expect(side.session.isOver).toBe(false);
+    // What was never opened is known as well as before.
+    feed(side, frameText(0, 0, 9_999, 'x'));
+    expect(goAwayOf(side)).toBe(1);
   });
 
   test('a window update for each frame of a long download', () => {

@@ -3,6 +3,8 @@
 // empties one is told ENHANCE_YOUR_CALM. A peer that behaves never sees one, whatever its load:
 // what bounds it there are windows and the number of streams.
 
+import { ownStreamsMax } from './limits.ts';
+
 export type Nuisance =
   /** A stream that the peer opened and reset at once (CVE-2023-44487, rapid reset). */
   | 'reset'
@@ -16,8 +18,13 @@ export type Nuisance =
   | 'window'
   /** PRIORITY and frames of unknown types. */
   | 'noise'
+  /** Heads, empty DATA and resets of streams that we have reset: read for nothing. */
+  | 'late'
   /** A header list beyond the limits: decoded for nothing. */
   | 'large-head';
+
+/** What a peer that behaves may have sent of a stream, beside DATA, before it sees our reset. */
+export const lateFramesPerReset = 4;
 
 type Bucket = { readonly capacity: number; readonly perSecond: number };
 
@@ -32,6 +39,9 @@ const buckets: Readonly<Record<Nuisance, Bucket>> = {
   // One per DATA frame that we send is usual; `earn` pays for those.
   window: { capacity: 2_000, perSecond: 500 },
   noise: { capacity: 500, perSecond: 100 },
+  // All calls of a connection may be given up at once, each with a head, trailers and an
+  // end on their way; `earn` pays for every reset of ours.
+  late: { capacity: lateFramesPerReset * ownStreamsMax, perSecond: 100 },
   'large-head': { capacity: 50, perSecond: 5 },
 };
 

@@ -51,5 +51,5 @@ export const unsentBytesMax = 256 * 1024;
 /** Unsent answers to PING, SETTINGS and malformed streams: the peer sends and does not read. */
 export const unreadBytesMax = 1024 * 1024;
 
-/** Streams that have gone are remembered, so that late frames are told from wrong ones. */
+/** How so many of the last streams ended is known, so that late frames are told from wrong ones. */
 export const goneStreamsMax = 256;

@@ -46,6 +46,9 @@ export class SessionReader implements FrameTaker {
   #block: Block | undefined;
   #hasSettings = false;
   #dataEndsStream = false;
+  /** The one SETTINGS frame that we ever send was acknowledged. */
+  #isAcknowledged = false;
+  #isStopped = false;
 
   constructor(events: SessionEvents, limits: ListLimits, expectsPreface: boolean) {
     this.#events = events;
@@ -68,6 +71,7 @@ export class SessionReader implements FrameTaker {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#frames.stop();
     this.#block = undefined;
   }
@@ -145,6 +149,8 @@ export class SessionReader implements FrameTaker {
     if ((flags & flag.priority) !== 0) {
       if (to - from >= 5 && wordAt(buffer, from) === streamId) {
         this.#events.selfDependent(streamId);
+        // An error of the connection, unless the stream is open.
+        if (this.#isStopped) return;
       }
       from += 5;
     }
@@ -190,7 +196,11 @@ export class SessionReader implements FrameTaker {
   }
 
   #settingsEnded(flags: number, buffer: Buffer, start: number, end: number): void {
-    if ((flags & flag.ack) !== 0) return;
+    if ((flags & flag.ack) !== 0) {
+      if (this.#isAcknowledged) this.#events.noiseRead();
+      this.#isAcknowledged = true;
+      return;
+    }
     this.#hasSettings = true;
     const pairs: number[] = [];
     for (let at = start; at < end; at += 6) {

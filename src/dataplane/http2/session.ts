@@ -4,7 +4,7 @@
 // Back-pressure is end to end: windows are opened only as users say that bytes were passed on, and
 // what a peer does not take waits in its stream, which says so (`isFull`, `drained`).
 // Invariants: every stream is told `closed` exactly once, last; `failed` is told at most once.
-import { FloodGuard } from './flood-guard.ts';
+import { FloodGuard, lateFramesPerReset } from './flood-guard.ts';
 import type { Nuisance } from './flood-guard.ts';
 import { errorCode, flag } from './frames.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -13,8 +13,6 @@ import type { HeaderField } from './hpack-table.ts';
 import {
   initialWindowBytes,
   lastStreamIdMax,
-  ownStreamsMax,
-  streamsBeforeSettings,
   unreadBytesMax,
   unsentBytesMax,
 } from './limits.ts';
@@ -39,7 +37,6 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
   readonly #sending: SendSide<User>;
   readonly #guard: FloodGuard;
   readonly #streams: StreamTable<User>;
-  #peerStreamsMax = streamsBeforeSettings;
   readonly #receiving: ReceiveSide<User>;
   /** The stream of the DATA frame that is being read, if somebody still wants it. */
   #dataStream: Http2Stream<User> | undefined;
@@ -79,8 +76,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
   /** `openStream` would answer with a stream. */
   get canOpen(): boolean {
     if (this.#isServer || this.#isOver || this.#isLeaving) return false;
-    const { size, hasIds } = this.#streams;
-    return hasIds && size < this.#peerStreamsMax && size < ownStreamsMax;
+    return this.#streams.hasRoom;
   }
 
   /** No new stream will be opened on it, though those that are open go on. */
@@ -227,9 +223,11 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
   }
 
   headRead(streamId: number, block: DecodedBlock, endsStream: boolean): void {
+    if (this.#isOver) return;
     const stream = this.#streams.open.get(streamId) ?? this.#accept(streamId);
-    if (stream === undefined) return;
-    if (stream.hasEnded) this.#fault(stream, errorCode.streamClosed);
+    // Decoded for nothing, to stay in step.
+    if (stream === undefined) this.#endure(block.isTooLarge ? 'large-head' : 'late');
+    else if (stream.hasEnded) this.#fault(stream, errorCode.streamClosed);
     else if (block.isTooLarge) {
       // The connection is in step, because the list was decoded to its end.
       const isAnswered = this.#options.listener.tooLarge?.(stream) === true;
@@ -247,7 +245,10 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
     }
     const stream = this.#streams.open.get(streamId);
     if (stream === undefined) {
-      if (this.#isLate(streamId, 'DATA')) this.#receiving.grant(length);
+      if (!this.#isLate(streamId, 'DATA')) return;
+      this.#receiving.grant(length);
+      // Content is bounded by the windows.
+      if (bytes === 0) this.#endure('late');
       return;
     }
     const isWithin = this.#receiving.takeOf(stream, length);
@@ -284,7 +285,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
     const stream = this.#streams.open.get(streamId);
     if (stream === undefined) {
       if (this.#streams.isIdle(streamId)) this.#refuse('RST_STREAM of a stream that never was');
-      else this.#endure('noise');
+      else this.#endure(this.#streams.find(streamId) === 'late' ? 'late' : 'noise');
       return;
     }
     const ageMs = this.#options.clock.nowMs() - stream.openedMs;
@@ -307,9 +308,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
     }
     this.#writer.settingsAck(); // before what they allow: until then the peer counts as before
     for (const bytes of said.tableBytes) this.#sending.limitTable(bytes);
-    if (said.streamsMax !== undefined) this.#peerStreamsMax = said.streamsMax;
-    // Until then at most what RFC 9113 recommends; a peer that says nothing sets no limit.
-    else if (this.#peerStreamsMax === streamsBeforeSettings) this.#peerStreamsMax = ownStreamsMax;
+    this.#streams.limit(said.streamsMax);
     const { windowBytes } = said;
     const fault = windowBytes === undefined ? undefined : this.#sending.moveWindows(windowBytes);
     if (fault !== undefined) {
@@ -457,6 +456,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
     stream.drop();
     this.#sending.forget(stream);
     this.#streams.delete(stream, isReset);
+    if (isReset) this.#guard.earn('late', lateFramesPerReset);
     if (!this.#isOver) this.#receiving.release(stream);
   }
 

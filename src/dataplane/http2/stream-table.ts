@@ -2,7 +2,7 @@
 // are gone. Clients open streams with odd ids that rise; nothing else is ever opened, because a
 // server's streams would be pushes (RFC 9113 sections 5.1.1 and 8.4).
 import { GoneStreams } from './gone-streams.ts';
-import { lastStreamIdMax } from './limits.ts';
+import { lastStreamIdMax, ownStreamsMax, streamsBeforeSettings } from './limits.ts';
 import type { Http2Stream } from './stream.ts';
 
 export class StreamTable<User> {
@@ -16,6 +16,8 @@ export class StreamTable<User> {
   readonly #gone = new GoneStreams();
   readonly #isServer: boolean;
   #nextId = 1;
+  /** How many the peer takes. */
+  #peerMax = streamsBeforeSettings;
 
   constructor(isServer: boolean) {
     this.#isServer = isServer;
@@ -25,9 +27,18 @@ export class StreamTable<User> {
     return this.open.size + this.unsent.size;
   }
 
-  /** There are ids left. */
-  get hasIds(): boolean {
-    return this.#nextId + 2 * this.unsent.size <= lastStreamIdMax;
+  /** There is room for one more of ours, and an id. */
+  get hasRoom(): boolean {
+    const { size } = this;
+    const hasIds = this.#nextId + 2 * this.unsent.size <= lastStreamIdMax;
+    return hasIds && size < this.#peerMax && size < ownStreamsMax;
+  }
+
+  /** The peer's SETTINGS have come; undefined: they name no number of streams. */
+  limit(streamsMax: number | undefined): void {
+    if (streamsMax !== undefined) this.#peerMax = streamsMax;
+    // Until then at most what RFC 9113 recommends; a peer that says nothing sets no limit.
+    else if (this.#peerMax === streamsBeforeSettings) this.#peerMax = ownStreamsMax;
   }
 
   /** A client's stream gets its id with its first frame, because ids have to rise on the wire. */
