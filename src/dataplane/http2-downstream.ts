@@ -56,6 +56,8 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   #known: Known | undefined;
   #isFlushDue = false;
   #isClosed = false;
+  /** The read that is under way has brought a head, or some of a body. */
+  #hasMoved = false;
   /** When the first GOAWAY was sent. */
   #noticedMs: number | undefined;
   #hasServed = false;
@@ -105,6 +107,7 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     this.#touched = [];
     for (const client of touched) client.readEnded();
     this.#settle();
+    this.#hasMoved = false;
   }
 
   socketDrained(): void {
@@ -193,6 +196,9 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   // ---- what the session tells -----------------------------------------------------------------
 
   headers(stream: Stream, fields: readonly DecodedField[]): void {
+    // The frame that has ended the connection may have been this stream's own.
+    if (this.#isClosed) return;
+    this.#hasMoved = true;
     // DATA waits in its stream, and streams are counted; heads are written, and their streams over.
     if (this.unsentBytes > unsentBytesMax + unreadBytesMax) {
       this.#session.fail(errorCode.enhanceYourCalm, 'answers that are not read');
@@ -210,12 +216,14 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   /** A request whose head is not known cannot be more than told so. */
   tooLarge(stream: Stream): boolean {
     if (stream.user !== undefined) return false;
+    if (this.#isClosed) return true;
     const reject = rejectHeadTooLarge('head over a limit');
     this.#reject(stream, reject, '');
     return true;
   }
 
   data({ user }: Stream, buffer: Buffer, start: number, end: number): void {
+    this.#hasMoved = true;
     user?.dataCame(buffer, start, end);
   }
 
@@ -252,8 +260,9 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     const facts = { reason, status: 0, remoteAddress, servicePort, detail } as const;
     this.engine.observer.requestRejected(facts);
     // Who does not read is not waited for.
-    if (this.unsentBytes > unsentBytesMax) this.#connection.cut();
-    else this.#close();
+    if (this.unsentBytes <= unsentBytesMax) return this.#close();
+    this.#isClosed = true;
+    this.#connection.cut();
   }
 
   // ---- requests -------------------------------------------------------------------------------
@@ -325,7 +334,8 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     const { wait } = this.#connection;
     const { headTimeoutMs, keepAliveTimeoutMs } = this.engine.limits;
     if (this.#session.isInMidst || !this.#session.hasSettings) {
-      if (wait.phase !== 'head') wait.begin('head', headTimeoutMs);
+      // Reads that all end amid a frame are no slow frame.
+      if (wait.phase !== 'head' || this.#hasMoved) wait.begin('head', headTimeoutMs);
     } else if (this.#clients.size > 0) wait.end();
     else if (wait.phase !== 'keep-alive') wait.begin('keep-alive', keepAliveTimeoutMs);
   }

@@ -80,7 +80,7 @@ export class Http2Upstream
     this.#buffer = new ReadBuffer(shared.buffers);
     this.deadline = new Deadline(() => this.#guard(() => this.#expired()));
     socket.on('connect', () => this.#guard(() => this.#connected()));
-    if (socket.readInto === undefined) socket.on('data', (data) => this.#read(data, data.length));
+    if (socket.readInto === undefined) socket.on('data', (data) => this.#readCopied(data));
     else {
       socket.readInto({
         readBuffer: () => this.#buffer.current,
@@ -227,6 +227,19 @@ export class Http2Upstream
     this.#guard(() => this.#session?.read(buffer, 0, bytes));
     this.#guard(() => this.#endRead());
     clock.end();
+  }
+
+  /**
+   * Heads of HTTP/1.1 are written in front of bodies, where the frames of other streams lie: pieces
+   * that still wait there are copies only where they were read into the shared buffer.
+   */
+  #readCopied(data: Buffer): void {
+    for (let at = 0; at < data.length && !this.#isClosed; ) {
+      const buffer = this.#buffer.current;
+      const bytes = data.copy(buffer, 0, at);
+      this.#read(buffer, bytes);
+      at += bytes;
+    }
   }
 
   #endRead(): void {

@@ -181,6 +181,14 @@ describe('what is no HTTP/2 ends the connection', () => {
     await expectEnd(protocolError);
   });
 
+  test('a head that ends its connection begins no request', async () => {
+    // With PRIORITY: the stream depends on itself.
+    const block = `${word(1)}\x10${blockText(getFields)}`;
+    attacker.send(frameText(type.headers, endStream | endHeaders | 0x20, 1, block));
+    await expectEnd(protocolError);
+    expect(podRequests).toBe(0);
+  });
+
   test('a window that is opened by nothing', async () => {
     attacker.send(frameText(windowUpdate, 0, 0, word(0)));
     await expectEnd(protocolError);

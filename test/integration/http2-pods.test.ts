@@ -2,6 +2,7 @@
 // back-pressure, cancellation, what is retried and what is not, and connections that are shared.
 // The pods are Node's own server, or raw frames where a pod does what no good one does.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { nodeNetwork } from '../../src/dataplane/index.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness, HarnessOptions } from '../support/dataplane-harness.ts';
 import { connectTo, eventually, RawUpstream, request } from '../support/dataplane-sockets.ts';
@@ -310,6 +311,30 @@ describe('what the pod has not looked at is sent again, whatever the method', ()
     await seeHead(u);
     u.send(settings + frameText(3, 0, 1, word(2)));
     await c.see('weft-reason: UpstreamReset');
+  });
+});
+
+describe('answers to clients of HTTP/1.1 that come in one read', () => {
+  const bodies = ['y'.repeat(16_384), 'z'.repeat(4_000)];
+
+  test.each(['plain', 'direct'])('do not touch each other: %s sockets', async (kind) => {
+    const upstream = await startRaw(kind === 'plain' ? { network: nodeNetwork() } : {});
+    const clients = [await client(), await client()];
+    clients.forEach((one, index) => one.send(get(`/${index}`)));
+    const u = await upstream.accept();
+    await seeHead(u, 2);
+    const answers = [1, 3].map((id, index) => {
+      return frameText(1, 4, id, '\x88') + frameText(0, 0, id, bodies[index]);
+    });
+    const ending = frameText(0, 1, 1) + frameText(0, 1, 3);
+    // Answers that have not ended leave when all of the read has been looked at.
+    u.send(settings + answers.join(''));
+    await Promise.all(clients.map((one) => one.see('HTTP/1.1 200')));
+    u.send(ending);
+    const ends = clients.map((one) => one.until(() => one.text.endsWith('0\r\n\r\n'), 'the end'));
+    await Promise.all(ends);
+    const got = clients.map(({ text }) => text.slice(text.indexOf('\r\n\r\n')));
+    expect(got.map((text) => text.replace(/[\r\n0-9a-f]/g, '')).sort()).toEqual(bodies);
   });
 });
 

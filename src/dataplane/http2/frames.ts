@@ -113,9 +113,9 @@ export class FrameReader {
     this.#prefaceLeft = expectsPreface ? clientPreface.length : 0;
   }
 
-  /** Some bytes of a frame, or of the preface, have come. */
+  /** Some bytes of a frame have come; of DATA none is waited for, because pieces are passed on. */
   get isInFrame(): boolean {
-    return this.#keptBytes > 0 || this.#head !== undefined;
+    return this.#keptBytes > 0 || (this.#head !== undefined && !this.#isInData);
   }
 
   /** Nothing more is read. */
