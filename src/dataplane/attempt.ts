@@ -78,7 +78,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#exchange = options.facts;
     if (hop.plainReason !== undefined) engine.observer.wentPlain(hop.plainReason);
     const place = options.facts.ticket?.takeCell();
-    this.#loadCell = place ?? engine.loads.countUp(endpoint);
+    this.#loadCell = engine.loads.countUp(endpoint, place);
     this.#hasPlace = place !== undefined;
     this.#startedMs = engine.clock.nowMs();
   }

@@ -72,4 +72,49 @@ describe('a pick', () => {
     time.ms += 150;
     expect(shares(pick, 2_000).size).toBeGreaterThan(count - half);
   });
+
+  test('finds somebody where all of many have been put out since they were counted', () => {
+    const { backend, loads, pick, random } = fixture(20);
+    const [first, ...others] = backend.endpoints;
+    if (first === undefined) throw new Error('no endpoint');
+    loads.failed(first, 'refused', random);
+    expect(pick()).toBeDefined();
+    for (const one of others) loads.failed(one, 'refused', random);
+    expect(pick()).toBeDefined();
+    expect(loads.pick(backend, new Set([first.id]), random)).toBeDefined();
+  });
+});
+
+describe('the probe of an endpoint that was out', () => {
+  function due() {
+    const made = fixture(2);
+    const [bad, good] = made.backend.endpoints;
+    if (bad === undefined || good === undefined) throw new Error('no endpoint');
+    made.loads.failed(bad, 'refused', made.random);
+    made.time.ms += 2_000;
+    // Whose probe is due is asked before all others.
+    made.loads.measured(good, 10);
+    return { ...made, bad };
+  }
+
+  test('is not spent by calls that are never sent', () => {
+    const { bad, pick } = due();
+    for (let n = 0; n < 10; n += 1) expect(pick()).toBe(bad);
+  });
+
+  test.each([undefined, 7])('is the first attempt that begins, and only that (place %s)', (at) => {
+    const { bad, loads, pick } = due();
+    expect(pick()).toBe(bad);
+    loads.countUp(bad, at);
+    for (let n = 0; n < 10; n += 1) expect(pick()).not.toBe(bad);
+    loads.succeeded(bad);
+    expect(shares(pick, 100).get(bad.address)).toBeGreaterThan(0);
+  });
+
+  test('is no attempt at another endpoint', () => {
+    const { backend, bad, loads, pick } = due();
+    pick();
+    for (const one of backend.endpoints) if (one !== bad) loads.countUp(one);
+    expect(pick()).toBe(bad);
+  });
 });

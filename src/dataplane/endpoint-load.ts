@@ -31,8 +31,6 @@ export const noHead: RequestHead = {
   fieldValues: () => [],
 };
 
-/** Picks of one attempt when each one's probe is just taken by another request. */
-const probePicksMax = 3;
 /** Above so many endpoints the count of ejected ones may be a little old. */
 const countAlwaysMax = 8;
 const countAgeMs = 100;
@@ -58,6 +56,8 @@ export class EndpointLoads implements LoadView {
   /** Who has so many in flight is passed over while another has fewer. */
   #inFlightMax = Infinity;
   #found: Endpoint | undefined;
+  /** Was picked last, and its probe is due: the attempt that follows is one. */
+  #probed: Endpoint | undefined;
   /** The backend that is picked from, and the place in it of the endpoint that was looked at. */
   #looked: KnownBackend | undefined;
   #next = -1;
@@ -105,27 +105,31 @@ export class EndpointLoads implements LoadView {
   ): Endpoint | undefined {
     const shaping = asker?.host?.rules.shaping;
     this.#place.now = cellTime(this.#clock.wallMs());
-    this.#found = undefined;
-    this.#tried = tried;
     this.#lookAtEjected(backend, shaping?.keepsOutliers === true);
-    this.#inFlightMax = shaping?.maxRequests ?? Infinity;
-    for (let picks = 1; ; picks += 1) {
-      let picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
-      if (picked === undefined && this.#inFlightMax !== Infinity) {
-        // All are full: wait at one of them.
-        this.#inFlightMax = Infinity;
-        picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
-      }
-      if (picked === undefined && tried.size > 0) return this.#pickAgain(backend, random);
-      if (picked === undefined || !this.#areSomeOut || this.#keepsOutliers) return picked;
-      const place = this.#at(picked);
-      if (!isProbeDue(place) || takeProbe(place) || picks === probePicksMax) return picked;
+    let picked = this.#pickFor(backend, tried, random, asker);
+    if (picked === undefined && this.#areSomeOut && !this.#keepsOutliers) {
+      // The count is a little old: all have been put out since.
+      this.#keepsOutliers = true;
+      picked = this.#pickFor(backend, tried, random, asker);
     }
+    this.#probed = undefined;
+    if (picked === undefined || !this.#areSomeOut || this.#keepsOutliers) return picked;
+    if (isProbeDue(this.#at(picked))) this.#probed = picked;
+    return picked;
   }
 
-  /** Counts a request in flight; the cell that is returned has to be counted down again. */
-  countUp(endpoint: Endpoint): number {
-    return this.#slots.countUp(this.#slots.offset('endpoint', endpoint.id));
+  /**
+   * An attempt begins: counts it in flight, unless it has a place there already; the cell has to be
+   * counted down again. Only now is the probe taken that the pick has found due: a call that is
+   * denied or limited in between finds out nothing.
+   */
+  countUp(endpoint: Endpoint, place?: number): number {
+    if (endpoint === this.#probed) {
+      this.#probed = undefined;
+      // Where another worker was faster by a moment, both find out.
+      takeProbe(this.#placeNow(endpoint));
+    }
+    return place ?? this.#slots.countUp(this.#slots.offset('endpoint', endpoint.id));
   }
 
   /** Takes the cell, not the endpoint: the key may have lost its slot meanwhile. */
@@ -165,6 +169,25 @@ export class EndpointLoads implements LoadView {
   failed(endpoint: Endpoint, fault: Fault, random: Random): boolean {
     const place = this.#placeNow(endpoint);
     return place.offset !== 0 && noteFailure(place, fault, random);
+  }
+
+  #pickFor(
+    backend: Backend,
+    tried: ReadonlySet<string>,
+    random: Random,
+    asker: Asker | undefined,
+  ): Endpoint | undefined {
+    const shaping = asker?.host?.rules.shaping;
+    this.#tried = tried;
+    this.#inFlightMax = shaping?.maxRequests ?? Infinity;
+    let picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
+    if (picked === undefined && this.#inFlightMax !== Infinity) {
+      // All are full: wait at one of them.
+      this.#inFlightMax = Infinity;
+      picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
+    }
+    if (picked === undefined && tried.size > 0) return this.#pickAgain(backend, random);
+    return picked;
   }
 
   #pickOnce(
