@@ -23,8 +23,15 @@ export const flowIdleMs = 60_000;
  */
 export const leavingMs = 5_000;
 
-/** Flows that only wait for such answers; the oldest has to go for another. */
+/** Flows of one proxy that only wait for such answers; the oldest has to go for another. */
 export const leavingMax = 1_024;
+
+/**
+ * Sockets of one proxy whose flows have ended while an answer may be on its way, so that their
+ * ports are nobody else's for that time. With all flows and those that leave they are fewer than
+ * the ports that there are.
+ */
+export const restingMax = 2_048;
 
 /**
  * A flow that the pod's node denies, or that nobody took at several pods, drops what comes for so

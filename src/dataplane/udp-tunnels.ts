@@ -2,7 +2,6 @@
 // of its own to the proxy of its pod's node, and those that arrive here from other nodes. Between
 // nodes identities never share a session, and nothing goes plain because a tunnel fails.
 import { formatSpiffeId } from '../identity/index.ts';
-import type { DatagramNetwork } from '../lib/datagrams.ts';
 import { unauthenticated } from '../route/index.ts';
 import type { Backend, Endpoint, Source } from '../route/index.ts';
 import type { ArrivedFrom } from './arrived-plan.ts';
@@ -15,11 +14,11 @@ import { ArrivedFlow } from './udp-arrived.ts';
 import type { UdpObserver } from './udp-observer.ts';
 import { streamPath } from './udp-stream.ts';
 import { directPath } from './udp-upstream.ts';
-import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
+import type { DirectWay, FlowPath, FlowPathEvents } from './udp-upstream.ts';
 
 export type UdpTunnelsOptions = {
   readonly engine: Engine;
-  readonly network: DatagramNetwork;
+  readonly direct: DirectWay;
   readonly observer: UdpObserver;
   /** Of those that arrive. */
   readonly flowsMax: number;
@@ -71,7 +70,7 @@ export class UdpTunnels {
   arrive({ from, remoteAddress, stream, head }: ArrivedUdp): boolean {
     const fields = readTunnelFields(fieldsOf(head), 'udp');
     if (fields === undefined) return false;
-    const { engine, network, observer, flowsMax } = this.#options;
+    const { engine, direct, observer, flowsMax } = this.#options;
     if (head[0]?.value !== 'CONNECT') stream.refuse('BadRequestUnsupported');
     else if (this.#arrived.size >= flowsMax) stream.refuse('Shedding');
     else {
@@ -83,7 +82,7 @@ export class UdpTunnels {
         target: fields.target,
         source: fields.isLowered ? unauthenticated : from.source,
         remoteAddress,
-        open: (endpoint, events) => directPath(network, endpoint, events),
+        open: (endpoint, events) => directPath(direct, endpoint, events),
         ended: (ended) => this.#arrived.delete(ended),
       });
       this.#arrived.add(flow);

@@ -1,10 +1,12 @@
 // The way of a flow to its pod. Direct: a socket of its own, connected, so that the kernel matches
 // answers to the flow, drops what anybody else sends, and hands over the ICMP messages that say
-// that nobody listens. What goes through a tunnel has the same shape.
+// that nobody listens. Its port is nobody else's while an answer may be on its way. What goes
+// through a tunnel has the same shape.
 import type { DatagramFate, DatagramNetwork } from '../lib/datagrams.ts';
 import type { Endpoint } from '../route/index.ts';
 import { datagramFault } from './node-error.ts';
 import type { DropReason } from './udp-observer.ts';
+import type { RestingSockets } from './udp-resting.ts';
 
 export type FlowPath = {
   /** Never throws; the data is not kept after the turn unless it is under way. */
@@ -25,17 +27,27 @@ export type FlowPathEvents = {
   readonly broken: () => void;
 };
 
+export type DirectWay = {
+  readonly network: Pick<DatagramNetwork, 'connect'>;
+  readonly resting: RestingSockets;
+};
+
 /** Opens it; the local address is the network's choice. */
 export function directPath(
-  network: Pick<DatagramNetwork, 'connect'>,
+  { network, resting }: DirectWay,
   { address, port }: Endpoint,
   events: FlowPathEvents,
 ): FlowPath {
-  return network.connect(
+  let isClosed = false;
+  let sentMs = -Infinity;
+  const socket = network.connect(
     { address, port, localAddress: undefined },
     {
-      received: events.received,
+      received: (data) => {
+        if (!isClosed) events.received(data);
+      },
       failed: (error) => {
+        if (isClosed) return undefined;
         switch (datagramFault(error)) {
           case 'too-long':
             return events.lost('long');
@@ -49,4 +61,16 @@ export function directPath(
       },
     },
   );
+  return {
+    send: (data) => {
+      if (isClosed) return 'failed';
+      sentMs = resting.nowMs();
+      return socket.send(data);
+    },
+    close: () => {
+      if (isClosed) return;
+      isClosed = true;
+      resting.closeLater(socket, sentMs);
+    },
+  };
 }

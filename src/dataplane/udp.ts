@@ -22,6 +22,7 @@ import {
   flowIdleMs,
   flowsPerSourceShare,
   leavingMax,
+  restingMax,
   udpFlowsMax,
   unreachableMax,
   unreachableMs,
@@ -31,10 +32,11 @@ import type { UdpOpening } from './udp-listener.ts';
 import type { FlowEnd, UdpObserver } from './udp-observer.ts';
 import { planFlow } from './udp-plan.ts';
 import type { FlowChoice, FlowPlan } from './udp-plan.ts';
+import { RestingSockets } from './udp-resting.ts';
 import { UdpTunnels } from './udp-tunnels.ts';
 import type { ArrivedUdp } from './udp-tunnels.ts';
 import { directPath } from './udp-upstream.ts';
-import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
+import type { DirectWay, FlowPath, FlowPathEvents } from './udp-upstream.ts';
 
 /** What a worker is told of datagrams; absent: it serves none. */
 export type UdpOptions = {
@@ -57,6 +59,8 @@ export type UdpState = {
   readonly flows: number;
   /** Flows that only wait for answers of a pod that has left. */
   readonly leaving: number;
+  /** Sockets of flows that have ended, kept so that late answers reach nobody else. */
+  readonly resting: number;
   readonly waitingSources: number;
   /** Flows of other nodes, to pods of this one. */
   readonly arrived: number;
@@ -70,6 +74,9 @@ export class UdpServices {
   readonly #flows: FlowTable<UdpFlow>;
   readonly #tunnels: UdpTunnels;
   readonly #leaving = new Set<UdpFlow>();
+  readonly #leavingMax: number;
+  readonly #resting: RestingSockets;
+  readonly #direct: DirectWay;
   /** Cells that count a flow at its endpoint. */
   readonly #cells = new Map<UdpFlow, number>();
   readonly #numbers = new WeakMap<UdpOpening, number>();
@@ -90,7 +97,10 @@ export class UdpServices {
     this.#options = options;
     const perSourceMax = Math.ceil(flowsMax * flowsPerSourceShare);
     this.#flows = new FlowTable({ flowsMax, perSourceMax });
-    this.#tunnels = new UdpTunnels({ ...options, flowsMax });
+    this.#leavingMax = Math.ceil(leavingMax / workerCount);
+    this.#resting = new RestingSockets(deadlines, Math.ceil(restingMax / workerCount));
+    this.#direct = { network: options.network, resting: this.#resting };
+    this.#tunnels = new UdpTunnels({ ...options, direct: this.#direct, flowsMax });
     this.#owner = {
       deadlines,
       table: () => engine.table,
@@ -161,6 +171,7 @@ export class UdpServices {
     this.#tunnels.close();
     this.#endAll('closed', () => true);
     this.#listeners.close();
+    this.#resting.close();
   }
 
   listeners(): readonly ListenerState[] {
@@ -171,6 +182,7 @@ export class UdpServices {
     return {
       flows: this.#flows.size,
       leaving: this.#leaving.size,
+      resting: this.#resting.size,
       waitingSources: this.#gate.size,
       arrived: this.#tunnels.size,
       listeners: this.#listeners.states(),
@@ -304,7 +316,7 @@ export class UdpServices {
     if (way.kind === 'tunnel') {
       return this.#tunnels.opener({ source, backend, endpoint, node: way.node });
     }
-    return (events) => directPath(this.#options.network, endpoint, events);
+    return (events) => directPath(this.#direct, endpoint, events);
   }
 
   // ---- flows ----------------------------------------------------------------------------------
@@ -320,7 +332,7 @@ export class UdpServices {
 
   #letLeave(flow: UdpFlow): void {
     this.#flows.remove(flow);
-    if (this.#leaving.size >= leavingMax) {
+    if (this.#leaving.size >= this.#leavingMax) {
       for (const oldest of this.#leaving) {
         oldest.end('moved');
         break;

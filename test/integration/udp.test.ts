@@ -17,10 +17,11 @@ const harnesses: UdpHarness[] = [];
 afterEach(() => {
   for (const harness of harnesses.splice(0)) {
     harness.dataplane.close();
-    const { flows, leaving, waitingSources, listeners } = harness.udp();
-    expect({ flows, leaving, waitingSources, listeners: listeners.length }).toEqual({
+    const { flows, leaving, resting, waitingSources, listeners } = harness.udp();
+    expect({ flows, leaving, resting, waitingSources, listeners: listeners.length }).toEqual({
       flows: 0,
       leaving: 0,
+      resting: 0,
       waitingSources: 0,
       listeners: 0,
     });
@@ -322,6 +323,44 @@ describe('a pod that goes', () => {
     for (let turn = 0; turn < 8; turn += 1) {
       expect(await (await client()).ask('3', harness.place)).toBe('alive 3');
     }
+  });
+});
+
+describe('a late answer', () => {
+  test('of a flow that another one has replaced reaches nobody: its port rests', async () => {
+    const there = await pod();
+    there.answer = undefined;
+    const closed: number[] = [];
+    let opened = 0;
+    const connect: DatagramNetwork['connect'] = (to, events) => {
+      const number = (opened += 1);
+      const real = flowDatagrams.connect(to, events);
+      return { send: real.send, close: () => (closed.push(number), real.close()) };
+    };
+    const harness = await mesh({ pods: [there.place], flowsMax: 4, network: { connect } });
+    const [first, next] = [await client(), await client()];
+    first.send('1', harness.place);
+    await until('it came', () => there.received.length === 1);
+    const old = there.lastFrom();
+    next.send('2', harness.place);
+    await until('the first is replaced', () => there.received.length === 2);
+    expect(harness.udp()).toMatchObject({ flows: 1, resting: 1 });
+    expect(there.lastFrom().port).not.toBe(old.port);
+    there.send('late', old);
+    there.send('right', there.lastFrom());
+    await until('its own came', () => next.received.length === 1);
+    expect([first.received, next.received[0]?.text, closed]).toEqual([[], 'right', []]);
+    harness.time.advance(5_100);
+    expect([closed, harness.udp().resting]).toEqual([[1], 0]);
+  });
+
+  test('is waited for only where something was asked lately', async () => {
+    const there = await pod();
+    const harness = await mesh({ pods: [there.place] });
+    await (await client()).ask('x', harness.place);
+    harness.time.advance(61_000);
+    expect(harness.udp()).toMatchObject({ flows: 0, resting: 0 });
+    expect(harness.counts.of('ended idle')).toBe(1);
   });
 });
 
