@@ -1,6 +1,7 @@
 // Heads between this proxy and a pod of HTTP/2. A request is what a pod of HTTP/1.1 would get,
 // field by field, so that both see the same; an answer becomes the head that everything behind it
 // knows. Both are kept with what they were made of: most clients repeat themselves, as do pods.
+import { trimWhitespace } from './http1/bytes.ts';
 import { noBody } from './http1/framing.ts';
 import type { ResponseFraming } from './http1/framing.ts';
 import { isBodyless } from './http1/response-head.ts';
@@ -83,7 +84,8 @@ function fieldLines(text: string): Lines {
     const colon = line.indexOf(':');
     if (colon <= 0) continue;
     const name = line.slice(0, colon).toLowerCase();
-    if (!notSent.has(name)) lines.push({ name, value: line.slice(colon + 1).trim() });
+    if (notSent.has(name)) continue;
+    lines.push({ name, value: trimWhitespace(line.slice(colon + 1)) });
   }
   return lines;
 }
