@@ -288,7 +288,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   answered(head: HttpResponseHead): void {
     this.#client.waits.touch();
     if (this.#attempt?.isRefusedBy(head) === true) return;
-    const failure = failedAnswer(this.host?.rules, head);
+    const failure = failedAnswer(this.host?.rules, this.request.fields, head);
     if (failure === undefined || !this.#mayTryAgain(failure)) {
       this.#client.waits.stopWaiting();
       this.#body.stopHolding();

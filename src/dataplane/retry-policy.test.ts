@@ -53,15 +53,40 @@ describe('with a list', () => {
     }
   });
 
-  test('who names unavailable means methods of gRPC, which are never repeatable', () => {
+  describe('with UNAVAILABLE in an answer', () => {
     const rules = { retryAttempts: 1, retryOn: ['unavailable'] } as const;
-    const head = (status: string): Parameters<typeof failedAnswer>[1] => {
-      return { status: 200, fields: trailersOf([{ name: 'grpc-status', value: status }]) };
-    };
-    const failure = failedAnswer(rules, head('14'));
-    expect(failure?.kind).toBe('unavailable');
-    expect(failure && mayRetry(rules, false, none, failure)).toBe(true);
-    expect(failedAnswer(rules, head('13'))?.kind).toBe('status');
+    const byWord = { retryAttempts: 1, retryOn: ['connect-failure', 'gateway-error'] } as const;
+    const call = trailersOf([{ name: 'content-type', value: 'application/grpc+proto' }]);
+    const plain = trailersOf([{ name: 'content-type', value: 'application/json' }]);
+    type Answer = Parameters<typeof failedAnswer>[2];
+    const saying = (grpcStatus: string, status = 200): Answer => ({
+      status,
+      fields: trailersOf([{ name: 'grpc-status', value: grpcStatus }]),
+      framing: { kind: 'length', length: 0 },
+    });
+
+    test('who names it means methods of gRPC, which are never repeatable', () => {
+      const failure = failedAnswer(rules, call, saying('14'));
+      expect(failure?.kind).toBe('unavailable');
+      expect(failure && mayRetry(rules, false, none, failure)).toBe(true);
+      expect(failedAnswer(rules, call, saying('13'))?.kind).toBe('status');
+    });
+
+    test('nothing is sent twice where nobody names it', () => {
+      const failure = failedAnswer(byWord, call, saying('14', 503));
+      expect(failure?.kind).toBe('unavailable');
+      expect(failure && mayRetry(byWord, false, none, failure)).toBe(false);
+      expect(failure && mayRetry(byWord, true, none, failure)).toBe(true);
+    });
+
+    test.each([
+      ['a request that is no call of gRPC', plain, saying('14', 503)],
+      ['an answer with content', call, { ...saying('14'), framing: { kind: 'chunked' } }],
+    ] as const)('%s has no such status', (_, request, answer) => {
+      const failure = failedAnswer(rules, request, answer);
+      expect(failure?.kind).toBe('status');
+      expect(failure && mayRetry(rules, false, none, failure)).toBe(false);
+    });
   });
 
   test.each(['refused-stream', 'unavailable'] as const)('%s says nothing of HTTP/1.1', (word) => {

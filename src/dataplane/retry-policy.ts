@@ -2,6 +2,8 @@
 // What it does not decide: the budget (retry-budget.ts), whether the body can be sent again, and
 // whether a byte of the answer went to the client – after that nothing is ever retried.
 import type { RetryCondition, ServiceRules } from '../snapshot/index.ts';
+import { isGrpc } from './grpc.ts';
+import type { Fields } from './http1/fields.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { UpstreamFailure } from './upstream.ts';
 
@@ -64,10 +66,16 @@ export function mayRetry(
   done: RetriesDone,
   failure: AttemptFailure,
 ): boolean {
-  if (!isRepeatable && !failure.isUnsent && failure.kind !== 'unavailable') return false;
+  const isSafe = isRepeatable || failure.isUnsent || isNamedUnavailable(rules, failure);
+  if (!isSafe) return false;
   if (rules.retryAttempts === undefined) return mayRetryByDefault(isRepeatable, done, failure);
   if (done.total >= rules.retryAttempts) return false;
   return rules.retryOn.some((condition) => covers(condition, failure));
+}
+
+/** No call of gRPC is repeatable: who writes the word says that his calls are. */
+function isNamedUnavailable({ retryOn }: RetryRules, { kind }: AttemptFailure): boolean {
+  return kind === 'unavailable' && retryOn.includes('unavailable');
 }
 
 /** Two more for what is provably unsent, one of them also for a repeatable request that was cut. */
@@ -115,15 +123,19 @@ function covers(condition: RetryCondition, failure: AttemptFailure): boolean {
  */
 export function failedAnswer(
   rules: RetryRules | undefined,
-  { status, fields }: Pick<HttpResponseHead, 'status' | 'fields'>,
+  request: Fields,
+  answer: Pick<HttpResponseHead, 'status' | 'fields' | 'framing'>,
 ): AttemptFailure | undefined {
   if (rules?.retryAttempts === undefined) return undefined;
+  const { status, fields, framing } = answer;
   if (asksForPatience(fields.get('retry-after'))) return undefined;
-  const isUnavailable = fields.get('grpc-status') === grpcUnavailable;
+  // A trailers-only answer: its head is all there is. Elsewhere the field is anybody's word.
+  const isAll = framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0);
+  const isUnavailable = isAll && fields.get('grpc-status') === grpcUnavailable && isGrpc(request);
   return { kind: isUnavailable ? 'unavailable' : 'status', status, isUnsent: false };
 }
 
-/** UNAVAILABLE, in the head of an answer that has nothing else (a trailers-only answer). */
+/** UNAVAILABLE. */
 const grpcUnavailable = '14';
 
 /** An endpoint that names a time to wait is not asked again at once: the client is told. */
