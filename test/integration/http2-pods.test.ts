@@ -338,6 +338,24 @@ describe('answers to clients of HTTP/1.1 that come in one read', () => {
   });
 });
 
+test('a body that waits for its pod with its end is forgotten once it has left', async () => {
+  await start();
+  const call = caller().open({ ':method': 'POST', ':path': '/' });
+  call.end('b'.repeat(200_000));
+  const { stream, ended } = await pod.accept().then((one) => {
+    one.stream.pause();
+    return one;
+  });
+  const { dataplane } = harness;
+  await eventually(() => dataplane.state().bufferedBytes > 100_000, 'the body waits');
+  stream.resume();
+  await ended;
+  // The answer has not begun: nothing else ends the waiting.
+  await eventually(() => dataplane.state().bufferedBytes === 0, 'nothing waits');
+  stream.respond({ ':status': 200 }, { endStream: true });
+  await call.reply;
+});
+
 describe('retry-on: unavailable', () => {
   const grpc = { 'content-type': 'application/grpc' };
   const rules = { retryAttempts: 1, retryOn: ['unavailable'] } as const;
