@@ -10,7 +10,8 @@ import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Reason } from './refusals.ts';
 import { CapsuleReader, renderDatagram } from './udp-capsules.ts';
-import { arrivedIdleFactor, flowIdleMs, tunnelledBytesMax } from './udp-limits.ts';
+import type { TabledFlow } from './udp-flows.ts';
+import { arrivedIdleFactor, flowIdleMs, touchMs, tunnelledBytesMax } from './udp-limits.ts';
 import type { FlowFacts, UdpObserver } from './udp-observer.ts';
 import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
 
@@ -22,6 +23,7 @@ export type ArrivedStream = NetworkSocket & {
 };
 
 export type ArrivedFlowOptions = {
+  readonly key: string;
   readonly deadlines: Deadlines;
   readonly table: () => RouteTable | undefined;
   readonly observer: Pick<UdpObserver, 'flowJudged'>;
@@ -31,12 +33,21 @@ export type ArrivedFlowOptions = {
   readonly source: Source;
   /** Of the other proxy; for logs. */
   readonly remoteAddress: string;
-  readonly open: (endpoint: Endpoint, events: FlowPathEvents) => FlowPath;
+  /** It is let in; until then it takes nobody's place. */
+  readonly open: (
+    flow: ArrivedFlow,
+    endpoint: Endpoint,
+    events: FlowPathEvents,
+  ) => FlowPath;
+  /** It was not moved in the order of use for a while. */
+  readonly used: (flow: ArrivedFlow) => void;
   /** Told once. */
   readonly ended: (flow: ArrivedFlow) => void;
 };
 
-export class ArrivedFlow {
+export class ArrivedFlow implements TabledFlow {
+  readonly key: string;
+  readonly sourceKey: string;
   readonly #options: ArrivedFlowOptions;
   readonly #deadline = new Deadline(() => this.#looked());
   #path: FlowPath | undefined;
@@ -44,11 +55,15 @@ export class ArrivedFlow {
   /** It was let in under this table, or looked at under it last. */
   #table: RouteTable | undefined;
   #usedMs = 0;
+  #touchedMs = 0;
   #hasEnded = false;
 
   constructor(options: ArrivedFlowOptions) {
     this.#options = options;
-    const { stream } = options;
+    const { stream, source, remoteAddress } = options;
+    const caller = source.kind === 'workload' ? source.principal : source.kind;
+    this.key = options.key;
+    this.sourceKey = `${caller} at ${remoteAddress}`;
     stream.on('error', () => undefined);
     stream.on('close', () => this.end());
   }
@@ -66,8 +81,9 @@ export class ArrivedFlow {
     this.#table = table;
     this.#idleMs = (end.host.rules.idleTimeoutMs ?? flowIdleMs) * arrivedIdleFactor;
     this.#usedMs = deadlines.nowMs();
+    this.#touchedMs = this.#usedMs;
     deadlines.arm(this.#deadline, this.#idleMs);
-    this.#path = this.#options.open(end.endpoint, {
+    this.#path = this.#options.open(this, end.endpoint, {
       received: (data) => this.#answer(data),
       // One datagram less; who sent it hears nothing, as on any wire.
       lost: () => undefined,
@@ -81,6 +97,11 @@ export class ArrivedFlow {
     stream.on('data', (bytes) => {
       if (!reader.read(bytes)) this.end();
     });
+  }
+
+  /** Its caller's proxy hears that it broke, and opens another at the next datagram. */
+  evict(): void {
+    this.end();
   }
 
   /** Cuts it; idempotent. */
@@ -115,6 +136,10 @@ export class ArrivedFlow {
   #forward(data: Uint8Array): void {
     if (this.#hasEnded || !this.#mayGoOn()) return;
     this.#usedMs = this.#options.deadlines.nowMs();
+    if (this.#usedMs - this.#touchedMs >= touchMs) {
+      this.#touchedMs = this.#usedMs;
+      this.#options.used(this);
+    }
     this.#path?.send(data);
   }
 

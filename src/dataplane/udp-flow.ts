@@ -10,7 +10,7 @@ import type { Deadlines } from './deadlines.ts';
 import type { TabledFlow } from './udp-flows.ts';
 import type { UdpOpening } from './udp-listener.ts';
 import type { DropReason, FlowEnd, FlowMeter } from './udp-observer.ts';
-import { leavingMs, refusedMs } from './udp-limits.ts';
+import { leavingMs, refusedMs, touchMs } from './udp-limits.ts';
 import { flowDenialUnder, flowEndUnder } from './udp-plan.ts';
 import type { PlannedFlow } from './udp-plan.ts';
 import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
@@ -43,12 +43,10 @@ export type FlowOptions = {
   readonly open: (events: FlowPathEvents) => FlowPath;
 };
 
-/** How long a flow keeps its place in the order of use before it is moved again. */
-const touchMs = 1_000;
-
 export class UdpFlow implements TabledFlow {
   readonly key: string;
-  readonly clientAddress: string;
+  /** Of its client. */
+  readonly sourceKey: string;
   readonly listener: UdpOpening;
   readonly plan: PlannedFlow;
   readonly client: DatagramPlace;
@@ -70,7 +68,7 @@ export class UdpFlow implements TabledFlow {
   constructor(options: FlowOptions) {
     const { owner, client, idleMs } = options;
     this.key = options.key;
-    this.clientAddress = client.address;
+    this.sourceKey = client.address;
     this.listener = options.listener;
     this.plan = options.plan;
     this.meter = options.meter;
@@ -130,6 +128,10 @@ export class UdpFlow implements TabledFlow {
     if (this.#isLeaving || this.#hasEnded) return;
     this.#isLeaving = true;
     this.#owner.deadlines.arm(this.#deadline, leavingMs);
+  }
+
+  evict(): void {
+    this.end('evicted');
   }
 
   /** Idempotent. */

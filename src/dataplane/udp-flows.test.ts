@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { flowKey, FlowTable, type TabledFlow } from './udp-flows.ts';
 
 function flowOf(clientAddress: string, port: number): TabledFlow {
-  return { key: flowKey(1, clientAddress, port), clientAddress };
+  const key = flowKey(1, clientAddress, port);
+  return { key, sourceKey: clientAddress, evict: () => undefined };
 }
 
 /** With the flows `a:1 b:1 …` in this order. */

@@ -1,14 +1,17 @@
-// The flows of a worker, found by listener and client, in the order in which they were used last.
+// The flows of a worker – of its clients, found by listener and client, and those that arrive from
+// other nodes, in one budget, as each takes a port – in the order in which they were used last.
 // Pure: no socket and no time is in here. One that comes when there are too many – of its source,
 // or in all – takes the place of the one that was not used for longest (of that source, or of all).
 // Invariant: a flow is in all three tables or in none.
 
 /** What the tables have to know of a flow. */
 export type TabledFlow = {
-  /** Listener, client's address and port: `flowKey`. */
+  /** Listener, client's address and port: `flowKey`; unlike any of these for one that arrived. */
   readonly key: string;
-  /** Address of the client; normalised. */
-  readonly clientAddress: string;
+  /** Whose flows count together: the client's address; identity and node of one that arrived. */
+  readonly sourceKey: string;
+  /** Another one takes its place: it ends, and is removed. */
+  readonly evict: () => void;
 };
 
 export type FlowLimits = { readonly flowsMax: number; readonly perSourceMax: number };
@@ -36,18 +39,23 @@ export class FlowTable<F extends TabledFlow> {
     return this.#flows.get(key);
   }
 
-  ofSource(address: string): readonly F[] {
-    return [...(this.#bySource.get(address) ?? [])];
+  ofSource(sourceKey: string): readonly F[] {
+    return [...(this.#bySource.get(sourceKey) ?? [])];
   }
 
   all(): readonly F[] {
     return [...this.#flows.values()];
   }
 
+  /** Evicts whoever has to go before another flow of this source is added. */
+  makeRoomFor(sourceKey: string): void {
+    this.victimFor(sourceKey)?.evict();
+  }
+
   /** Who has to be removed before another flow of this source is added. */
-  victimFor(address: string): F | undefined {
+  victimFor(sourceKey: string): F | undefined {
     const { flowsMax, perSourceMax } = this.#limits;
-    const ofSource = this.#bySource.get(address);
+    const ofSource = this.#bySource.get(sourceKey);
     if (ofSource !== undefined && ofSource.size >= perSourceMax) return firstOf(ofSource);
     return this.#flows.size >= flowsMax ? firstOf(this.#flows.values()) : undefined;
   }
@@ -55,8 +63,8 @@ export class FlowTable<F extends TabledFlow> {
   /** There has to be room, and no other flow of this key. */
   add(flow: F): void {
     this.#flows.set(flow.key, flow);
-    const ofSource = this.#bySource.get(flow.clientAddress);
-    if (ofSource === undefined) this.#bySource.set(flow.clientAddress, new Set([flow]));
+    const ofSource = this.#bySource.get(flow.sourceKey);
+    if (ofSource === undefined) this.#bySource.set(flow.sourceKey, new Set([flow]));
     else ofSource.add(flow);
   }
 
@@ -70,9 +78,9 @@ export class FlowTable<F extends TabledFlow> {
   remove(flow: F): boolean {
     if (this.#flows.get(flow.key) !== flow) return false;
     this.#flows.delete(flow.key);
-    const ofSource = this.#bySource.get(flow.clientAddress);
+    const ofSource = this.#bySource.get(flow.sourceKey);
     ofSource?.delete(flow);
-    if (ofSource?.size === 0) this.#bySource.delete(flow.clientAddress);
+    if (ofSource?.size === 0) this.#bySource.delete(flow.sourceKey);
     return true;
   }
 }

@@ -3,16 +3,21 @@
 // each has one of its own towards its pod.
 
 /**
- * Flows of one proxy, all workers together. Each takes a port of the machine's ephemeral range,
+ * Flows of one proxy, all workers together, those of its clients and those that arrive from other
+ * nodes. Each takes a port of the machine's ephemeral range,
  * which has 28 232 unless somebody changed it; the rest is left to others.
  */
 export const udpFlowsMax = 24_576;
 
 /**
  * The share of one source address in all flows of a worker: a pod that asks DNS from a new port
- * each time replaces its own oldest flows, and nobody else's.
+ * each time replaces its own oldest flows, and nobody else's. Flows that arrive count together by
+ * identity and node.
  */
 export const flowsPerSourceShare = 1 / 4;
+
+/** How long a flow keeps its place in the order of use before it is moved again. */
+export const touchMs = 1_000;
 
 /** No datagram in either direction for so long ends a flow, unless `idle-timeout` is set. */
 export const flowIdleMs = 60_000;

@@ -207,7 +207,9 @@ describe('the end of the pod', () => {
       },
       source,
       remoteAddress: '10.0.0.2',
-      open: (endpoint, events) => {
+      key: 'arrived 1',
+      used: () => told.push('used'),
+      open: (_, endpoint, events) => {
         pod = events;
         told.push(`open ${endpoint.id}`);
         return {
@@ -289,11 +291,21 @@ describe('the end of the pod', () => {
     expect([told.at(-1), stream.destroyed]).toEqual(['ended', true]);
   });
 
+  test('moves in the order of use as its caller sends, now and then', () => {
+    const { stream, told, time } = arrived(allowed);
+    for (const text of ['1', '2', '3']) {
+      time.advance(600);
+      stream.datagram(text);
+    }
+    expect(told).toEqual([...begun, '1', 'used', '2', '3']);
+  });
+
   test('outlives the caller’s own time-out, and not by much', () => {
     const { stream, told, time } = arrived(allowed);
     stream.datagram('1');
     time.advance(119_000);
     expect(told.at(-1)).toBe('1');
+    expect(told).not.toContain('used');
     time.advance(1_100);
     expect(told.at(-1)).toBe('ended');
   });

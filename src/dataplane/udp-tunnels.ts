@@ -11,6 +11,7 @@ import { readTunnelFields, tunnelCallHead } from './tunnel-fields.ts';
 import { fieldsOf } from './tunnel-stream.ts';
 import type { TunnelStream } from './tunnel-stream.ts';
 import { ArrivedFlow } from './udp-arrived.ts';
+import type { FlowTable, TabledFlow } from './udp-flows.ts';
 import type { UdpObserver } from './udp-observer.ts';
 import { streamPath } from './udp-stream.ts';
 import { directPath } from './udp-upstream.ts';
@@ -20,8 +21,8 @@ export type UdpTunnelsOptions = {
   readonly engine: Engine;
   readonly direct: DirectWay;
   readonly observer: UdpObserver;
-  /** Of those that arrive. */
-  readonly flowsMax: number;
+  /** All that this worker carries: those that arrive take their place among them. */
+  readonly flows: FlowTable<TabledFlow>;
 };
 
 /** A flow of another node, as its proxy asks for it. */
@@ -42,7 +43,9 @@ export type TunnelledFlow = {
 
 export class UdpTunnels {
   readonly #options: UdpTunnelsOptions;
+  /** Those that were let in. */
   readonly #arrived = new Set<ArrivedFlow>();
+  #numbered = 0;
 
   constructor(options: UdpTunnelsOptions) {
     this.#options = options;
@@ -70,11 +73,11 @@ export class UdpTunnels {
   arrive({ from, remoteAddress, stream, head }: ArrivedUdp): boolean {
     const fields = readTunnelFields(fieldsOf(head), 'udp');
     if (fields === undefined) return false;
-    const { engine, direct, observer, flowsMax } = this.#options;
+    const { engine, observer, flows } = this.#options;
     if (head[0]?.value !== 'CONNECT') stream.refuse('BadRequestUnsupported');
-    else if (this.#arrived.size >= flowsMax) stream.refuse('Shedding');
     else {
-      const flow = new ArrivedFlow({
+      new ArrivedFlow({
+        key: `arrived ${(this.#numbered += 1)}`,
         deadlines: engine.deadlines,
         table: () => engine.table,
         observer,
@@ -82,13 +85,23 @@ export class UdpTunnels {
         target: fields.target,
         source: fields.isLowered ? unauthenticated : from.source,
         remoteAddress,
-        open: (endpoint, events) => directPath(direct, endpoint, events),
-        ended: (ended) => this.#arrived.delete(ended),
-      });
-      this.#arrived.add(flow);
-      flow.begin();
+        open: (flow, endpoint, events) => this.#openArrived(flow, endpoint, events),
+        used: (flow) => flows.touch(flow),
+        ended: (flow) => {
+          this.#arrived.delete(flow);
+          flows.remove(flow);
+        },
+      }).begin();
     }
     return true;
+  }
+
+  #openArrived(flow: ArrivedFlow, endpoint: Endpoint, events: FlowPathEvents): FlowPath {
+    const { direct, flows } = this.#options;
+    flows.makeRoomFor(flow.sourceKey);
+    flows.add(flow);
+    this.#arrived.add(flow);
+    return directPath(direct, endpoint, events);
   }
 
   close(): void {

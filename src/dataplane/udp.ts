@@ -15,6 +15,7 @@ import { noneTried } from './retries.ts';
 import { UdpFlow } from './udp-flow.ts';
 import type { FlowOwner } from './udp-flow.ts';
 import { flowKey, FlowTable } from './udp-flows.ts';
+import type { TabledFlow } from './udp-flows.ts';
 import { DatagramGate } from './udp-gate.ts';
 import type { ArrivedDatagram } from './udp-gate.ts';
 import {
@@ -71,7 +72,8 @@ export class UdpServices {
   readonly #options: UdpServiceOptions;
   readonly #listeners: UdpListeners;
   readonly #gate: DatagramGate<UdpOpening>;
-  readonly #flows: FlowTable<UdpFlow>;
+  /** Those that arrived among them. */
+  readonly #flows: FlowTable<TabledFlow>;
   readonly #tunnels: UdpTunnels;
   readonly #leaving = new Set<UdpFlow>();
   readonly #leavingMax: number;
@@ -100,7 +102,7 @@ export class UdpServices {
     this.#leavingMax = Math.ceil(leavingMax / workerCount);
     this.#resting = new RestingSockets(deadlines, Math.ceil(restingMax / workerCount));
     this.#direct = { network: options.network, resting: this.#resting };
-    this.#tunnels = new UdpTunnels({ ...options, direct: this.#direct, flowsMax });
+    this.#tunnels = new UdpTunnels({ ...options, direct: this.#direct, flows: this.#flows });
     this.#owner = {
       deadlines,
       table: () => engine.table,
@@ -153,10 +155,12 @@ export class UdpServices {
     this.own(this.#owns);
     // What the old pod began is not the new one's.
     for (const address of reassigned) {
-      for (const flow of this.#flows.ofSource(address)) flow.end('source');
+      for (const flow of this.#flows.ofSource(address)) {
+        if (flow instanceof UdpFlow) flow.end('source');
+      }
     }
     for (const flow of [...this.#leaving]) {
-      if (reassigned.has(flow.clientAddress)) flow.end('source');
+      if (reassigned.has(flow.sourceKey)) flow.end('source');
     }
     this.#gate.tableChanged(table);
   }
@@ -180,7 +184,7 @@ export class UdpServices {
 
   state(): UdpState {
     return {
-      flows: this.#flows.size,
+      flows: this.#flows.size - this.#tunnels.size,
       leaving: this.#leaving.size,
       resting: this.#resting.size,
       waitingSources: this.#gate.size,
@@ -210,7 +214,7 @@ export class UdpServices {
   #take(datagram: ArrivedDatagram<UdpOpening>): void {
     const { table } = this.#options.engine;
     if (table === undefined) return;
-    const flow = this.#flows.find(this.#keyOf(datagram));
+    const flow = this.#find(this.#keyOf(datagram));
     if (flow !== undefined && this.#goesOn(flow, table)) {
       flow.forward(datagram.data);
       if (flow.isTouchDue()) this.#flows.touch(flow);
@@ -223,7 +227,7 @@ export class UdpServices {
   #enter(datagram: ArrivedDatagram<UdpOpening>): void {
     const { table } = this.#options.engine;
     if (table === undefined || !datagram.listener.isOpen) return;
-    const flow = this.#flows.find(this.#keyOf(datagram));
+    const flow = this.#find(this.#keyOf(datagram));
     if (flow === undefined) this.#begin(table, datagram);
     else flow.forward(datagram.data);
   }
@@ -238,9 +242,9 @@ export class UdpServices {
   }
 
   /** Its address may have become disputed, or nobody's. */
-  #isSameSource({ plan, clientAddress }: UdpFlow, table: RouteTable): boolean {
+  #isSameSource({ plan, sourceKey }: UdpFlow, table: RouteTable): boolean {
     const { source } = plan;
-    const now = table.sources.get(clientAddress) ?? unauthenticated;
+    const now = table.sources.get(sourceKey) ?? unauthenticated;
     if (now === source) return true;
     if (now.kind !== 'workload' || source.kind !== 'workload') return now.kind === source.kind;
     return now.podName === source.podName && now.principal === source.principal;
@@ -272,7 +276,7 @@ export class UdpServices {
     if (way.kind === 'direct' && way.plainReason !== undefined) {
       observer.flowWentPlain(way.plainReason);
     }
-    this.#flows.victimFor(address)?.end('evicted');
+    this.#flows.makeRoomFor(address);
     const flow = new UdpFlow({
       owner: this.#owner,
       key: this.#keyOf(datagram),
@@ -299,7 +303,7 @@ export class UdpServices {
     flow.end('refused');
     for (const data of unsent) {
       const datagram = { ...client, listener, data };
-      const next = this.#flows.find(flow.key);
+      const next = this.#find(flow.key);
       if (next === undefined) this.#begin(table, datagram, attempts + 1);
       else next.forward(data);
     }
@@ -320,6 +324,11 @@ export class UdpServices {
   }
 
   // ---- flows ----------------------------------------------------------------------------------
+
+  #find(key: string): UdpFlow | undefined {
+    const flow = this.#flows.find(key);
+    return flow instanceof UdpFlow ? flow : undefined;
+  }
 
   #keyOf({ listener, address, port }: ArrivedDatagram<UdpOpening>): string {
     let number = this.#numbers.get(listener);
@@ -351,7 +360,9 @@ export class UdpServices {
   }
 
   #endAll(why: FlowEnd, isMeant: (flow: UdpFlow) => boolean): void {
-    for (const flow of [...this.#flows.all(), ...this.#leaving]) if (isMeant(flow)) flow.end(why);
+    for (const flow of [...this.#flows.all(), ...this.#leaving]) {
+      if (flow instanceof UdpFlow && isMeant(flow)) flow.end(why);
+    }
   }
 
   #dropped({ to }: UdpOpening, reason: Parameters<UdpObserver['datagramDropped']>[1]): void {

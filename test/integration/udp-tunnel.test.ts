@@ -10,6 +10,7 @@ import {
   otherPod,
   serverPod,
   TunnelMesh,
+  type NodeOptions,
   type WorldOptions,
 } from '../support/tunnel-mesh.ts';
 
@@ -46,8 +47,12 @@ function worldOf(said: Partial<WorldOptions> = {}): WorldOptions {
   return { endpoints: [{ ...pod.place, node: 'node-b' }], udpPort: place.port, ...said };
 }
 
-async function start(said: Partial<WorldOptions> = {}): Promise<TunnelMesh> {
-  mesh = await TunnelMesh.start(worldOf(said), { udp: a.observer() }, { udp: b.observer() });
+async function start(
+  said: Partial<WorldOptions> = {},
+  ofB: Partial<NodeOptions> = {},
+): Promise<TunnelMesh> {
+  const ofA = { udp: a.observer(), udpFlowsMax: 1_000 };
+  mesh = await TunnelMesh.start(worldOf(said), ofA, { udp: b.observer(), ...ofB });
   return mesh;
 }
 
@@ -130,6 +135,43 @@ describe('a flow between nodes', () => {
     one.send('y', place);
     await until('it ended', () => a.of('ended failed') === 1);
     expect(arrived()).toBe(0);
+  });
+});
+
+describe('flows that arrive', () => {
+  test('are bounded by identity and node: one caller shuts out no other', async () => {
+    await start({}, { udpFlowsMax: 8 });
+    for (let flow = 0; flow < 12; flow += 1) await (await client()).ask('x', place);
+    await until('the oldest went', () => arrived() === 2);
+    const other = await client(otherPod);
+    expect(await other.ask('y', place)).toBe('pod y');
+    for (let flow = 0; flow < 4; flow += 1) await (await client()).ask('x', place);
+    expect(arrived()).toBe(3);
+    expect(await other.ask('z', place)).toBe('pod z');
+    expect([a.of('dropped Shedding'), a.counts.get('opened')]).toEqual([0, 17]);
+  });
+
+  test('that policy denies take nobody’s place', async () => {
+    await start({ policy: 'enforce', udp: { ports: undefined } }, { udpFlowsMax: 1 });
+    const one = await client();
+    await one.ask('x', place);
+    const denied = await client(otherPod);
+    await until('it is denied', () => {
+      denied.send('no', place);
+      return a.of('dropped SourceNotAllowed') > 0;
+    });
+    expect(await one.ask('y', place)).toBe('pod y');
+    expect(a.of('opened')).toBe(2);
+  });
+
+  test('one that was replaced goes on anew at the next datagram', async () => {
+    await start({}, { udpFlowsMax: 1 });
+    const [one, next] = [await client(), await client(otherPod)];
+    await one.ask('x', place);
+    await next.ask('y', place);
+    await until('the first has ended', () => a.of('ended failed') === 1);
+    expect(await one.ask('z', place)).toBe('pod z');
+    expect(arrived()).toBe(1);
   });
 });
 

@@ -244,6 +244,7 @@ export type NodeOptions = {
   readonly tcp?: TcpObserver;
   /** Absent: it serves no UDP. */
   readonly udp?: UdpObserver;
+  readonly udpFlowsMax?: number;
 };
 
 /** One node's data plane, and what it has told. */
@@ -286,7 +287,12 @@ export class TestNode {
         silenceMs: options.silenceMs,
       },
       tcp: options.tcp,
-      udp: options.udp && { network: flowDatagrams, observer: options.udp, workerCount: 1 },
+      udp: options.udp && {
+        network: flowDatagrams,
+        observer: options.udp,
+        workerCount: 1,
+        flowsMax: options.udpFlowsMax,
+      },
       bufferReturned: (buffer) => buffer.fill('!'),
       observer: {
         ...silentObserver,
