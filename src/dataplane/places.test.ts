@@ -15,13 +15,13 @@ const endpoint: Endpoint = {
   podName: '',
 };
 
-function worlds(max: number) {
+function worlds(max: number, count = 2) {
   const memory = createSlotMemory({ split: 2, endpoint: 4, service: 2 });
   const time = { ms: 1_000 };
   const bugs: unknown[] = [];
   const served = { now: 0, most: 0, order: [] as number[], refused: 0 };
-  const workers = [0, 1].map((index) => {
-    const slots = new SlotView(memory, { index, count: 2 });
+  const workers = Array.from({ length: count }, (_, index) => {
+    const slots = new SlotView(memory, { index, count });
     slots.apply({ set: [['endpoint', endpoint.id, 1]], freed: [] });
     const clock = { nowMs: () => time.ms, wallMs: () => time.ms };
     return { slots, places: new Places(slots, clock, (error) => bugs.push(error)) };
@@ -140,5 +140,57 @@ describe('in line', () => {
     expect(world.served.refused).toBe(1);
     new Guest(world, 0, 1_026).resume();
     expect(world.served.refused).toBe(2);
+  });
+
+  test('who is woken and goes elsewhere leaves the place to the next', async () => {
+    const world = worlds(1, 1);
+    const [busy, fickle, patient] = [0, 1, 2].map((number) => new Guest(world, 0, number));
+    busy?.resume();
+    fickle?.resume();
+    patient?.resume();
+    if (fickle !== undefined) fickle.resume = () => undefined;
+    busy?.end();
+    await settled();
+    expect(world.served.order).toEqual([0, 2]);
+  });
+
+  test('a request that has had a place may wait for its next one as long', async () => {
+    const world = worlds(1);
+    const [first, retried, other] = [
+      new Guest(world, 0, 0),
+      new Guest(world, 0, 1),
+      new Guest(world, 0, 2),
+    ];
+    first.resume();
+    retried.resume();
+    first.end();
+    await settled();
+    world.time.ms += 5_000;
+    retried.end();
+    other.resume();
+    retried.resume();
+    expect(world.served).toMatchObject({ order: [0, 1, 2], refused: 0 });
+    expect(retried.pausedMs).toBe(975);
+  });
+
+  test('a place that another worker gives back just before the line is seen is had', async () => {
+    const world = worlds(1);
+    const [first, second] = [new Guest(world, 0, 0), new Guest(world, 1, 1)];
+    first.resume();
+    const slots = world.workers[1]?.slots;
+    if (slots === undefined) throw new Error('no such worker');
+    const inFlight = slots.inFlight.bind(slots);
+    let looks = 0;
+    slots.inFlight = (offset) => {
+      const found = inFlight(offset);
+      looks += 1;
+      // The second finds no place, and steps back.
+      if (looks === 2) first.end();
+      return found;
+    };
+    second.resume();
+    expect(second.isServed).toBe(false);
+    await settled();
+    expect(second.isServed).toBe(true);
   });
 });

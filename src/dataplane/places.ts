@@ -28,13 +28,10 @@ export type Waiting = {
 export class Ticket {
   /** The cell that was counted up for the attempt that follows. */
   cell: number | undefined;
-  readonly sinceMs: number;
+  /** When it asked first since it had a place last: each attempt may wait. */
+  sinceMs: number | undefined;
   line: Line | undefined;
   isWoken = false;
-
-  constructor(nowMs: number) {
-    this.sinceMs = nowMs;
-  }
 
   /** The place, for who counts it down from now on. */
   takeCell(): number | undefined {
@@ -44,7 +41,13 @@ export class Ticket {
   }
 }
 
-type Line = { readonly waiting: Waiting[]; readonly offset: number; isListening: boolean };
+type Line = {
+  readonly waiting: Waiting[];
+  readonly offset: number;
+  /** Places at the endpoint, by what those in line were told: the most. */
+  max: number;
+  isListening: boolean;
+};
 
 type WaitAsync = (
   cells: Int32Array,
@@ -73,7 +76,7 @@ export class Places {
   /** `placed`: its ticket has the place · `waits`: it will be asked again · `full`. */
   take(exchange: Waiting, { id }: Endpoint, max: number): 'placed' | 'waits' | 'full' {
     const nowMs = this.#clock.nowMs();
-    const ticket = (exchange.ticket ??= new Ticket(nowMs));
+    const ticket = (exchange.ticket ??= new Ticket());
     const hasWaited = ticket.line !== undefined || ticket.isWoken;
     this.leave(exchange);
     const line = this.#lines.get(id);
@@ -81,11 +84,13 @@ export class Places {
     ticket.cell = mayTry ? this.#countUpWithin(id, max) : undefined;
     if (ticket.cell !== undefined) {
       ticket.isWoken = false;
+      ticket.sinceMs = undefined;
       return 'placed';
     }
+    ticket.sinceMs ??= nowMs;
     const leftMs = ticket.sinceMs + waitMaxMs - nowMs;
     if (leftMs <= 0 || (line?.waiting.length ?? 0) >= lineMax) return 'full';
-    this.#enter(exchange, ticket, id);
+    this.#enter(exchange, ticket, this.#lineOf(id, max));
     exchange.pause(leftMs);
     return 'waits';
   }
@@ -110,7 +115,7 @@ export class Places {
     }
     const line = this.#lines.get(id);
     // After the connection that has served is back in its pool.
-    if (line !== undefined) queueMicrotask(() => this.#wakeFirst(line));
+    if (line !== undefined) queueMicrotask(() => this.#wake(line));
   }
 
   /** Waiting exchanges, for tests. */
@@ -131,13 +136,18 @@ export class Places {
     return undefined;
   }
 
-  #enter(exchange: Waiting, ticket: Ticket, id: string): void {
+  #lineOf(id: string, max: number): Line {
     let line = this.#lines.get(id);
     if (line === undefined) {
       const offset = this.#slots.offset('endpoint', id);
-      line = { waiting: [], offset, isListening: false };
+      line = { waiting: [], offset, max, isListening: false };
       this.#lines.set(id, line);
     }
+    line.max = Math.max(line.max, max);
+    return line;
+  }
+
+  #enter(exchange: Waiting, ticket: Ticket, line: Line): void {
     ticket.line = line;
     // Who was first in line and found the place taken by another worker stays the first.
     if (ticket.isWoken) line.waiting.unshift(exchange);
@@ -151,7 +161,16 @@ export class Places {
     for (const [id, one] of this.#lines) if (one === line) this.#lines.delete(id);
   }
 
-  /** True: somebody was woken and has a place now. */
+  /** Who is woken may not want the place any more, or go to another endpoint: then the next may. */
+  #wake(line: Line): void {
+    while (this.#hasPlace(line) && this.#wakeFirst(line));
+  }
+
+  #hasPlace({ offset, max }: Line): boolean {
+    return this.#slots.inFlight(offset) < max;
+  }
+
+  /** False: nobody was there, or the first one is back in line. */
   #wakeFirst(line: Line): boolean {
     const exchange = line.waiting.shift();
     const ticket = exchange?.ticket;
@@ -165,7 +184,7 @@ export class Places {
       // Nobody's read is under way that would take it; the others in line still get their turn.
       this.#bugFound(error);
     }
-    return ticket.line === undefined;
+    return ticket.line !== line;
   }
 
   /** Other workers tell of places that they give back. */
@@ -178,10 +197,12 @@ export class Places {
     Atomics.add(endpoint, linesAt, 1);
     const seen = Atomics.load(endpoint, freedAt);
     const told = waitAsync(endpoint, freedAt, seen, waitMaxMs);
+    // A place that was given back before this line could be seen is told by nobody.
+    if (this.#hasPlace(line)) queueMicrotask(() => this.#wake(line));
     void Promise.resolve(told.value).then(() => {
       Atomics.sub(endpoint, linesAt, 1);
       line.isListening = false;
-      while (line.waiting.length > 0 && this.#wakeFirst(line));
+      this.#wake(line);
       if (line.waiting.length > 0) this.#listen(line);
     });
   }
