@@ -1,6 +1,6 @@
 // Rate limits by counting: what passes over a time, who shares a bucket, what a clock that jumps
 // and a full table may do.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { seededRandom } from '../lib/random.ts';
 import { unauthenticated } from '../route/index.ts';
 import type { Source, VirtualHost } from '../route/index.ts';
@@ -116,6 +116,25 @@ describe('whose bucket', () => {
     const later = 5n + 2_000_000_000n;
     expect(takeFrom(cells, bucketOf(cells, 19n, later), pace, later)).toBe(0n);
   });
+});
+
+test('a bucket that another worker makes for the same caller meanwhile is that of both', () => {
+  const cells = new BigInt64Array(new SharedArrayBuffer(4 * 16));
+  const pace = paceOf({ average: 1, burst: 1 });
+  const load = Atomics.load.bind(Atomics);
+  let looks = 0;
+  const looked = vi.spyOn(Atomics, 'load').mockImplementation((...[of, at]) => {
+    looks += 1;
+    // This one has found none in all 16 places.
+    if (looks === 17) {
+      cells[2] = 9n;
+      takeFrom(cells, 3, pace, 5n);
+    }
+    return load(of, at);
+  });
+  const found = bucketOf(cells, 9n, 5n);
+  looked.mockRestore();
+  expect(found).toBe(3);
 });
 
 test('a clock that goes back an hour refuses nobody for an hour', () => {

@@ -54,9 +54,11 @@ export function bucketOf(cells: BigInt64Array, key: bigint, nowNs: bigint): numb
   for (let probe = 0; probe < probes; probe += 1) {
     const at = ((first + probe) % places) * bucketWidth;
     const owner = Atomics.load(cells, at);
+    // Another worker has taken it since, for the same caller.
+    if (owner === key) return at + 1;
     if (owner !== 0n && Atomics.load(cells, at + 1) > nowNs) continue;
     const seen = Atomics.compareExchange(cells, at, owner, key);
-    // Another worker may have been faster, for the same caller.
+    // Or takes it at this moment.
     if (seen === owner || seen === key) return at + 1;
   }
   return first * bucketWidth + 1;
