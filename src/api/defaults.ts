@@ -168,7 +168,9 @@ export const settingTable = {
     maesh: { names: ['circuit-breaker-expression'], read: readCircuitBreaker },
     values: 'off or an expression such as NetworkErrorRatio() > 0.3',
     initial: 'off',
-    doc: 'opens the breaker of the service for 10 s when the expression holds; none by default',
+    doc:
+      'opens the breaker of the service for 10 s when the expression holds (at most 8 different ' +
+      'ResponseCodeRatio); none by default',
   }),
   outlierDetection: define<'on' | 'off'>('outlier-detection', {
     read: oneOf('on', 'off'),

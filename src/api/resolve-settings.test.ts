@@ -171,6 +171,9 @@ describe('one annotation on the Service', () => {
 });
 
 describe('a bad value is a problem and counts as absent', () => {
+  const nineRatios = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    .map((from) => `ResponseCodeRatio(${from}, 600, 0, 600) > 0.5`)
+    .join(' || ');
   const bad: readonly (readonly [string, string])[] = [
     ['upstream-host', 'a b'], ['upstream-host', ''], ['scheme', 'HTTP'], ['tls-verify', 'on'],
     ['tls-verify', 'configmap/'], ['retry-attempts', '11'], ['retry-attempts', '-1'],
@@ -178,6 +181,7 @@ describe('a bad value is a problem and counts as absent', () => {
     ['retry-budget', '101'], ['timeout', '5'], ['timeout', '0s'], ['timeout', '-1s'],
     ['connect-timeout', 'x'], ['idle-timeout', '1d'], ['per-try-timeout', ''],
     ['circuit-breaker', 'on'], ['circuit-breaker-expression', 'NetworkErrorRatio() >'],
+    ['circuit-breaker', nineRatios],
     ['outlier-detection', 'yes'], ['rate-limit-average', '0'], ['rate-limit-average', '-1'],
     ['ratelimit-burst', '0'], ['rate-limit-burst', '1.5'], ['max-request-body', '10MB'],
     ['max-connections', '0'], ['max-requests', 'x'], ['load-balancer', 'random'],

@@ -35,6 +35,13 @@ test('every metric', () => {
   });
 });
 
+test('at most 8 different ratios, each as often as it takes', () => {
+  const ratio = (from: number) => `ResponseCodeRatio(${from}, 600, 0, 600) > 0.5`;
+  const eight = [1, 2, 3, 4, 5, 6, 7, 8].map(ratio).join(' || ');
+  expect(parseBreakerExpression(`${eight} || (${ratio(8)} && ${ratio(1)})`)).toBeDefined();
+  expect(parseBreakerExpression(`${eight} || ${ratio(9)}`)).toBeUndefined();
+});
+
 describe('what is no expression', () => {
   const bad = [
     '', ' ', 'NetworkErrorRatio()', 'NetworkErrorRatio > 1', 'NetworkErrorRatio() > ',

@@ -25,6 +25,9 @@ export type BreakerExpression =
       readonly limit: number;
     };
 
+/** Different response-code ratios that one expression may ask for: each is counted on its own. */
+export const breakerRatiosMax = 8;
+
 const textMax = 1024;
 const depthMax = 8;
 const comparisons: readonly BreakerComparison[] = ['>=', '<=', '==', '!=', '>', '<'];
@@ -41,7 +44,8 @@ export function parseBreakerExpression(text: string): BreakerExpression | undefi
   if (covered !== text.trimEnd().length) return undefined;
   const tokens: Tokens = { list: found.map((match) => match[1] ?? ''), next: 0 };
   const expression = readJoined(tokens, 'or', 0);
-  return tokens.next === tokens.list.length ? expression : undefined;
+  if (expression === undefined || tokens.next < tokens.list.length) return undefined;
+  return breakerRatios(expression).length <= breakerRatiosMax ? expression : undefined;
 }
 
 function take(tokens: Tokens, wanted: string): boolean {

@@ -3,9 +3,8 @@
 // a breaker is set. Ten seconds of counts: outcomes, network errors, the ratios that the expression
 // asks for, and latencies in a quarter of an octave each. One thread writes the state, all count.
 // Times are wall milliseconds modulo 2^32, because threads share no other clock.
+import { breakerRatiosMax } from '../lib/breaker-expression.ts';
 
-/** Response-code ratios that one expression may ask for. */
-export const breakerRatiosMax = 8;
 const latencyBuckets = 64;
 const bucketsPerOctave = 4;
 const windowSeconds = 10;
