@@ -108,7 +108,9 @@ export class ArrivedPlan implements Plan {
 
   isAllowedBy(table: RouteTable, endpoint: Endpoint): boolean {
     if (this.#fields === undefined) return false;
-    const isHere = endpointOfTunnel(table, this.#fields.target) !== undefined;
+    // Of a pod that leaves, requests are served to their end; an upgraded one may have none.
+    const isHere = this.head.upgrade === undefined
+      || endpointOfTunnel(table, this.#fields.target) !== undefined;
     return isHere && this.#judge(table, endpoint).kind !== 'deny';
   }
 

@@ -232,8 +232,9 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   /** Whether what goes on without end would still be begun by this table (contract §4). */
   isAllowedBy(table: RouteTable): boolean {
-    const hop = this.#attempt?.hop;
-    const isStreaming = this.#tunnel !== undefined || this.#answer.hasBegun;
+    const { hop, connection } = this.#attempt ?? {};
+    const isUploading = connection?.isSent === true && !this.#body.isComplete;
+    const isStreaming = this.#tunnel !== undefined || this.#answer.hasBegun || isUploading;
     if (!isStreaming || this.endpoint === undefined || !hop) return true;
     return this.#plan.isAllowedBy(table, this.endpoint, hop);
   }
@@ -412,10 +413,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   waitExpired(): void {
     const attempt = this.#attempt;
-    if (attempt === undefined) {
-      this.#try();
-      return;
-    }
+    if (attempt === undefined) return this.#try();
     const isUnsent = !attempt.connection.isSent;
     this.#failAttempt('TimeoutRequest', { kind: 'try-timeout', isUnsent });
   }
@@ -427,11 +425,13 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   totalExpired(): void {
-    this.#giveUp('TimeoutRequest');
+    const rulesMs = this.host?.rules.timeoutMs;
+    // How long a caller waits says nothing of the pod.
+    this.#giveUp('TimeoutRequest', callTimeoutMs(rulesMs, this.request) !== rulesMs);
   }
 
-  #giveUp(reason: Reason): void {
-    if (this.#attempt !== undefined) this.#endAttempt(reasonStatus(reason), reason);
+  #giveUp(reason: Reason, isCancelled = false): void {
+    this.#endAttempt(reasonStatus(reason), reason, isCancelled);
     this.refuse(reason);
   }
 

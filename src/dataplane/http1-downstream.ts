@@ -194,12 +194,14 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     if (isIdle) this.#closeAfterAnswer();
   }
 
-  /** Cuts an upgraded connection that the new table does not allow any more. */
+  /** Cuts what goes on without end – and of tunnels, which carry streams – and is not allowed. */
   recheck(table: RouteTable): void {
     // Idle connections keep no old table alive.
     this.#plan = undefined;
-    const isAllowed = this.#mode !== 'tunnel' || this.#exchange?.isAllowedBy(table) !== false;
-    if (!isAllowed) this.#connection.destroy();
+    const mayStay = this.#mode !== 'tunnel' && this.#connection.arrived === undefined;
+    if (mayStay || this.#exchange?.isAllowedBy(table) !== false) return;
+    if (this.#mode === 'tunnel') this.#connection.destroy();
+    else this.#exchange.refuse('RouteNotAllowed');
   }
 
   // ---- reading --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import { trailerLines } from './http2-fields.ts';
 import { http2Response, ownResponse } from './http2-response.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
 import { WaitingBytes } from './pending-bytes.ts';
+import type { BytesCount } from './pending-bytes.ts';
 import type { Reason } from './refusals.ts';
 
 const noNames: ReadonlySet<string> = new Set<string>([]);
@@ -27,6 +28,7 @@ export type AnswerStream = {
 export class Http2Answer implements Answer {
   readonly #stream: AnswerStream;
   readonly #engine: Engine;
+  readonly #counts: BytesCount;
   readonly #request: HttpRequestHead;
   /** Made when something has to wait. */
   #waiting: WaitingBytes | undefined;
@@ -46,9 +48,15 @@ export class Http2Answer implements Answer {
 
   readonly #isGrpc: boolean;
 
-  constructor(stream: AnswerStream, engine: Engine, request: HttpRequestHead) {
+  constructor(
+    stream: AnswerStream,
+    engine: Engine,
+    request: HttpRequestHead,
+    counts: BytesCount = engine.counts,
+  ) {
     this.#stream = stream;
     this.#engine = engine;
+    this.#counts = counts;
     this.#request = request;
     this.#isGrpc = isGrpc(request.fields);
     this.grpcStatus = this.#isGrpc ? 'unknown' : undefined;
@@ -93,7 +101,7 @@ export class Http2Answer implements Answer {
 
   flush(): boolean {
     const { isFull, unsentBytes } = this.#stream;
-    if (isFull) this.#waiting ??= new WaitingBytes(this.#engine.counts);
+    if (isFull) this.#waiting ??= new WaitingBytes(this.#counts);
     this.#waiting?.set(unsentBytes);
     return !isFull;
   }

@@ -15,6 +15,7 @@ import { Http2Answer } from './http2-answer.ts';
 import { errorCode } from './http2/frames.ts';
 import type { Http2Stream } from './http2/stream.ts';
 import { WaitingBytes } from './pending-bytes.ts';
+import type { BytesCount } from './pending-bytes.ts';
 import type { ReadBuffer } from './read-buffers.ts';
 
 /** As many as are of use to a connection that is busy. */
@@ -27,6 +28,8 @@ export type StreamOwner = {
   /** Of exchanges that are over: the next ones use them again. */
   readonly idleWaits: ExchangeWaits[];
   readonly guarded: (step: () => void) => void;
+  /** What waits of all their answers. */
+  readonly waiting: BytesCount;
   readonly isReading: boolean;
   readonly isLeaving: boolean;
   /** Of the last request of any of its streams. */
@@ -95,7 +98,8 @@ export class Http2Client implements Client {
   }
 
   answerTo(request: HttpRequestHead): Http2Answer {
-    this.#answer = new Http2Answer(this.#stream, this.#owner.engine, request);
+    const { engine, waiting } = this.#owner;
+    this.#answer = new Http2Answer(this.#stream, engine, request, waiting);
     return this.#answer;
   }
 
@@ -189,6 +193,20 @@ export class Http2Client implements Client {
     return this.#exchange;
   }
 
+  get streamId(): number {
+    return this.#stream.id;
+  }
+
+  /** Of its answer, and not taken by the peer. */
+  get waitingBytes(): number {
+    return this.#stream.unsentBytes;
+  }
+
+  /** Gives up what waits. */
+  shed(): void {
+    this.#stream.reset(errorCode.enhanceYourCalm);
+  }
+
   // ---- ends -------------------------------------------------------------------------------------
 
   /** Nothing follows: the peer need not send on, but may take what it has not got yet. */
@@ -196,9 +214,9 @@ export class Http2Client implements Client {
     const stream = this.#stream;
     if (stream.isClosed) return;
     if (stream.isFull) {
-      const { limits, counts } = this.#owner.engine;
-      const { keepAliveTimeoutMs } = limits;
-      this.#unsent ??= new WaitingBytes(counts);
+      const { engine, waiting } = this.#owner;
+      const { keepAliveTimeoutMs } = engine.limits;
+      this.#unsent ??= new WaitingBytes(waiting);
       this.#unsent.set(stream.unsentBytes);
       this.#waitFor(keepAliveTimeoutMs, () => stream.reset(errorCode.cancel));
     } else if (stream.isSendingOver) stream.reset(errorCode.noError);

@@ -27,7 +27,8 @@ import { unreadBytesMax, unsentBytesMax } from './http2/limits.ts';
 import { Http2Session } from './http2/session.ts';
 import type { SessionFailure, SessionListener } from './http2/session-types.ts';
 import type { Http2Stream } from './http2/stream.ts';
-import { leaveNoticeMs } from './limits.ts';
+import { clientUnsentBytesMax, leaveNoticeMs } from './limits.ts';
+import { ClientBytes } from './pending-bytes.ts';
 import type { ReadBuffer } from './read-buffers.ts';
 import { refusalText } from './refusals.ts';
 import { RequestPlan } from './request-plan.ts';
@@ -50,11 +51,13 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
   readonly #socket: NetworkSocket;
   readonly #session: Http2Session<Http2Client>;
   readonly #clients = new ConnectionList<Http2Client>();
+  readonly waiting: ClientBytes;
   readonly idleWaits: ExchangeWaits[] = [];
   readonly guarded: (step: () => void) => void;
   #touched: Http2Client[] = [];
   #known: Known | undefined;
   #isFlushDue = false;
+  #isShedDue = false;
   #isClosed = false;
   /** The read that is under way has brought a head, or some of a body. */
   #hasMoved = false;
@@ -75,6 +78,7 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     this.engine = engine;
     this.buffer = connection.buffer;
     this.guarded = connection.guard;
+    this.waiting = new ClientBytes(engine.counts, clientUnsentBytesMax, () => this.#shedSoon());
     this.#connection = connection;
     this.#socket = connection.socket;
     this.#session = new Http2Session<Http2Client>({
@@ -320,6 +324,32 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     const { remoteAddress, servicePort } = this.#connection;
     const facts = { reason, status, remoteAddress, servicePort, detail };
     this.engine.observer.requestRejected(facts);
+  }
+
+  // ---- answers that are not taken -------------------------------------------------------------
+
+  /** Not at once: whoever counts is in the midst of an answer. */
+  #shedSoon(): void {
+    if (this.#isShedDue) return;
+    this.#isShedDue = true;
+    this.engine.turnEnd.add(() => this.guarded(() => this.#shed()));
+  }
+
+  /** Older streams are nearer to their end, and were there before the others. */
+  #shed(): void {
+    this.#isShedDue = false;
+    const waiting: Http2Client[] = [];
+    this.#clients.forEach((client) => {
+      if (client.waitingBytes > 0) waiting.push(client);
+    });
+    // What is counted is what waited when it was looked at; some may have left since.
+    let bytes = waiting.reduce((sum, client) => sum + client.waitingBytes, 0);
+    waiting.sort((one, other) => other.streamId - one.streamId);
+    for (const client of waiting) {
+      if (bytes <= clientUnsentBytesMax) return;
+      bytes -= client.waitingBytes;
+      client.shed();
+    }
   }
 
   // ---- waiting, ends --------------------------------------------------------------------------

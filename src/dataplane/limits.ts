@@ -90,3 +90,9 @@ export const pausedLookMs = 500;
 
 /** Between the two GOAWAYs of a drain: a round trip, and the requests that were on their way. */
 export const leaveNoticeMs = 1_000;
+
+/**
+ * Of all answers that one client of HTTP/2 has asked for and does not take: a hundred streams, as
+ * many as clients open, with a long read each. Beyond it the newest streams are reset.
+ */
+export const clientUnsentBytesMax = 32 * 1024 * 1024;

@@ -56,10 +56,10 @@ export class PendingBytes {
 
 /** Bytes that wait for a peer; whose they are, another object knows. */
 export class WaitingBytes {
-  readonly #counts: Counts;
+  readonly #counts: BytesCount;
   #bytes = 0;
 
-  constructor(counts: Counts) {
+  constructor(counts: BytesCount) {
     this.#counts = counts;
   }
 
@@ -67,5 +67,33 @@ export class WaitingBytes {
   set(bytes: number): void {
     this.#counts.bufferedBytes += bytes - this.#bytes;
     this.#bytes = bytes;
+  }
+}
+
+/** Where bytes that wait are counted. */
+export type BytesCount = Pick<Counts, 'bufferedBytes'>;
+
+/** What waits for all streams of one client: counted with everything else, and bounded. */
+export class ClientBytes implements BytesCount {
+  readonly #all: BytesCount;
+  readonly #max: number;
+  readonly #exceeded: () => void;
+  #bytes = 0;
+
+  /** `exceeded` is told whenever more than `max` wait. */
+  constructor(all: BytesCount, max: number, exceeded: () => void) {
+    this.#all = all;
+    this.#max = max;
+    this.#exceeded = exceeded;
+  }
+
+  get bufferedBytes(): number {
+    return this.#bytes;
+  }
+
+  set bufferedBytes(bytes: number) {
+    this.#all.bufferedBytes += bytes - this.#bytes;
+    this.#bytes = bytes;
+    if (bytes > this.#max) this.#exceeded();
   }
 }

@@ -2,7 +2,7 @@
 // policy by `/package.Service/Method`, statuses that are counted. The wire format is written by
 // hand; the pods are raw sockets that speak HTTP/1.1, which carries trailers as well.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ExchangeFacts } from '../../src/dataplane/index.ts';
+import type { AttemptFacts, ExchangeFacts } from '../../src/dataplane/index.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness, HarnessOptions } from '../support/dataplane-harness.ts';
 import { eventually, freePort, RawUpstream } from '../support/dataplane-sockets.ts';
@@ -175,6 +175,23 @@ describe('refusals', () => {
     expectRefusal(await ask('/a.B/C', { 'grpc-timeout': '80m' }), '4', 'TimeoutRequest');
   });
 
+  test('a pod is not ejected for callers that do not wait', async () => {
+    const ejected: unknown[] = [];
+    const attempts: AttemptFacts[] = [];
+    const observer = {
+      endpointEjected: (facts: unknown) => ejected.push(facts),
+      attemptFinished: (_: unknown, attempt: AttemptFacts) => attempts.push(attempt),
+    };
+    const other = await RawUpstream.start('127.0.0.2');
+    await start({ endpoints: [upstream.endpoint, other.endpoint], observer });
+    const impatient = { 'grpc-timeout': '5m' };
+    const asked = Array.from({ length: 40 }, () => ask('/a.B/C', impatient));
+    for (const reply of await Promise.all(asked)) expectRefusal(reply, '4', 'TimeoutRequest');
+    expect(attempts.every(({ isCancelled }) => isCancelled)).toBe(true);
+    expect(ejected).toEqual([]);
+    other.close();
+  });
+
   test("a longer grpc-timeout does not lengthen the service's", async () => {
     await start({ rules: { timeoutMs: 80 } });
     expectRefusal(await ask('/a.B/C', { 'grpc-timeout': '1H' }), '4', 'TimeoutRequest');
@@ -234,6 +251,22 @@ describe('policy', () => {
     expect(other.stream.closed).toBe(false);
     pod.close();
     await other.reply;
+  });
+
+  test('a stream whose answer has not begun ends as well', async () => {
+    const pod = await RawUpstream.start('127.0.0.2');
+    await start({ endpoints: [pod.endpoint], allowedPath: '/chat\\.Room/.*' });
+    const [talk, listen] = [call('/chat.Room/Talk'), call('/chat.Room/Listen')];
+    talk.send(message('one'));
+    listen.send(message('two'));
+    const peers = [await pod.accept(), await pod.accept()];
+    const seen = peers.map((peer) => peer.until(() => /one|two/.test(peer.text), 'a message'));
+    await Promise.all(seen);
+    harness.publish({ endpoints: [pod.endpoint], allowedPath: '/chat\\.Room/Listen' });
+    expect(statusOf(await talk.reply)).toBe('7');
+    expect(listen.stream.closed).toBe(false);
+    pod.close();
+    await listen.reply;
   });
 
   test('permissions by method of a service hold, on one connection', async () => {

@@ -111,6 +111,43 @@ describe('calls between nodes', () => {
     expect(await there.closed).not.toBe(0);
   });
 
+  const answering = ['answers', 'is silent'];
+  test.each(answering)('a stream ends with its route: the pod %s', async (kind) => {
+    await start({ policy: 'enforce', allowedPath: '/chat\\.Room/.*' });
+    const one = call(caller(), '/chat.Room/Talk').send('hello');
+    const there = await pod.accept();
+    if (kind === 'answers') {
+      there.stream.respond({ ':status': 200 });
+      there.stream.write('welcome');
+      await eventually(() => one.text === 'welcome', 'the first message');
+    }
+    const endpoints = [{ ...pod.endpoint, node: 'node-b' }];
+    const world = { endpoints, scheme: 'h2c', policy: 'enforce' } as const;
+    await mesh.publish({ ...world, allowedPath: '/chat\\.Room/Listen' });
+    const { headers, trailers } = await one.reply;
+    const status = trailers['grpc-status'] ?? headers['grpc-status'];
+    expect(status).toBe(kind === 'answers' ? '14' : '7');
+    expect(await there.closed).not.toBe(0);
+  });
+
+  test('a call goes on while its pod leaves', async () => {
+    await start({ policy: 'enforce', allowedPath: '/chat\\.Room/.*' });
+    const one = call(caller(), '/chat.Room/Talk').send('hello');
+    const there = await pod.accept();
+    there.stream.respond({ ':status': 200 });
+    there.stream.write('welcome');
+    await eventually(() => one.text === 'welcome', 'the first message');
+    await mesh.publish({
+      endpoints: [],
+      scheme: 'h2c',
+      policy: 'enforce',
+      allowedPath: '/chat\\.Room/.*',
+    });
+    there.stream.end(' and farewell');
+    const { body, resetCode } = await one.reply;
+    expect([body, resetCode]).toEqual(['welcome and farewell', 0]);
+  });
+
   test('the pod judges the caller by its certificate, method by method', async () => {
     await start({ policy: 'enforce', allowedPath: '/shop\\.Cart/Get' });
     const one = caller();

@@ -6,6 +6,7 @@ import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness } from '../support/dataplane-harness.ts';
 import { connectTo, eventually, okAnswer, RawUpstream } from '../support/dataplane-sockets.ts';
 import type { Peer } from '../support/dataplane-sockets.ts';
+import type { SeenFrame } from '../support/http2-client.ts';
 import {
   beginRaw,
   blockText,
@@ -240,6 +241,22 @@ describe('what is allowed is bounded', () => {
     const heads = (): number => framesOf(attacker.text).filter((one) => one.type === 1).length;
     await attacker.until(() => heads() === 200, '200 heads');
     expect(harness.dataplane.state().bufferedBytes).toBeLessThan(32 << 20);
+    expect((await innocent.get('/')).body).toBe('ok');
+  });
+
+  test('answers that nobody reads end the newest streams', async () => {
+    const body = 'y'.repeat(80_000);
+    upstream.answer = (peer, head) => peer.send(okAnswer(head.includes('GET /big') ? body : 'ok'));
+    const big = [...getFields.slice(0, 3), [':path', '/big']] as const;
+    attacker.send(frameText(type.settings, 0, 0, `\0\x04${word(0)}`));
+    attacker.send(streams(900, (id) => headers(id, endStream | endHeaders, big)));
+    const of = (wanted: number): SeenFrame[] =>
+      framesOf(attacker.text).filter((one) => one.type === wanted);
+    await attacker.until(() => of(type.headers).length === 900, '900 heads');
+    await eventually(() => harness.dataplane.state().bufferedBytes <= 32 << 20, 'little is held');
+    await attacker.until(() => of(type.reset).length > 0, 'resets');
+    expect(of(type.reset).every(({ payload }) => payload === word(enhanceYourCalm))).toBe(true);
+    expect(of(type.reset).some(({ streamId }) => streamId < 300)).toBe(false);
     expect((await innocent.get('/')).body).toBe('ok');
   });
 
