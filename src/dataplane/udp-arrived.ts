@@ -84,6 +84,7 @@ export class ArrivedFlow implements TabledFlow {
     this.#touchedMs = this.#usedMs;
     deadlines.arm(this.#deadline, this.#idleMs);
     this.#path = this.#options.open(this, end.endpoint, {
+      accepted: () => undefined,
       received: (data) => this.#answer(data),
       // One datagram less; who sent it hears nothing, as on any wire.
       lost: () => undefined,

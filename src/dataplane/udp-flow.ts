@@ -22,6 +22,8 @@ export type FlowOwner = {
   readonly table: () => RouteTable | undefined;
   readonly dropped: (flow: UdpFlow, reason: DropReason) => void;
   readonly unreachable: (endpoint: Endpoint) => void;
+  /** The pod's node has let it in. */
+  readonly accepted: (flow: UdpFlow) => void;
   /** True: other pods are tried with what was not sent, and the flow has ended. */
   readonly triesElsewhere: (flow: UdpFlow, unsent: readonly Uint8Array[]) => boolean;
   /** Told once. */
@@ -80,6 +82,7 @@ export class UdpFlow implements TabledFlow {
     this.#usedMs = owner.deadlines.nowMs();
     this.#touchedMs = this.#usedMs;
     this.#path = options.open({
+      accepted: () => owner.accepted(this),
       received: (data) => this.#answer(data),
       lost: (why) => owner.dropped(this, dropReasons[why]),
       unreachable: () => {

@@ -1,6 +1,6 @@
 // The numbers that bound what datagrams can make a worker do (A9). No state is kept for what is
-// refused, so only flows that policy lets through count here; what they are bounded by is sockets:
-// each has one of its own towards its pod.
+// refused here, so flows that policy lets through count, and apart those that wait for a verdict;
+// what they are bounded by is sockets: each has one of its own towards its pod.
 
 /**
  * Flows of one proxy, all workers together, those of its clients and those that arrive from other
@@ -43,6 +43,12 @@ export const restingMax = 2_048;
  * long; then it asks again. Short, because a node may only be late to hear of a pod or a policy.
  */
 export const refusedMs = 250;
+
+/**
+ * The share of flows that wait for the word of their pod's node, counted apart from those that have
+ * it: a flood that is denied there evicts nobody who is allowed. They hold no port here.
+ */
+export const unacceptedShare = 1 / 8;
 
 /** Pods that a flow's first datagrams are tried at, before they have reached one. */
 export const flowAttemptsMax = 3;

@@ -31,6 +31,7 @@ export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPa
   socket.on('error', () => undefined);
   socket.on('connect', () => {
     isOpen = true;
+    if (!isClosed) events.accepted();
     for (const data of waiting.splice(0)) socket.write(renderDatagram(data));
   });
   socket.on('data', (bytes) => {

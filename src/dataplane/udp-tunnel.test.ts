@@ -97,6 +97,7 @@ describe('the end of the caller', () => {
     const told: string[] = [];
     const stream = new FakeStream();
     const path = streamPath(stream, {
+      accepted: () => stream.said.push('accepted'),
       received: (data) => told.push(Buffer.from(data).toString()),
       lost: (why) => told.push(`lost ${why}`),
       refused: (reason, unsent) =>
@@ -112,8 +113,9 @@ describe('the end of the caller', () => {
     const { stream, send } = opened();
     const fates = Array.from({ length: 10 }, (_, index) => send(`${index}`));
     expect(fates).toEqual([...Array<string>(8).fill('sent'), 'full', 'full']);
-    expect(stream.written).toEqual([]);
+    expect([stream.written, stream.said]).toEqual([[], []]);
     stream.tell('connect');
+    expect(stream.said).toEqual(['accepted']);
     send('last');
     expect(stream.written).toEqual([...'01234567', 'last'].map(capsule));
   });

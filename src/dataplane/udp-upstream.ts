@@ -16,6 +16,8 @@ export type FlowPath = {
 };
 
 export type FlowPathEvents = {
+  /** The pod's node has let it in; never told of a direct one. */
+  readonly accepted: () => void;
   readonly received: (data: Uint8Array) => void;
   /** A datagram is lost, and nothing else. */
   readonly lost: (why: 'long' | 'full') => void;

@@ -15,7 +15,7 @@ import { noneTried } from './retries.ts';
 import { UdpFlow } from './udp-flow.ts';
 import type { FlowOwner } from './udp-flow.ts';
 import { flowKey, FlowTable } from './udp-flows.ts';
-import type { TabledFlow } from './udp-flows.ts';
+import type { FlowLimits, TabledFlow } from './udp-flows.ts';
 import { DatagramGate } from './udp-gate.ts';
 import type { ArrivedDatagram } from './udp-gate.ts';
 import {
@@ -25,6 +25,7 @@ import {
   leavingMax,
   restingMax,
   udpFlowsMax,
+  unacceptedShare,
   unreachableMax,
   unreachableMs,
 } from './udp-limits.ts';
@@ -74,6 +75,8 @@ export class UdpServices {
   readonly #gate: DatagramGate<UdpOpening>;
   /** Those that arrived among them. */
   readonly #flows: FlowTable<TabledFlow>;
+  /** Those that wait for the word of their pods' nodes, or were refused by it. */
+  readonly #unaccepted: FlowTable<UdpFlow>;
   readonly #tunnels: UdpTunnels;
   readonly #leaving = new Set<UdpFlow>();
   readonly #leavingMax: number;
@@ -97,8 +100,8 @@ export class UdpServices {
     const flowsMax = options.flowsMax ?? Math.floor(udpFlowsMax / workerCount);
     const { deadlines } = engine;
     this.#options = options;
-    const perSourceMax = Math.ceil(flowsMax * flowsPerSourceShare);
-    this.#flows = new FlowTable({ flowsMax, perSourceMax });
+    this.#flows = new FlowTable(limitsOf(flowsMax));
+    this.#unaccepted = new FlowTable(limitsOf(Math.ceil(flowsMax * unacceptedShare)));
     this.#leavingMax = Math.ceil(leavingMax / workerCount);
     this.#resting = new RestingSockets(deadlines, Math.ceil(restingMax / workerCount));
     this.#direct = { network: options.network, resting: this.#resting };
@@ -108,6 +111,7 @@ export class UdpServices {
       table: () => engine.table,
       dropped: (flow, reason) => this.#dropped(flow.listener, reason),
       unreachable: (endpoint) => this.#noteUnreachable(endpoint),
+      accepted: (flow) => this.#accepted(flow),
       triesElsewhere: (flow, unsent) => this.#tryElsewhere(flow, unsent),
       ended: (flow) => this.#forget(flow),
     };
@@ -158,6 +162,7 @@ export class UdpServices {
       for (const flow of this.#flows.ofSource(address)) {
         if (flow instanceof UdpFlow) flow.end('source');
       }
+      for (const flow of this.#unaccepted.ofSource(address)) flow.end('source');
     }
     for (const flow of [...this.#leaving]) {
       if (reassigned.has(flow.sourceKey)) flow.end('source');
@@ -184,7 +189,7 @@ export class UdpServices {
 
   state(): UdpState {
     return {
-      flows: this.#flows.size - this.#tunnels.size,
+      flows: this.#flows.size - this.#tunnels.size + this.#unaccepted.size,
       leaving: this.#leaving.size,
       resting: this.#resting.size,
       waitingSources: this.#gate.size,
@@ -217,7 +222,10 @@ export class UdpServices {
     const flow = this.#find(this.#keyOf(datagram));
     if (flow !== undefined && this.#goesOn(flow, table)) {
       flow.forward(datagram.data);
-      if (flow.isTouchDue()) this.#flows.touch(flow);
+      if (flow.isTouchDue()) {
+        this.#flows.touch(flow);
+        this.#unaccepted.touch(flow);
+      }
       return;
     }
     if (!this.#gate.holds(table, datagram)) this.#begin(table, datagram);
@@ -276,7 +284,8 @@ export class UdpServices {
     if (way.kind === 'direct' && way.plainReason !== undefined) {
       observer.flowWentPlain(way.plainReason);
     }
-    this.#flows.makeRoomFor(address);
+    const flows = way.kind === 'direct' ? this.#flows : this.#unaccepted;
+    flows.makeRoomFor(address);
     const flow = new UdpFlow({
       owner: this.#owner,
       key: this.#keyOf(datagram),
@@ -289,7 +298,7 @@ export class UdpServices {
       meter: observer.flowOpened(facts),
       open,
     });
-    this.#flows.add(flow);
+    flows.add(flow);
     this.#cells.set(flow, this.#options.engine.loads.countUp(endpoint));
     flow.forward(data);
   }
@@ -327,7 +336,7 @@ export class UdpServices {
 
   #find(key: string): UdpFlow | undefined {
     const flow = this.#flows.find(key);
-    return flow instanceof UdpFlow ? flow : undefined;
+    return flow instanceof UdpFlow ? flow : this.#unaccepted.find(key);
   }
 
   #keyOf({ listener, address, port }: ArrivedDatagram<UdpOpening>): string {
@@ -339,8 +348,16 @@ export class UdpServices {
     return flowKey(number, address, port);
   }
 
+  /** It counts like any other from now on; one that leaves already is left alone. */
+  #accepted(flow: UdpFlow): void {
+    if (!this.#unaccepted.remove(flow)) return;
+    this.#flows.makeRoomFor(flow.sourceKey);
+    this.#flows.add(flow);
+  }
+
   #letLeave(flow: UdpFlow): void {
     this.#flows.remove(flow);
+    this.#unaccepted.remove(flow);
     if (this.#leaving.size >= this.#leavingMax) {
       for (const oldest of this.#leaving) {
         oldest.end('moved');
@@ -353,6 +370,7 @@ export class UdpServices {
 
   #forget(flow: UdpFlow): void {
     this.#flows.remove(flow);
+    this.#unaccepted.remove(flow);
     this.#leaving.delete(flow);
     const cell = this.#cells.get(flow);
     this.#cells.delete(flow);
@@ -360,7 +378,7 @@ export class UdpServices {
   }
 
   #endAll(why: FlowEnd, isMeant: (flow: UdpFlow) => boolean): void {
-    for (const flow of [...this.#flows.all(), ...this.#leaving]) {
+    for (const flow of [...this.#flows.all(), ...this.#unaccepted.all(), ...this.#leaving]) {
       if (flow instanceof UdpFlow && isMeant(flow)) flow.end(why);
     }
   }
@@ -393,4 +411,8 @@ export class UdpServices {
     const bad = endpoints.filter(({ id }) => this.#unreachable.has(id)).map(({ id }) => id);
     return bad.length === 0 ? noneTried : new Set(bad);
   }
+}
+
+function limitsOf(flowsMax: number): FlowLimits {
+  return { flowsMax, perSourceMax: Math.ceil(flowsMax * flowsPerSourceShare) };
 }

@@ -50,8 +50,9 @@ function worldOf(said: Partial<WorldOptions> = {}): WorldOptions {
 async function start(
   said: Partial<WorldOptions> = {},
   ofB: Partial<NodeOptions> = {},
+  udpFlowsMax?: number,
 ): Promise<TunnelMesh> {
-  const ofA = { udp: a.observer(), udpFlowsMax: 1_000 };
+  const ofA = { udp: a.observer(), udpFlowsMax };
   mesh = await TunnelMesh.start(worldOf(said), ofA, { udp: b.observer(), ...ofB });
   return mesh;
 }
@@ -161,7 +162,18 @@ describe('flows that arrive', () => {
       return a.of('dropped SourceNotAllowed') > 0;
     });
     expect(await one.ask('y', place)).toBe('pod y');
-    expect(a.of('opened')).toBe(2);
+    expect([a.of('ended failed'), arrived()]).toEqual([0, 1]);
+  });
+
+  test('a flood that is denied there evicts nobody here', async () => {
+    await start({ policy: 'enforce', udp: { ports: undefined } }, {}, 1);
+    const one = await client();
+    await one.ask('x', place);
+    for (let flow = 0; flow < 20; flow += 1) (await client(otherPod)).send('no', place);
+    await until('all were looked at', () => a.of('opened') === 21);
+    expect(await one.ask('z', place)).toBe('pod z');
+    // It was not opened anew.
+    expect([a.of('opened'), arrived()]).toEqual([21, 1]);
   });
 
   test('one that was replaced goes on anew at the next datagram', async () => {

@@ -244,7 +244,7 @@ export type NodeOptions = {
   readonly tcp?: TcpObserver;
   /** Absent: it serves no UDP. */
   readonly udp?: UdpObserver;
-  readonly udpFlowsMax?: number;
+  readonly udpFlowsMax?: number | undefined;
 };
 
 /** One node's data plane, and what it has told. */
