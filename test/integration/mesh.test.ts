@@ -351,6 +351,16 @@ describe('faults', () => {
 
   test('what a dead worker had in flight is not held against its pods', async () => {
     const to = 'reviews-green.shop.mesh';
+    // By requests in flight alone: a pod that has been slow may be left alone for many seconds.
+    await mesh.apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: {
+        namespace: 'shop',
+        name: 'reviews-green',
+        annotations: { 'weft.dev/load-balancer': 'least-request' },
+      },
+    });
     const before = received(green);
     for (const pod of green) pod.fault = { delayMs: 3_000, failShare: 0 };
     const lost = Array.from({ length: 6 }, () => asked(front[0], to));
