@@ -63,7 +63,7 @@ class Trial {
     this.#dueFault = 'ECONNRESET';
     const socket = this.#connect();
     socket.on('connect', () => socket.write('cut', 'latin1'));
-    read(socket, () => socket.resetAndDestroy());
+    readInTurns(socket, () => socket.resetAndDestroy());
     socket.on('close', () => this.#endClosed(socket.errored === null));
   }
 
@@ -105,7 +105,7 @@ class Trial {
 }
 
 /** Insides that are not what they seem may throw here as well. */
-function closeAnyway(socket: NetworkSocket): void {
+export function closeAnyway(socket: Pick<NetworkSocket, 'destroy'>): void {
   try {
     socket.destroy();
   } catch {
@@ -123,22 +123,30 @@ export function catchAll(caught: () => void): () => void {
   return () => process.setUncaughtExceptionCaptureCallback(null);
 }
 
-function read(socket: NetworkSocket, take: (piece: Buffer) => void): void {
+/** What a trial's echo uses of a socket, plain or secure. */
+export type TriedSocket = Pick<NetworkSocket, 'end' | 'on' | 'pause' | 'readInto' | 'resume'> & {
+  write(data: Uint8Array): boolean;
+};
+
+/** Another buffer each time: that they are changed has to work as well. */
+export function readInTurns(
+  socket: Pick<TriedSocket, 'readInto'>,
+  take: (piece: Buffer) => void,
+): void {
   const buffers = [Buffer.alloc(readBytes), Buffer.alloc(readBytes)] as const;
   let turn = 0;
   socket.readInto?.({
-    // Another buffer each time: that they are changed has to work as well.
     readBuffer: () => buffers[(turn ^= 1) === 0 ? 0 : 1],
     read: (from, bytes) => take(from.subarray(0, bytes)),
   });
 }
 
-/** Sends back what comes; ends when the peer ends. */
-function echo(socket: NetworkSocket): void {
+/** Sends back what comes, and waits while it cannot; ends when the peer ends. */
+export function echo(socket: TriedSocket): void {
   socket.on('error', () => undefined);
   socket.on('end', () => socket.end());
   socket.on('drain', () => socket.resume());
-  read(socket, (piece) => {
+  readInTurns(socket, (piece) => {
     if (!socket.write(Buffer.from(piece))) socket.pause();
   });
 }
@@ -160,7 +168,7 @@ function sendAndCompare(socket: NetworkSocket, done: (isSame: boolean) => void):
   socket.on('drain', () => (hasWaited = true));
   socket.on('end', () => (hasEnded = true));
   socket.on('close', () => done(isSame && hasWaited && hasEnded && received === sent.length));
-  read(socket, (piece) => {
+  readInTurns(socket, (piece) => {
     isSame &&= piece.equals(sent.subarray(received, received + piece.length));
     received += piece.length;
   });

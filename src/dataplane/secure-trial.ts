@@ -2,7 +2,7 @@
 // for it, that they encrypt, read, wait, pause, end, close and are cut as they should. As with
 // direct-trial.ts: whatever is missing, throws, differs or takes too long means no.
 import type { SecureNetwork, SecureSocket, TlsContext } from '../lib/network.ts';
-import { catchAll, trialText } from './direct-trial.ts';
+import { catchAll, closeAnyway, echo, readInTurns, trialText } from './direct-trial.ts';
 import { errorCode } from './node-error.ts';
 import { trialCredential } from './trial-certificate.ts';
 
@@ -90,7 +90,7 @@ class SecureTrial {
     this.#next = () => this.#finish(true);
     const socket = this.#connect();
     socket.on('connect', () => {
-      read(socket, () => socket.resetAndDestroy());
+      readInTurns(socket, () => socket.resetAndDestroy());
       socket.write('cut');
     });
     socket.on('close', () => this.#endClosed(socket.errored === null));
@@ -122,35 +122,6 @@ class SecureTrial {
   }
 }
 
-/** Insides that are not what they seem may throw here as well. */
-function closeAnyway(socket: Pick<SecureSocket, 'destroy'>): void {
-  try {
-    socket.destroy();
-  } catch {
-    // The trial has failed already, and nobody uses the socket.
-  }
-}
-
-/** Another buffer each time: that they are changed has to work as well. */
-function read(socket: SecureSocket, take: (piece: Buffer) => void): void {
-  const buffers = [Buffer.alloc(readBytes), Buffer.alloc(readBytes)] as const;
-  let turn = 0;
-  socket.readInto({
-    readBuffer: () => buffers[(turn ^= 1) === 0 ? 0 : 1],
-    read: (from, bytes) => take(from.subarray(0, bytes)),
-  });
-}
-
-/** Sends back what comes, and waits while it cannot; ends when the peer ends. */
-function echo(socket: SecureSocket): void {
-  socket.on('error', () => undefined);
-  socket.on('end', () => socket.end());
-  socket.on('drain', () => socket.resume());
-  read(socket, (piece) => {
-    if (!socket.write(Buffer.from(piece))) socket.pause();
-  });
-}
-
 /** Sends text and bytes, reads with pauses, and compares what comes back. */
 function sendAndCompare(socket: SecureSocket, done: (isSame: boolean) => void): void {
   const sent = trialText(trialBytes);
@@ -170,7 +141,7 @@ function sendAndCompare(socket: SecureSocket, done: (isSame: boolean) => void): 
     socket.write(sent.subarray(512, 2 * readBytes).toString('latin1'));
     socket.write(sent.subarray(2 * readBytes));
     socket.end();
-    read(socket, (piece) => {
+    readInTurns(socket, (piece) => {
       // A read behind a pause would be one too many.
       isSame &&= !isPaused && piece.equals(sent.subarray(received, received + piece.length));
       isPaused = true;

@@ -13,21 +13,16 @@ import type {
   Decision,
   Endpoint,
   FlowDestination,
-  PlainReason,
   RouteTable,
   Source,
   Verdict,
 } from '../route/index.ts';
 import type { ArrivedFrom } from './arrived-plan.ts';
+import type { Hop } from './hop.ts';
 import type { TunnelFields } from './tunnel-fields.ts';
 
-export type TcpHop = {
-  /** Where a tunnel is due the pod's node judges; here it is allowed to go there. */
-  readonly verdict: Verdict;
-  readonly isJudgedHere: boolean;
-  /** `none`: it may not be made on any way that there is. */
-  readonly way: 'here' | 'plain' | 'tunnel' | 'none';
-  readonly plainReason: PlainReason | undefined;
+/** As of a request, but for what a tunnel is told. */
+export type TcpHop = Omit<Hop, 'tunnel'> & {
   /** Of the pod, where the way is a tunnel. */
   readonly node: string | undefined;
 };

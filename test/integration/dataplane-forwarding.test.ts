@@ -11,6 +11,7 @@ import {
   request,
 } from '../support/dataplane-sockets.ts';
 import type { Peer } from '../support/dataplane-sockets.ts';
+import { expectNothingLeft } from '../support/nothing-left.ts';
 
 let upstream: RawUpstream;
 let harness: Harness;
@@ -35,20 +36,7 @@ beforeEach(async () => {
 /** Whatever a test did, nothing of it may be left (A10). */
 afterEach(async () => {
   for (const peer of clients.splice(0)) peer.socket.destroy();
-  const { dataplane } = harness;
-  await eventually(() => dataplane.state().connections === 0, 'all connections closed');
-  const { exchanges, bufferedBytes, lingering } = dataplane.state();
-  expect({ exchanges, bufferedBytes, lingering }).toEqual({
-    exchanges: 0,
-    bufferedBytes: 0,
-    lingering: 0,
-  });
-  expect(harness.inFlight()).toBe(0);
-  expect(harness.bugs).toEqual([]);
-  dataplane.close();
-  upstream.close();
-  expect(dataplane.state().deadlines).toBe(0);
-  expect(dataplane.state().upstreamOpen).toBe(0);
+  await expectNothingLeft(harness, [upstream]);
 });
 
 describe('bodies', () => {

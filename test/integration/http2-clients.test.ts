@@ -12,6 +12,7 @@ import {
   request,
 } from '../support/dataplane-sockets.ts';
 import type { Peer } from '../support/dataplane-sockets.ts';
+import { expectNothingLeft } from '../support/nothing-left.ts';
 import {
   beginRaw,
   blockText,
@@ -53,20 +54,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const one of callers.splice(0)) one.session.destroy();
   for (const peer of peers.splice(0)) peer.socket.destroy();
-  const { dataplane } = harness;
-  await eventually(() => dataplane.state().connections === 0, 'all connections closed');
-  const { exchanges, bufferedBytes, lingering } = dataplane.state();
-  expect({ exchanges, bufferedBytes, lingering }).toEqual({
-    exchanges: 0,
-    bufferedBytes: 0,
-    lingering: 0,
-  });
-  expect(harness.inFlight()).toBe(0);
-  expect(harness.bugs).toEqual([]);
-  dataplane.close();
-  upstream.close();
-  expect(dataplane.state().deadlines).toBe(0);
-  expect(dataplane.state().upstreamOpen).toBe(0);
+  await expectNothingLeft(harness, [upstream]);
 });
 
 describe('requests', () => {

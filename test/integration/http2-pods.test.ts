@@ -7,6 +7,7 @@ import { startHarness } from '../support/dataplane-harness.ts';
 import type { Harness, HarnessOptions } from '../support/dataplane-harness.ts';
 import { connectTo, eventually, RawUpstream, request } from '../support/dataplane-sockets.ts';
 import type { Peer } from '../support/dataplane-sockets.ts';
+import { expectNothingLeft } from '../support/nothing-left.ts';
 import { frameText, framesOf, Http2Caller, word } from '../support/http2-client.ts';
 import { Http2Pod } from '../support/http2-pod.ts';
 
@@ -51,22 +52,8 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const one of callers.splice(0)) one.session.destroy();
   for (const peer of peers.splice(0)) peer.socket.destroy();
-  const { dataplane } = harness;
-  await eventually(() => dataplane.state().connections === 0, 'all connections closed');
-  const { exchanges, bufferedBytes } = dataplane.state();
-  expect({ exchanges, bufferedBytes }).toEqual({ exchanges: 0, bufferedBytes: 0 });
-  expect(harness.inFlight()).toBe(0);
-  expect(harness.bugs).toEqual([]);
-  dataplane.close();
-  pod.close();
-  raw?.close();
+  await expectNothingLeft(harness, raw === undefined ? [pod] : [pod, raw]);
   raw = undefined;
-  const { deadlines, upstreamOpen, bodyBuffers } = dataplane.state();
-  expect({ deadlines, upstreamOpen, bodyBuffers }).toEqual({
-    deadlines: 0,
-    upstreamOpen: 0,
-    bodyBuffers: 0,
-  });
 });
 
 describe('a client of HTTP/1.1', () => {
