@@ -28,6 +28,8 @@ export type SettingsMesh = {
   readonly endpoints: readonly TestEndpoint[];
   readonly onService?: Annotations;
   readonly onNamespace?: Annotations;
+  /** Of the port of `h1`. */
+  readonly appProtocol?: string | undefined;
   /** Other objects of the cluster. */
   readonly others?: readonly AnyObject[];
 };
@@ -50,7 +52,7 @@ export function settledMesh(mesh: SettingsMesh, previous?: RouteTable): SettledM
 }
 
 function objectsOf(mesh: SettingsMesh): ClusterState {
-  const { endpoints, onService = {}, onNamespace = {}, others = [] } = mesh;
+  const { endpoints, onService = {}, onNamespace = {}, appProtocol, others = [] } = mesh;
   const annotations = new Map(Object.entries(onService));
   const slices = endpoints.map(({ address, port }) =>
     sliceOf('t/h1', {
@@ -64,7 +66,10 @@ function objectsOf(mesh: SettingsMesh): ClusterState {
   );
   return stateOf(
     namespaceOf('t', onNamespace),
-    serviceOf('t/h1', { meta: metaOf('t/h1', { annotations }), ports: [portOf(80)] }),
+    serviceOf('t/h1', {
+      meta: metaOf('t/h1', { annotations }),
+      ports: [portOf(80, { appProtocol })],
+    }),
     podOf('t/client', { addresses: ['127.0.0.1'], serviceAccount: 'client' }),
     ...pods,
     ...slices,
