@@ -3,60 +3,33 @@
 // teardown (A10). The table is read once, when the request has come (A5); an endpoint is authorised
 // when it is picked. After the first byte of an answer went out nothing is ever retried.
 import { assert } from '../lib/assert.ts';
-import type { Backend, Destination, Endpoint, RouteTable } from '../route/index.ts';
-import type { Source, Split, VirtualHost } from '../route/index.ts';
+import type { Backend, Endpoint, RouteTable, Split, VirtualHost } from '../route/index.ts';
 import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
-import type { Answer } from './answer.ts';
 import { Attempt } from './attempt.ts';
-import type { Client, ConnectionFate } from './client.ts';
-import type { ProbeHalves } from './departure-probe.ts';
-import type { Engine } from './engine.ts';
-import type { ExchangeOptions } from './exchange-options.ts';
+import type { ConnectionFate } from './client.ts';
+import { ExchangeRecord } from './exchange-record.ts';
 import { callTimeoutMs } from './grpc.ts';
-import type { Hop, Plan } from './hop.ts';
+import type { Hop } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
-import type { HttpRequestHead } from './http1/request-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
-import type { AnswerFacts, ExchangeFacts, ExchangeOutcome } from './observer.ts';
+import type { ExchangeOutcome } from './observer.ts';
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
-import { RequestBody } from './request-body.ts';
 import type { Ticket } from './places.ts';
 import { noneTried, Retries } from './retries.ts';
 import { attemptKind, failedAnswer, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
-import type { Carriage } from './tunnel-wait.ts';
 import type { WaitsUser } from './exchange-waits.ts';
 import { noTunnel, type RefusedThere } from './tunnel-refusal.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
 
-export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
-  readonly request: HttpRequestHead;
-  readonly requestId: string;
-  readonly traceparent: string;
-  readonly startedMs: number;
-  host: VirtualHost | undefined;
-  backend: Backend | undefined;
-  endpoint: Endpoint | undefined;
-  destination: Destination | undefined;
-  reason: Reason | undefined;
-  attempts = 0;
-  firstByteMs: number | undefined;
-  durationMs = 0;
-  retryAfterS: number | undefined;
+export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser {
   ticket: Ticket | undefined;
-
-  readonly #engine: Engine;
-  readonly #client: Client;
-  readonly #plan: Plan;
-  readonly #body: RequestBody;
-  readonly #answer: Answer;
   /** Undefined until something has failed. */
   #retries: Retries | undefined;
   #attempt: Attempt | undefined;
-  #tunnel: Switched | undefined;
   #bodyBytesMax = Infinity;
   #wantsFreshConnection = false;
   /** A pod may have got something of the request. */
@@ -64,58 +37,17 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #interims = 0;
   #isFinished = false;
 
-  constructor(options: ExchangeOptions) {
-    const { engine, plan, ids } = options;
-    this.#engine = engine;
-    this.#client = options.client;
-    this.#plan = plan;
-    this.request = plan.head;
-    this.#body = new RequestBody(plan.head, options.isBodyComplete, engine.counts);
-    this.#answer = options.client.answerTo(plan.head);
-    this.requestId = ids?.requestId ?? plan.sentRequestId ?? engine.ids.requestId();
-    this.traceparent = ids?.traceparent ?? plan.sentTraceparent ?? engine.ids.traceparent();
-    this.startedMs = engine.clock.nowMs();
-  }
-
-  get source(): Source {
-    return this.#plan.source;
-  }
-
-  get remoteAddress(): string {
-    return this.#plan.remoteAddress;
-  }
-
-  get answer(): AnswerFacts {
-    return this.#answer;
-  }
-
-  get status(): number {
-    return this.#answer.status;
-  }
-
-  get probeHalves(): ProbeHalves | undefined {
-    return this.#answer.probeHalves;
-  }
-
-  get requestBytes(): number {
-    return this.#body.bytes + (this.#tunnel?.fromClientBytes ?? 0);
-  }
-
-  get responseBytes(): number {
-    return this.#answer.bytes + (this.#tunnel?.fromUpstreamBytes ?? 0);
-  }
-
   // ---- the way of a request -------------------------------------------------------------------
 
   start(): void {
-    const { observer, counts } = this.#engine;
-    const { decision, refusal } = this.#plan;
+    const { observer, counts } = this.engine;
+    const { decision, refusal } = this.plan;
     // The host is known before anything is told, so that what is counted up is counted down.
     this.host = decision.host;
     counts.exchanges += 1;
     observer.exchangeStarted(this);
     if (refusal !== undefined) this.refuse(refusal);
-    else if (isOverloaded(this.#engine)) this.refuse('Shedding');
+    else if (isOverloaded(this.engine)) this.refuse('Shedding');
     else if (this.request.maxForwards === 0) this.#answerHere();
     else if (decision.kind === 'refuse') this.refuse(decision.reason);
     else this.#forward(decision.host, decision.split);
@@ -124,23 +56,23 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   /** Chooses the backend, which all attempts keep to, and makes the first attempt. */
   #forward(host: VirtualHost, split: Split): void {
     const framing = this.request.framing;
-    this.#bodyBytesMax = bodyBytesMaxOf(this.#engine, host.rules);
+    this.#bodyBytesMax = bodyBytesMaxOf(this.engine, host.rules);
     if (framing.kind === 'length' && framing.length > this.#bodyBytesMax) {
       this.refuse('BadRequestBodyTooLarge');
       return;
     }
-    this.backend = takeTurn(this.#engine, host, split);
-    const idleMs = host.rules.idleTimeoutMs ?? this.#engine.limits.idleTimeoutMs;
-    this.#client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.request));
-    if (!this.#engine.gate.injectsFault(this)) this.#try();
+    this.backend = takeTurn(this.engine, host, split);
+    const idleMs = host.rules.idleTimeoutMs ?? this.engine.limits.idleTimeoutMs;
+    this.client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.request));
+    if (!this.engine.gate.injectsFault(this)) this.#try();
   }
 
   pause(ms: number): void {
-    this.#client.waits.wait(ms);
+    this.client.waits.wait(ms);
   }
 
   resume(): void {
-    this.#client.waits.stopWaiting();
+    this.client.waits.stopWaiting();
     this.#try();
   }
 
@@ -148,16 +80,16 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #try(): void {
     const { backend } = this;
     assert(backend !== undefined, 'an attempt at nothing');
-    const { loads, random } = this.#engine;
+    const { loads, random } = this.engine;
     const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random, this);
     if (endpoint === undefined) return this.refuse('NoEndpoints');
-    const hop = this.#plan.hopTo(backend, endpoint);
+    const hop = this.plan.hopTo(backend, endpoint);
     const { verdict } = hop;
     this.endpoint = endpoint;
     this.destination = verdict.destination;
     // Retries repeat the decision for another pod; only a change of mind is news.
     const isNews = this.attempts === 0 || verdict.kind === 'deny';
-    if (isNews && hop.isJudgedHere) this.#engine.observer.policyDecided(this, verdict);
+    if (isNews && hop.isJudgedHere) this.engine.observer.policyDecided(this, verdict);
     if (verdict.kind === 'deny') this.refuse(verdict.reason);
     // Plain text to a pod that expects TLS would be wrong twice over.
     else if (backend.scheme === 'https') this.refuse('UpstreamProtocol');
@@ -167,12 +99,12 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   #open(backend: Backend, endpoint: Endpoint, hop: Hop): void {
-    const { limits, gate } = this.#engine;
+    const { limits, gate } = this.engine;
     const rules = this.host?.rules;
     if (rules?.shaping !== undefined && !gate.admits(this, endpoint, hop)) return;
     this.attempts += 1;
     const attempt = new Attempt({
-      engine: this.#engine,
+      engine: this.engine,
       facts: this,
       backend,
       endpoint,
@@ -183,60 +115,50 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     });
     this.#attempt = attempt;
     attempt.connection.use(this);
-    if (rules?.perTryTimeoutMs !== undefined) this.#client.waits.wait(rules.perTryTimeoutMs);
+    if (rules?.perTryTimeoutMs !== undefined) this.client.waits.wait(rules.perTryTimeoutMs);
     if (attempt.isReused) this.#send(attempt);
   }
 
   #send({ connection, hop, isReused, mayBeRefused }: Attempt): void {
-    this.#client.waits.touch();
-    connection.sendHead(this.#plan, this, hop);
+    this.client.waits.touch();
+    connection.sendHead(this.plan, this, hop);
     // Who answers in a tunnel may say that the pod got nothing, and tries a stale connection again.
-    const mayComeBack = hop.way === 'tunnel' || (isReused && this.#engine.answersTunnels);
-    const isKept = this.#plan.isRepeatable || mayComeBack || mayBeRefused;
-    this.#body.sendTo(connection, isKept);
+    const mayComeBack = hop.way === 'tunnel' || (isReused && this.engine.answersTunnels);
+    const isKept = this.plan.isRepeatable || mayComeBack || mayBeRefused;
+    this.body.sendTo(connection, isKept);
     // A body that is still being read joins the head in one write, when the read ends.
-    if (!this.#client.isReading) this.#flushRequest(connection);
-    if (!connection.isFull) this.#client.resumeReading();
-  }
-
-  /** Everything written leaves; what the kernel does not take holds up the client. */
-  #flushRequest(connection: Carriage): void {
-    connection.flush();
-    if (connection.unsentBytes === 0) return;
-    this.#client.buffer.lend(connection.buffer);
-    if (!connection.isFull) return;
-    this.#body.countWaiting(connection.unsentBytes);
-    this.#client.pauseReading();
+    if (!this.client.isReading) this.body.flush(connection);
+    if (!connection.isFull) this.client.resumeReading();
   }
 
   // ---- from the client ------------------------------------------------------------------------
 
   requestData(buffer: Buffer, start: number, end: number): void {
     if (this.#isFinished) return;
-    this.#client.waits.touch();
-    if (this.#body.bytes + end - start > this.#bodyBytesMax) {
+    this.client.waits.touch();
+    if (this.body.bytes + end - start > this.#bodyBytesMax) {
       this.refuse('BadRequestBodyTooLarge');
-    } else if (!this.#body.add(buffer, start, end)) {
-      this.#client.pauseReading();
+    } else if (!this.body.add(buffer, start, end)) {
+      this.client.pauseReading();
     }
   }
 
   requestEnded(trailers: Fields | undefined): void {
-    if (!this.#isFinished) this.#body.complete(trailers);
+    if (!this.#isFinished) this.body.complete(trailers);
   }
 
   /** All that one read of the client brought has been told. */
   clientReadEnded(): void {
-    if (this.#attempt !== undefined) this.#flushRequest(this.#attempt.connection);
+    if (this.#attempt !== undefined) this.body.flush(this.#attempt.connection);
   }
 
   /** Whether what goes on without end would still be begun by this table (contract §4). */
   isAllowedBy(table: RouteTable): boolean {
     const { hop, connection } = this.#attempt ?? {};
-    const isUploading = connection?.isSent === true && !this.#body.isComplete;
-    const isStreaming = this.#tunnel !== undefined || this.#answer.hasBegun || isUploading;
+    const isUploading = connection?.isSent === true && !this.body.isComplete;
+    const isStreaming = this.tunnel !== undefined || this.answer.hasBegun || isUploading;
     if (!isStreaming || this.endpoint === undefined || !hop) return true;
-    return this.#plan.isAllowedBy(table, this.endpoint, hop);
+    return this.plan.isAllowedBy(table, this.endpoint, hop);
   }
 
   /** The client left, or cut its own request short: the upstream exchange is cancelled at once. */
@@ -245,20 +167,20 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   clientDrained(): void {
-    this.#client.waits.touch();
-    this.#answer.clearWaiting();
+    this.client.waits.touch();
+    this.answer.clearWaiting();
     const connection = this.#attempt?.connection;
     connection?.buffer.reclaim();
-    if (this.#tunnel !== undefined) this.#tunnel.clientDrained();
+    if (this.tunnel !== undefined) this.tunnel.clientDrained();
     else connection?.resume();
   }
 
   tunnelFromClient(buffer: Buffer, start: number, end: number): void {
-    this.#tunnel?.fromClient(buffer, start, end);
+    this.tunnel?.fromClient(buffer, start, end);
   }
 
   tunnelEndedByClient(): void {
-    this.#tunnel?.clientEnded();
+    this.tunnel?.clientEnded();
   }
 
   // ---- from upstream --------------------------------------------------------------------------
@@ -269,32 +191,31 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   upstreamDrained(): void {
-    this.#client.waits.touch();
-    this.#body.clearWaiting();
-    this.#client.buffer.reclaim();
-    if (this.#tunnel === undefined) this.#client.resumeReading();
-    else this.#tunnel.upstreamDrained();
+    this.client.waits.touch();
+    this.body.drained();
+    if (this.tunnel === undefined) this.client.resumeReading();
+    else this.tunnel.upstreamDrained();
   }
 
   interimAnswered(head: HttpResponseHead): void {
-    this.#client.waits.touch();
+    this.client.waits.touch();
     this.#interims += 1;
     if (this.#interims > interimResponsesMax) {
       this.#failAttempt('UpstreamProtocol', { kind: 'protocol', isUnsent: false });
       return;
     }
-    this.#answer.interim(head);
+    this.answer.interim(head);
   }
 
   answered(head: HttpResponseHead): void {
-    this.#client.waits.touch();
+    this.client.waits.touch();
     if (this.#attempt?.isRefusedBy(head) === true) return;
     const failure = failedAnswer(this.host?.rules, this.request.fields, head);
     if (failure === undefined || !this.#mayTryAgain(failure)) {
-      this.#client.waits.stopWaiting();
-      this.#body.stopHolding();
-      this.firstByteMs = this.#engine.clock.nowMs() - this.startedMs;
-      this.#answer.begin(head, this.#answer.closesAfterAnswer(this.#body));
+      this.client.waits.stopWaiting();
+      this.body.stopHolding();
+      this.firstByteMs = this.engine.clock.nowMs() - this.startedMs;
+      this.answer.begin(head, this.answer.closesAfterAnswer(this.body));
       return;
     }
     this.#endAttempt(head.status, undefined);
@@ -302,8 +223,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   answerData(buffer: Buffer, start: number, end: number): void {
-    this.#client.waits.touch();
-    if (this.#attempt?.refusal === undefined) this.#answer.data(buffer, start, end);
+    this.client.waits.touch();
+    if (this.#attempt?.refusal === undefined) this.answer.data(buffer, start, end);
   }
 
   answerEnded(trailers: Fields | undefined): void {
@@ -311,23 +232,23 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     if (attempt === undefined) return;
     const { refusal } = attempt;
     if (refusal !== undefined) return this.#refusedThere(attempt, refusal);
-    this.#answer.end(trailers);
-    this.#answer.flush();
-    if (this.#client.unsentBytes > 0) attempt.connection.buffer.lend(this.#client.buffer);
+    this.answer.end(trailers);
+    this.answer.flush();
+    if (this.client.unsentBytes > 0) attempt.connection.buffer.lend(this.client.buffer);
     this.#attempt = undefined;
-    attempt.end(this.#answer.status, undefined);
-    attempt.connection.release(this.#body.isComplete);
-    this.#finish('answered', this.#answer.closes ? 'close' : 'keep');
+    attempt.end(this.answer.status, undefined);
+    attempt.connection.release(this.body.isComplete);
+    this.#finish('answered', this.answer.closes ? 'close' : 'keep');
   }
 
   upstreamReadEnded(): void {
-    if (this.#isFinished || this.#tunnel !== undefined) {
-      this.#client.flush();
+    if (this.#isFinished || this.tunnel !== undefined) {
+      this.client.flush();
       return;
     }
     const connection = this.#attempt?.connection;
-    const isFlowing = this.#answer.flush();
-    if (this.#client.unsentBytes > 0) connection?.buffer.lend(this.#client.buffer);
+    const isFlowing = this.answer.flush();
+    if (this.client.unsentBytes > 0) connection?.buffer.lend(this.client.buffer);
     if (!isFlowing) connection?.pause();
   }
 
@@ -341,22 +262,22 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   switched(head: HttpResponseHead): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
-    this.#client.waits.end();
-    this.#answer.begin(head, true);
-    this.#answer.flush();
-    const { counts } = this.#engine;
+    this.client.waits.end();
+    this.answer.begin(head, true);
+    this.answer.flush();
+    const { counts } = this.engine;
     const ended = (): void => this.#tunnelEnded();
-    const tunnel = new Switched(this.#client, attempt.connection, counts, ended);
-    this.#tunnel = tunnel;
+    const tunnel = new Switched(this.client, attempt.connection, counts, ended);
+    this.tunnel = tunnel;
     tunnel.begin();
   }
 
   tunnelData(buffer: Buffer, start: number, end: number): void {
-    this.#tunnel?.fromUpstream(buffer, start, end);
+    this.tunnel?.fromUpstream(buffer, start, end);
   }
 
   tunnelEnded(): void {
-    this.#tunnel?.upstreamEnded();
+    this.tunnel?.upstreamEnded();
   }
 
   // ---- failure and end ------------------------------------------------------------------------
@@ -376,39 +297,39 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #refusedThere(attempt: Attempt, { reason, failure, retryAfterS }: RefusedThere): void {
     this.retryAfterS = retryAfterS;
     this.#attempt = undefined;
-    this.#client.waits.stopWaiting();
-    this.#body.detach();
+    this.client.waits.stopWaiting();
+    this.body.detach();
     attempt.end(reasonStatus(reason), reason);
-    attempt.connection.release(this.#body.isComplete);
+    attempt.connection.release(this.body.isComplete);
     if (failure === undefined) this.refuse(reason);
     else this.#tryElsewhere(reason, failure);
   }
 
   #tryElsewhere(reason: Reason, failure: AttemptFailure, wasStale = false): void {
-    const isOver = this.#engine.answersTunnels && !wasStale;
+    const isOver = this.engine.answersTunnels && !wasStale;
     if (isOver || !this.#mayTryAgain(failure)) this.refuse(reason);
     else this.#tryAgain(failure, wasStale);
   }
 
   /** All conditions of a retry; the budget comes last, because asking takes from it. */
   #mayTryAgain(failure: AttemptFailure): boolean {
-    if (this.#answer.hasBegun || this.#answer.hasInterim || !this.#body.isReplayable) return false;
+    if (this.answer.hasBegun || this.answer.hasInterim || !this.body.isReplayable) return false;
     const { host } = this;
     if (host === undefined) return false;
-    this.#retries ??= new Retries(this.#engine, host, this.#plan.isRepeatable);
+    this.#retries ??= new Retries(this.engine, host, this.plan.isRepeatable);
     return this.#retries.take(failure, this);
   }
 
   /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */
   #tryAgain(failure: AttemptFailure, wasStale = false): void {
-    const { observer } = this.#engine;
+    const { observer } = this.engine;
     const retries = this.#retries;
     assert(retries !== undefined, 'a retry of nothing');
     retries.begin(failure, this.endpoint);
     observer.retryStarted(this);
     const hasOthers = (this.backend?.endpoints.length ?? 0) > retries.tried.size;
     if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
-    else this.#client.waits.wait(retries.waitMs());
+    else this.client.waits.wait(retries.waitMs());
   }
 
   waitExpired(): void {
@@ -420,7 +341,7 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
 
   idleExpired(): void {
     // A body that does not come is the client's fault, whichever time-out is the shorter one.
-    const isClientLate = !this.#body.isComplete && this.#client.isListenedTo;
+    const isClientLate = !this.body.isComplete && this.client.isListenedTo;
     this.#giveUp(isClientLate ? 'BadRequestTimeout' : 'TimeoutIdle');
   }
 
@@ -436,32 +357,32 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   }
 
   #answerHere(): void {
-    const closes = this.#answer.closesAfterOwn(this.#body);
-    this.#answer.own({ status: 200, reason: undefined, text: '', closes, isUnsent: true });
-    this.#finish('refused', this.#answer.closes ? 'close' : 'keep');
+    const closes = this.answer.closesAfterOwn(this.body);
+    this.answer.own({ status: 200, reason: undefined, text: '', closes, isUnsent: true });
+    this.#finish('refused', this.answer.closes ? 'close' : 'keep');
   }
 
   /** Ends with an answer of our own – or breaks off, when an answer has begun already. */
   refuse(reason: Reason, status = reasonStatus(reason)): void {
     if (this.#isFinished) return;
     this.reason = reason;
-    if (this.#answer.hasBegun) {
-      this.#answer.breakOff(reason);
+    if (this.answer.hasBegun) {
+      this.answer.breakOff(reason);
       this.#finish('broken', 'cut');
       return;
     }
-    const closes = endsConnection(reason, this.request) || this.#answer.closesAfterOwn(this.#body);
+    const closes = endsConnection(reason, this.request) || this.answer.closesAfterOwn(this.body);
     const isUnsent = !this.#wasSent && this.#attempt?.connection.isSent !== true;
     const { retryAfterS } = this;
     const text = refusalText(reason, this);
-    this.#answer.own({ status, reason, text, closes, isUnsent, retryAfterS });
+    this.answer.own({ status, reason, text, closes, isUnsent, retryAfterS });
     this.#finish('refused', closes ? 'close' : 'keep');
   }
 
   #tunnelEnded(): void {
     const attempt = this.#attempt;
     this.#attempt = undefined;
-    attempt?.end(this.#answer.status, undefined);
+    attempt?.end(this.answer.status, undefined);
     this.#finish('answered', 'close');
   }
 
@@ -470,8 +391,8 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#attempt = undefined;
-    this.#client.waits.stopWaiting();
-    this.#body.detach();
+    this.client.waits.stopWaiting();
+    this.body.detach();
     this.#wasSent ||= attempt.connection.isSent;
     attempt.connection.destroy();
     attempt.isCancelled = isCancelled;
@@ -482,17 +403,17 @@ export class Exchange implements UpstreamUser, WaitsUser, ExchangeFacts {
   #finish(outcome: ExchangeOutcome, fate: ConnectionFate): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
-    if (this.ticket !== undefined) this.#engine.gate.leave(this);
-    this.#endAttempt(this.#answer.status, this.reason, true);
-    this.#client.waits.end();
-    this.#body.stopHolding();
-    this.#body.clearWaiting();
-    this.#answer.clearWaiting();
-    this.#tunnel?.forgetWaiting();
-    const { counts, clock, observer } = this.#engine;
+    if (this.ticket !== undefined) this.engine.gate.leave(this);
+    this.#endAttempt(this.answer.status, this.reason, true);
+    this.client.waits.end();
+    this.body.stopHolding();
+    this.body.clearWaiting();
+    this.answer.clearWaiting();
+    this.tunnel?.forgetWaiting();
+    const { counts, clock, observer } = this.engine;
     counts.exchanges -= 1;
     this.durationMs = clock.nowMs() - this.startedMs;
     observer.exchangeFinished(this, outcome);
-    this.#client.exchangeEnded(fate);
+    this.client.exchangeEnded(fate);
   }
 }

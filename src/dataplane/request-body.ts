@@ -2,6 +2,7 @@
 // holds a copy while there is no connection to write to, and goes on holding up to 64 kB of what
 // was sent while the request may still be sent again; longer bodies are sent once. Invariant:
 // everything that came is either held, or was written to the one current connection.
+import type { Client } from './client.ts';
 import type { Counts } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
@@ -24,8 +25,10 @@ export class RequestBody {
   #bytes = 0;
   /** Sent, but not taken by the kernel yet. */
   #waitingBytes = 0;
+  readonly #client: Client;
 
-  constructor(head: HttpRequestHead, isComplete: boolean, counts: Counts) {
+  constructor(client: Client, head: HttpRequestHead, isComplete: boolean, counts: Counts) {
+    this.#client = client;
     this.#nominated = head.nominated;
     this.#isComplete = isComplete;
     this.#counts = counts;
@@ -57,15 +60,25 @@ export class RequestBody {
     return target.sendBody(buffer, start, end);
   }
 
-  /** So many bytes wait for the endpoint. */
-  countWaiting(bytes: number): void {
-    this.#counts.bufferedBytes += bytes - this.#waitingBytes;
-    this.#waitingBytes = bytes;
+  /** Everything written leaves; what the kernel does not take holds up the client. */
+  flush(connection: Carriage): void {
+    connection.flush();
+    if (connection.unsentBytes === 0) return;
+    this.#client.buffer.lend(connection.buffer);
+    if (!connection.isFull) return;
+    this.#countWaiting(connection.unsentBytes);
+    this.#client.pauseReading();
+  }
+
+  /** The kernel has taken what it had not. */
+  drained(): void {
+    this.clearWaiting();
+    this.#client.buffer.reclaim();
   }
 
   /** What waited for the endpoint has gone, or nobody waits any more. Idempotent. */
   clearWaiting(): void {
-    this.countWaiting(0);
+    this.#countWaiting(0);
   }
 
   complete(trailers: Fields | undefined): void {
@@ -97,6 +110,11 @@ export class RequestBody {
     this.#counts.bufferedBytes -= this.#heldBytes;
     this.#held = nothing;
     this.#heldBytes = 0;
+  }
+
+  #countWaiting(bytes: number): void {
+    this.#counts.bufferedBytes += bytes - this.#waitingBytes;
+    this.#waitingBytes = bytes;
   }
 
   /** Copies, because a small piece would keep the whole buffer of its read alive. */
