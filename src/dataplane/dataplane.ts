@@ -164,7 +164,7 @@ class RunningDataplane {
       deadlines,
       slots: options.slots,
       loads: new EndpointLoads(options.slots, clock),
-      budgets: new RetryBudgets(options.slots),
+      budgets: new RetryBudgets(options.slots, clock),
       gate: new TrafficGate({
         ...runtime,
         slots: options.slots,

@@ -18,7 +18,7 @@ import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import type { Ticket } from './places.ts';
 import { noneTried, Retries } from './retries.ts';
-import { attemptKind, failedAnswer, type AttemptFailure } from './retry-policy.ts';
+import { attemptKind, failedAnswer, isGood, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
 import type { WaitsUser } from './exchange-waits.ts';
@@ -61,7 +61,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
       this.refuse('BadRequestBodyTooLarge');
       return;
     }
-    this.backend = takeTurn(this.engine, host, split);
+    this.backend = takeTurn(this.engine, split);
     const idleMs = host.rules.idleTimeoutMs ?? this.engine.limits.idleTimeoutMs;
     this.client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.request));
     if (!this.engine.gate.injectsFault(this)) this.#try();
@@ -214,6 +214,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     if (failure === undefined || !this.#mayTryAgain(failure)) {
       this.client.waits.stopWaiting();
       this.body.stopHolding();
+      if (isGood(head, failure)) this.engine.budgets.deposit(this.host);
       this.firstByteMs = this.engine.clock.nowMs() - this.startedMs;
       this.answer.begin(head, this.answer.closesAfterAnswer(this.body));
       return;

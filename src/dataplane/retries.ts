@@ -1,10 +1,11 @@
 // The retries of one exchange: what it has tried, whether another attempt is allowed – by the rules
 // (retry-policy.ts) and by the service's budget – and how long to wait before it.
 import { backoffMs } from '../lib/backoff.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Endpoint, VirtualHost } from '../route/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import type { Engine } from './engine.ts';
-import type { ExchangeFacts } from './observer.ts';
+import type { ExchangeFacts, ExchangeObserver } from './observer.ts';
 import { depositRequest, withdrawRetry } from './retry-budget.ts';
 import type { BudgetPlace } from './retry-budget.ts';
 import { mayRetry } from './retry-policy.ts';
@@ -16,10 +17,12 @@ const retryBackoff = { baseMs: 25, maxMs: 250 } as const;
 /** Where the budgets of services are; looked up once per virtual host of a table. */
 export class RetryBudgets {
   readonly #slots: SlotView;
+  readonly #clock: Pick<Clock, 'wallMs'>;
   readonly #places = new WeakMap<VirtualHost, BudgetPlace>();
 
-  constructor(slots: SlotView) {
+  constructor(slots: SlotView, clock: Pick<Clock, 'wallMs'>) {
     this.#slots = slots;
+    this.#clock = clock;
   }
 
   of(host: VirtualHost): BudgetPlace {
@@ -33,24 +36,35 @@ export class RetryBudgets {
     return place;
   }
 
-  /** Each request of the service earns a part of a retry. */
-  deposit(host: VirtualHost, wallMs: number): void {
-    depositRequest(this.of(host), host.rules.retryBudgetPercent, wallMs);
+  /**
+   * Each request that got a good answer earns a part of a retry. One that failed earns nothing:
+   * while all fail, retries would otherwise go on at the full share in every tier of a call chain,
+   * and multiply.
+   */
+  deposit(host: VirtualHost | undefined): void {
+    if (host === undefined) return;
+    depositRequest(this.of(host), host.rules.retryBudgetPercent, this.#clock.wallMs());
   }
 }
+
+/** What of the engine retries need. */
+export type RetryEngine = Pick<Engine, 'budgets' | 'random'> & {
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly observer: Pick<ExchangeObserver, 'retryBudgetExhausted'>;
+};
 
 export const noneTried: ReadonlySet<string> = new Set<string>([]);
 
 export class Retries {
   #tried: Set<string> | undefined;
-  readonly #engine: Engine;
+  readonly #engine: RetryEngine;
   readonly #host: VirtualHost;
   readonly #budget: BudgetPlace;
   readonly #isRepeatable: boolean;
   readonly #done = { total: 0, afterSent: 0 };
 
   /** `isRepeatable`: sending the request twice does no more than sending it once. */
-  constructor(engine: Engine, host: VirtualHost, isRepeatable: boolean) {
+  constructor(engine: RetryEngine, host: VirtualHost, isRepeatable: boolean) {
     this.#engine = engine;
     this.#host = host;
     this.#isRepeatable = isRepeatable;

@@ -1,8 +1,9 @@
 // The retry budget of a service, shared by all workers of the proxy: Finagle's TpsBudget on atomic
 // cells. Over ten seconds retries may make up the given percent of the requests, plus ten a second
-// so that quiet services can retry at all. Each request deposits `percent` units, each retry takes
-// 100. Seconds are wall clock seconds, because workers share no other clock; a jump of the clock
-// empties the window and harms nothing else.
+// so that quiet services can retry at all. Each request that got a good answer deposits `percent`
+// units, each retry takes 100; Finagle counts failed ones as well, which lets retries multiply over
+// the tiers of a call chain (docs/performance.md). Seconds are wall clock seconds, because workers
+// share no other clock; a jump of the clock empties the window and harms nothing else.
 // Cells: [0..9] second that the ring place counts for, [10..19] its balance, the rest is spare.
 
 const windowSeconds = 10;
@@ -15,7 +16,7 @@ export type BudgetPlace = {
   readonly offset: number;
 };
 
-/** Counts a request of the service. */
+/** Counts a good answer of the service. */
 export function depositRequest(place: BudgetPlace, percent: number, wallMs: number): void {
   Atomics.add(place.cells, balanceCell(place, wallMs), Math.round(percent));
 }

@@ -135,6 +135,11 @@ export function failedAnswer(
   return { kind: isUnavailable ? 'unavailable' : 'status', status, isUnsent: false };
 }
 
+/** Whether an answer earns its service a part of a retry; `failure`: what it stands for. */
+export function isGood({ status }: { readonly status: number }, failure?: AttemptFailure): boolean {
+  return status < 500 && failure?.kind !== 'unavailable';
+}
+
 /** UNAVAILABLE. */
 const grpcUnavailable = '14';
 

@@ -142,7 +142,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     }
     const { host, split } = decision;
     this.#idleMs = host.rules.idleTimeoutMs;
-    this.#try(table, takeTurn(this.#engine, host, split));
+    this.#try(table, takeTurn(this.#engine, split));
   }
 
   #try(table: RouteTable, backend: Backend): void {
@@ -189,9 +189,10 @@ export class TcpFlow implements TcpFacts, SideOwner {
   #connected(pod: TcpSide): void {
     if (this.#phase !== 'dialling' || this.#pod !== pod) return;
     this.#phase = 'open';
-    const { deadlines, clock, loads } = this.#engine;
+    const { deadlines, clock, loads, budgets } = this.#engine;
     deadlines.disarm(this.#deadline);
     if (this.endpoint !== undefined) loads.succeeded(this.endpoint);
+    budgets.deposit(this.host);
     this.#movedMs = clock.nowMs();
     if (this.#idleMs !== undefined) deadlines.arm(this.#deadline, this.#idleMs);
     this.#meter = this.#options.observer.tcpOpened(this);

@@ -423,4 +423,20 @@ describe('where and when', () => {
     expect(heads).toHaveLength(3);
     expect(exhausted).toHaveLength(1);
   });
+
+  test('a good answer earns a part of a retry, a request that failed earns nothing', async () => {
+    const { heads } = await start({
+      deeds: [503, 'ok', 503, 'ok'],
+      rules: { ...once, retryBudgetPercent: 100 },
+    });
+    const { slots } = harness ?? {};
+    const place = { cells: slots?.cells.service ?? new Int32Array(), offset: 32 };
+    expect(slots?.offset('service', 't/h1')).toBe(place.offset);
+    while (withdrawRetry(place, Date.now()));
+    expect(await send(get)).toBe(503);
+    expect(heads).toHaveLength(1);
+    expect(await send(get)).toBe(200);
+    expect(await send(get)).toBe(200);
+    expect(heads).toHaveLength(4);
+  });
 });

@@ -9,6 +9,7 @@ import { seededRandom } from '../../src/lib/random.ts';
 import type { Backend, Endpoint } from '../../src/route/index.ts';
 import { backendId, endpointId } from '../../src/snapshot/index.ts';
 import { createSlotMemory, SlotView } from '../../src/telemetry/index.ts';
+import { Agenda } from './agenda.ts';
 
 export type Chooser = 'weft' | 'random' | 'round-robin';
 export type Trouble = 'none' | 'slow' | 'flapping' | 'refusing' | 'swallowing' | 'tails';
@@ -46,7 +47,6 @@ type Try = {
   readonly tried: ReadonlySet<string>;
   isOver: boolean;
 };
-type Happening = { readonly atMs: number; readonly order: number; readonly run: () => void };
 
 /** Runs the scenario; the same arguments give the same outcome. */
 export function simulate(scenario: Scenario): Outcome {
@@ -57,15 +57,13 @@ class Simulation {
   readonly #scenario: Scenario;
   readonly #random: Random;
   readonly #chance: Random;
-  readonly #heap: Happening[] = [];
+  readonly #agenda = new Agenda();
   readonly #backend: Backend;
   readonly #loads: EndpointLoads;
   readonly #servers: Server[] = [];
   readonly #latencies: number[] = [];
   #errors = 0;
   #turn = 0;
-  #order = 0;
-  #nowMs = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -86,7 +84,7 @@ class Simulation {
     );
     const set = endpoints.map((one, at) => ['endpoint', one.id, at + 1] as const);
     slots.apply({ set, freed: [] });
-    const nowMs = () => this.#nowMs;
+    const nowMs = () => this.#agenda.nowMs;
     this.#loads = new EndpointLoads(slots, { nowMs, wallMs: nowMs });
   }
 
@@ -94,15 +92,12 @@ class Simulation {
     const { endpoints, seconds } = this.#scenario;
     const perMs = (utilisation * endpoints * servedAtOnce) / serviceMs;
     const arrive = (): void => {
-      if (this.#nowMs > seconds * 1_000) return;
-      this.#send(this.#nowMs, new Set());
-      this.#after(-Math.log(1 - this.#random()) / perMs, arrive);
+      if (this.#agenda.nowMs > seconds * 1_000) return;
+      this.#send(this.#agenda.nowMs, new Set());
+      this.#agenda.after(-Math.log(1 - this.#random()) / perMs, arrive);
     };
-    this.#after(0, arrive);
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      this.#nowMs = next.atMs;
-      next.run();
-    }
+    this.#agenda.after(0, arrive);
+    this.#agenda.run();
     const sorted = this.#latencies.sort((a, b) => a - b);
     const quantile = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0;
     const requests = sorted.length;
@@ -135,9 +130,9 @@ class Simulation {
       return;
     }
     const cell = this.#loads.countUp(endpoint);
-    const sentMs = this.#nowMs;
+    const sentMs = this.#agenda.nowMs;
     const one: Try = { startedMs, sentMs, endpoint, at, cell, tried, isOver: false };
-    this.#after(patienceMs, () => this.#giveUp(one));
+    this.#agenda.after(patienceMs, () => this.#giveUp(one));
     if (trouble === 'swallowing' && at === 0) return;
     const server = this.#servers[at];
     if (server === undefined) return;
@@ -147,7 +142,7 @@ class Simulation {
 
   #serve(server: Server, one: Try): void {
     server.busy += 1;
-    this.#after(this.#serviceMs(one.at), () => {
+    this.#agenda.after(this.#serviceMs(one.at), () => {
       server.busy -= 1;
       this.#answer(one);
       const next = server.queue.shift();
@@ -168,16 +163,16 @@ class Simulation {
     if (one.isOver) return;
     one.isOver = true;
     this.#loads.countDown(one.cell);
-    const isDown = Math.floor(this.#nowMs / 5_000) % 2 === 1;
+    const isDown = Math.floor(this.#agenda.nowMs / 5_000) % 2 === 1;
     if (this.#scenario.trouble === 'flapping' && one.at === 0 && isDown) {
       this.#loads.measured(one.endpoint, 5_000);
       this.#loads.failed(one.endpoint, 'hard', this.#chance);
       this.#fail();
       return;
     }
-    this.#loads.measured(one.endpoint, this.#nowMs - one.sentMs);
+    this.#loads.measured(one.endpoint, this.#agenda.nowMs - one.sentMs);
     this.#loads.succeeded(one.endpoint);
-    this.#latencies.push(this.#nowMs - one.startedMs);
+    this.#latencies.push(this.#agenda.nowMs - one.startedMs);
   }
 
   #giveUp(one: Try): void {
@@ -193,48 +188,6 @@ class Simulation {
   #fail(): void {
     this.#errors += 1;
     this.#latencies.push(patienceMs);
-  }
-
-  // ---- a heap of what happens next ------------------------------------------------------------
-
-  #after(delayMs: number, run: () => void): void {
-    this.#order += 1;
-    const heap = this.#heap;
-    heap.push({ atMs: this.#nowMs + delayMs, order: this.#order, run });
-    let at = heap.length - 1;
-    for (let up = (at - 1) >> 1; at > 0 && this.#isBefore(at, up); up = (at - 1) >> 1) {
-      this.#swap(at, up);
-      at = up;
-    }
-  }
-
-  #next(): Happening | undefined {
-    const heap = this.#heap;
-    const first = heap[0];
-    const last = heap.pop();
-    if (first === undefined || last === undefined || heap.length === 0) return first;
-    heap[0] = last;
-    for (let at = 0; ; ) {
-      let least = at;
-      if (this.#isBefore(2 * at + 1, least)) least = 2 * at + 1;
-      if (this.#isBefore(2 * at + 2, least)) least = 2 * at + 2;
-      if (least === at) return first;
-      this.#swap(at, least);
-      at = least;
-    }
-  }
-
-  #isBefore(left: number, right: number): boolean {
-    const [a, b] = [this.#heap[left], this.#heap[right]];
-    if (a === undefined || b === undefined) return false;
-    return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
-  }
-
-  #swap(left: number, right: number): void {
-    const [a, b] = [this.#heap[left], this.#heap[right]];
-    if (a === undefined || b === undefined) return;
-    this.#heap[left] = b;
-    this.#heap[right] = a;
   }
 }
 
