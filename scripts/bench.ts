@@ -8,6 +8,8 @@ import { benchBalance } from '../test/bench/balance.ts';
 import { benchCodec } from '../test/bench/codec.ts';
 import { benchCompiler } from '../test/bench/compiler.ts';
 import { benchDataplane } from '../test/bench/dataplane.ts';
+import { benchFaults } from '../test/bench/faults.ts';
+import { benchFeatures } from '../test/bench/features.ts';
 import { benchHttp2 } from '../test/bench/http2.ts';
 import { benchRoute } from '../test/bench/route.ts';
 import { benchScale } from '../test/bench/scale.ts';
@@ -30,10 +32,12 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
   ['dataplane', benchDataplane],
   ['tunnels', benchTunnels],
+  ['features', benchFeatures],
+  ['faults', benchFaults],
   ['allocation', benchAllocation],
   ['scale', benchScale],
 ]);
-const all = [...inProcess.keys(), 'dataplane', 'tunnels', 'allocation', 'scale', 'cluster'];
+const all = [...inProcess.keys(), ...withFlags.keys(), 'cluster'];
 const given = process.argv.slice(2);
 const flagsAt = given.findIndex((one) => one.startsWith('--'));
 const flags = flagsAt < 0 ? [] : given.slice(flagsAt);

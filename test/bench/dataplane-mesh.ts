@@ -28,7 +28,19 @@ const lanes = 16;
 type Path = Parameters<typeof resourcePath>[0];
 type KubeObject = { readonly path: Path; readonly object: object; readonly status?: object };
 
-export type MeshSize = { readonly services: number; readonly endpointsPerService: number };
+export type MeshSize = {
+  readonly services: number;
+  readonly endpointsPerService: number;
+  /** Addresses of the pods of a service, where they are not made up. */
+  readonly addresses?: ReadonlyMap<number, readonly string[]>;
+};
+
+export type MeshWish = {
+  /** Where its API server listens: tells two meshes apart. */
+  readonly apiAddress?: string;
+  /** Of the namespace: defaults of all services. */
+  readonly annotations?: Readonly<Record<string, string>>;
+};
 
 export type BenchMesh = {
   readonly kubeconfig: string;
@@ -51,13 +63,18 @@ export function idlePodAddress(service: number, pod: number, size: MeshSize): st
 }
 
 /** Starts the API server and fills it. */
-export async function startBenchMesh(directory: string, size: MeshSize): Promise<BenchMesh> {
-  const server = await startApiServer({ runtime: realRuntime, address: apiAddress });
-  const kubeconfig = join(directory, 'kubeconfig');
+export async function startBenchMesh(
+  directory: string,
+  size: MeshSize,
+  wish: MeshWish = {},
+): Promise<BenchMesh> {
+  const address = wish.apiAddress ?? apiAddress;
+  const server = await startApiServer({ runtime: realRuntime, address });
+  const kubeconfig = join(directory, `kubeconfig-${address}`);
   writeFileSync(kubeconfig, server.kubeconfig(), { mode: 0o600 });
   const source = { kind: 'kubeconfig', file: kubeconfig, context: undefined } as const;
   const connection = await openConnection(source, realRuntime);
-  for (const stage of [definitions(), ground(), callers(), services(size)]) {
+  for (const stage of [definitions(), ground(wish), callers(), services(size)]) {
     await createAll(connection, stage);
   }
   await connection.close();
@@ -95,7 +112,7 @@ function clusterWide(plural: string, object: object): KubeObject {
   return { path: { group: '', version: 'v1', plural }, object };
 }
 
-function ground(): readonly KubeObject[] {
+function ground({ annotations = {} }: MeshWish): readonly KubeObject[] {
   const space = (name: string, annotations: object): KubeObject =>
     clusterWide('namespaces', {
       apiVersion: 'v1',
@@ -104,7 +121,7 @@ function ground(): readonly KubeObject[] {
     });
   return [
     space(meshNamespace, {}),
-    space(namespace, { 'weft.dev/policy': 'enforce' }),
+    space(namespace, { 'weft.dev/policy': 'enforce', ...annotations }),
     clusterWide('nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName } }),
   ];
 }
@@ -188,6 +205,8 @@ function serviceObjects(index: number, size: MeshSize): readonly KubeObject[] {
 }
 
 function addressesOf(index: number, size: MeshSize): readonly string[] {
+  const given = size.addresses?.get(index);
+  if (given !== undefined) return given;
   if (index === measuredService) {
     const prefix = servedPods.first.slice(0, servedPods.first.lastIndexOf('.'));
     return Array.from({ length: servedPods.count }, (_, pod) => `${prefix}.${pod + 1}`);
@@ -308,6 +327,8 @@ export type WeftOptions = {
   readonly workers?: number;
   /** As taskset says it. */
   readonly core?: string;
+  /** Which service has to answer; absent: the measured one. */
+  readonly service?: number;
 };
 
 export type RunningWeft = {
@@ -315,6 +336,8 @@ export type RunningWeft = {
   readonly address: string;
   readonly port: number;
   readonly counters: () => Promise<Counters>;
+  /** What its admin port answers. */
+  readonly admin: (path: string) => Promise<string>;
 };
 
 /** Reading 10 000 pods from a busy API server takes a while. */
@@ -326,6 +349,7 @@ const nodeProgram = process.env['WEFT_BENCH_NODE'] ?? process.execPath;
 /** Starts `weft proxy` and waits until it routes. */
 export async function startWeft(options: WeftOptions): Promise<RunningWeft> {
   const { address, program, directory, kubeconfig, nodeFlags = [], workers = 1 } = options;
+  const { service = measuredService } = options;
   const flags = {
     kubeconfig,
     'node-name': nodeName,
@@ -349,7 +373,7 @@ export async function startWeft(options: WeftOptions): Promise<RunningWeft> {
     logFile: join(directory, `weft-${address}.log`),
   });
   const url = `http://${address}:${listenerPort}/bytes/200`;
-  const call = { localAddress: sources.first, headers: { host: hostOf(measuredService) } };
+  const call = { localAddress: sources.first, headers: { host: hostOf(service) } };
   try {
     const isReady = async (): Promise<boolean> =>
       child.hasEnded() || (await get(url, call)).status === 200;
@@ -359,12 +383,14 @@ export async function startWeft(options: WeftOptions): Promise<RunningWeft> {
     await child.stop();
     throw new Error(`weft does not route:\n${child.lastLines()}`, { cause: error });
   }
+  const admin = async (path: string): Promise<string> =>
+    (await get(`http://${address}:${adminPort}${path}`)).body;
   const counters = async (): Promise<Counters> => {
     // New series are reported to the control thread every 100 ms.
     await wait(250);
-    return parseCounters((await get(`http://${address}:${adminPort}/metrics`)).body);
+    return parseCounters(await admin('/metrics'));
   };
-  return { child, address, port: listenerPort, counters };
+  return { child, address, port: listenerPort, counters, admin };
 }
 
 /** What /metrics says about everything that went through so far. */

@@ -30,6 +30,10 @@ export type LoadResult = {
   /** Completed in the window; `total` counts warm-up and end as well. */
   readonly requests: number;
   readonly total: number;
+  /** Due but not sent at the end, because every connection was busy. */
+  readonly late: number;
+  /** With `isTolerant`: requests without a good answer. */
+  readonly failed: number;
   readonly errors: number;
   readonly firstError: string;
 };
@@ -46,6 +50,8 @@ export type Work = {
   readonly hasNewIds?: boolean;
   /** Requests per second that are due whatever the answers do; absent: as fast as answered. */
   readonly rate?: number;
+  /** Failures are what is measured: the run goes on, times are those of good answers. */
+  readonly isTolerant?: boolean;
 };
 
 export type LoadOptions = {
@@ -162,6 +168,7 @@ export async function runLoad(tool: string, options: LoadOptions): Promise<LoadR
     work.isFresh === true ? ['-F'] : [],
     work.hasNewIds === true ? ['-V'] : [],
     work.rate === undefined ? [] : ['-r', work.rate],
+    work.isTolerant === true ? ['-T'] : [],
   ].flat();
   // What is parsed was printed by our own tool.
   return JSON.parse(await outputOf(tool, flags, (seconds + warmUpSeconds) * 1000)) as LoadResult;

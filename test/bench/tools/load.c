@@ -9,6 +9,10 @@
  * histogram cover the window between warm-up and end, `total` counts every completed request.
  * After the window nothing new is sent and what is under way is waited for, so that `total` can be
  * compared with the counters of the proxy. Prints one line of JSON.
+ *
+ * With -T failures are what is measured: nothing ends a run early, the histogram is of the good
+ * answers alone, `failed` counts requests of the window that were answered with another status, cut
+ * off or not answered at all, and those under way at its end are waited for and count.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -43,6 +47,8 @@ typedef struct {
   int fd;
   int busy;          /* A request is under way. */
   int wants_write;   /* EPOLLOUT is asked for. */
+  int is_bad;        /* Something is wrong with the answer so far. */
+  int closes;        /* The peer has said that it will close. */
   int line_length;   /* Of the trailer line so far. */
   uint64_t due;      /* Latency counts from here. */
   size_t sent;
@@ -64,6 +70,9 @@ static char *request;
 static size_t request_bytes;
 static char *ids[2];          /* Digits of the request and of the trace that are new each time (-V). */
 static int has_new_ids;
+static int is_tolerant;       /* -T */
+static uint64_t failed;
+static Connection *current;   /* Whose bytes are read now. */
 static Connection *all;
 static int *waiting, waiting_count;
 static uint64_t histogram[BUCKETS], latency_max, done, total, errors, bytes_read, under_way;
@@ -178,6 +187,7 @@ static void watch(Connection *one, int operation, int wants_write) {
 }
 
 static void note_error(const char *what) {
+  if (current != NULL) current->is_bad = 1;
   if (errors++ == 0) snprintf(first_error, sizeof first_error, "%s", what);
 }
 
@@ -198,7 +208,7 @@ static void open_connection(Connection *one) {
   if (inet_pton(AF_INET, address, &to.sin_addr) != 1) die("address");
   if (connect(one->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) die("connect");
   one->part = IN_HEAD;
-  one->busy = 0;
+  one->busy = one->closes = 0;
   one->body = one->head_used = 0;
   watch(one, EPOLL_CTL_ADD, 0);
 }
@@ -243,6 +253,7 @@ static void start(Connection *one, uint64_t due) {
   one->due = due;
   one->sent = 0;
   one->body = 0;
+  one->is_bad = 0;
   send_on(one);
 }
 
@@ -254,6 +265,10 @@ static void finish(Connection *one) {
   under_way--;
   total++;
   if (!is_recording) return;
+  if (is_tolerant && one->is_bad) {
+    failed++;
+    return;
+  }
   done++;
   histogram[bucket_of(latency)]++;
   if (latency > latency_max) latency_max = latency;
@@ -279,7 +294,10 @@ static int read_head(Connection *one, const char *head, const char *end) {
     if (*at != '\n') continue;
     if (is_field(at + 1, "content-length:")) length = atoll(at + 16);
     else if (is_field(at + 1, "transfer-encoding: chunked")) chunked = 1;
-    else if (!is_fresh && is_field(at + 1, "connection: close")) note_error("connection: close");
+    else if (!is_fresh && is_field(at + 1, "connection: close")) {
+      if (is_tolerant) one->closes = 1;
+      else note_error("connection: close");
+    }
   }
   if (chunked) {
     one->part = CHUNK_SIZE;
@@ -430,7 +448,7 @@ static void make_request(void) {
 }
 
 static void read_options(int count, char **values) {
-  for (int option; (option = getopt(count, values, "a:p:s:n:c:d:w:r:u:H:b:CFVi:S:L:P:")) != -1;) {
+  for (int option; (option = getopt(count, values, "a:p:s:n:c:d:w:r:u:H:b:CFTVi:S:L:P:")) != -1;) {
     switch (option) {
       case 'a': address = optarg; break;
       case 'p': port = atoi(optarg); break;
@@ -445,6 +463,7 @@ static void read_options(int count, char **values) {
       case 'b': body_bytes = atol(optarg); break;
       case 'C': is_chunked = 1; break;
       case 'F': is_fresh = 1; break;
+      case 'T': is_tolerant = 1; break;
       case 'V': has_new_ids = 1; break;
       case 'i': idle_connections = atol(optarg); break;
       case 'S': expected_status = atoi(optarg); break;
@@ -482,10 +501,13 @@ static void on_event(Connection *one, uint32_t events) {
   if (events & EPOLLOUT) send_on(one);
   if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
   int was_busy = one->busy;
+  current = one;
   int result = receive(one);
-  if (result == 0) return;
   if (result > 0) finish(one);
-  if (result < 0 || is_fresh) {
+  current = NULL;
+  if (result == 0) return;
+  if (result < 0 && was_busy && is_recording) failed++;
+  if (result < 0 || is_fresh || one->closes) {
     close_connection(one);
     open_connection(one);
   }
@@ -511,7 +533,7 @@ static void send_what_is_due(void) {
 }
 
 static void run_until(uint64_t end) {
-  while (now_ns() < end && errors < ERRORS_MAX) {
+  while (now_ns() < end && (is_tolerant || errors < ERRORS_MAX)) {
     if (interval > 0) send_what_is_due();
     uint64_t until = end;
     if (interval > 0 && waiting_count > 0 && next_due < end) until = next_due;
@@ -556,22 +578,24 @@ static void measure(void) {
   uint64_t began = now_ns();
   is_recording = 1;
   run_until(began + (uint64_t)(duration * 1e9));
-  is_recording = 0;
+  is_recording = is_tolerant;
   double seconds = (double)(now_ns() - began) / 1e9;
   Cpu after = cpu_now();
   long rss = rss_kb();
   uint64_t late = interval > 0 && next_due < now_ns() ? (now_ns() - next_due) / interval : 0;
   end_requests();
+  if (is_tolerant) failed += under_way;
   double count = done > 0 ? (double)done : 1, ticks = after.user + after.system - before.user - before.system;
   double cpu = after.run > before.run ? after.run - before.run : ticks;
   double user = ticks > 0 ? cpu * (after.user - before.user) / ticks : 0;
   printf("{\"rps\":%.0f,\"mbPerSecond\":%.1f,\"p50Us\":%.1f,\"p90Us\":%.1f,\"p99Us\":%.1f,\"p999Us\":%.1f,"
          "\"maxUs\":%.1f,\"cpuUs\":%.3f,\"userUs\":%.3f,\"systemUs\":%.3f,\"utilisation\":%.3f,\"rssKb\":%ld,"
-         "\"requests\":%llu,\"total\":%llu,\"late\":%llu,\"errors\":%llu,\"firstError\":\"",
+         "\"requests\":%llu,\"total\":%llu,\"late\":%llu,\"failed\":%llu,\"errors\":%llu,\"firstError\":\"",
          (double)done / seconds, (double)bytes_read / seconds / 1e6, quantile_us(.5), quantile_us(.9),
          quantile_us(.99), quantile_us(.999), (double)latency_max / 1000, cpu / count, user / count,
          (cpu - user) / count, cpu / 1e6 / seconds, rss, (unsigned long long)done,
-         (unsigned long long)total, (unsigned long long)late, (unsigned long long)errors);
+         (unsigned long long)total, (unsigned long long)late, (unsigned long long)failed,
+         (unsigned long long)errors);
   for (const char *at = first_error; *at != 0; at++)
     putchar(*at < ' ' || *at == '"' || *at == '\\' ? ' ' : *at);
   printf("\"}\n");

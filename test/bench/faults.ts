@@ -1,0 +1,175 @@
+// `npm run bench -- faults [--only NAME,…] [--seconds N] [--by-load]`: one of five pods begins to
+// refuse, to hang, to reset, to answer 503 or to take 20 times as long while they get 1 000
+// requests a second: what do callers see of it, behind ours, HAProxy and nginx (faults-rivals.ts)?
+// Requests are due whatever the answers do, so that who keeps connections busy with waiting is
+// seen to; times are those of good answers. Each fault hits another pod, so that nobody profits
+// from what it has learned of the one before.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { hostOf, podPort, sources, startBenchMesh, startWeft } from './dataplane-mesh.ts';
+import { tableLines } from './dataplane-rows.ts';
+import { buildTools, get, loadCore, moveToLoadCore, runLoad } from './dataplane-tools.ts';
+import { startChild, until, type LoadResult } from './dataplane-tools.ts';
+import { startFaultsRival, type FaultsPlan } from './faults-rivals.ts';
+
+const faults = ['refuses', 'hangs', 'resets', 'answers 503', 'is 20 × slower'] as const;
+const proxies = ['weft', 'haproxy', 'nginx'] as const;
+type ProxyName = (typeof proxies)[number];
+
+/** One without a split. */
+const service = 7;
+const pods = ['127.91.0.11', '127.91.0.12', '127.91.0.13', '127.91.0.14', '127.91.0.15'];
+const control = `http://127.91.0.10:${podPort}`;
+const work = { path: '/bytes/200', answerBytes: 200, connections: 256, rate: 1_000 };
+const wellSeconds = 1;
+/** From the start of the load, so that it begins within the window. */
+const faultAfterMs = 1_500;
+const settings = {
+  'weft.dev/retry-attempts': '2',
+  'weft.dev/per-try-timeout': '1s',
+  'weft.dev/connect-timeout': '1s',
+};
+
+type Wish = {
+  readonly only: readonly string[];
+  readonly seconds: number;
+  readonly isByLoad: boolean;
+};
+
+type Target = {
+  readonly name: ProxyName;
+  readonly version: string;
+  readonly address: string;
+  readonly port: number;
+};
+
+/** What callers saw of one fault behind one proxy. */
+type Seen = { readonly fault: string; readonly name: ProxyName; readonly result: LoadResult };
+
+/** Runs to the end and prints; the answer is the exit code. */
+export async function benchFaults(argv: readonly string[]): Promise<number> {
+  const wish = wishOf(argv);
+  if (wish === undefined) return 2;
+  if (process.platform !== 'linux' || availableParallelism() < 2) {
+    console.error('faults: needs Linux and two cores, one for the proxies and one for the load');
+    return 2;
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'weft-faults-'));
+  const stops: (() => Promise<void>)[] = [];
+  try {
+    const tools = buildTools();
+    moveToLoadCore();
+    const script = 'test/bench/tools/faulty-pods.mjs';
+    const command = [process.execPath, script, String(podPort), pods[0] ?? '', `${pods.length}`];
+    const up = startChild({ core: loadCore, command, logFile: join(directory, 'pods.log') });
+    stops.push(() => up.stop());
+    await until('the pods listen', () => up.lastLines().endsWith('ready'));
+    const targets = await startTargets(directory, wish, stops);
+    for (const { name, version } of targets) console.log(`${name}: ${version}`);
+    const seen: Seen[] = [];
+    for (const target of targets) await run(tools.load, target, target.name === 'weft' ? 4 : 1);
+    for (const [pod, fault] of faults.entries()) {
+      for (const target of targets) {
+        seen.push({
+          fault,
+          name: target.name,
+          result: await suffer(tools.load, target, { pod, fault }, wish),
+        });
+      }
+    }
+    for (const line of report(seen, targets)) console.log(line);
+    return 0;
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function wishOf(argv: readonly string[]): Wish | undefined {
+  const given = new Map<string, string>();
+  const words = argv.flatMap((one) => one.split('=')).filter((one) => one !== '--by-load');
+  for (let at = 0; at < words.length; at += 2) given.set(words[at] ?? '', words[at + 1] ?? '');
+  const only = given.get('--only')?.split(',') ?? proxies;
+  const seconds = Number(given.get('--seconds') ?? 5);
+  const isWrong = [...given.keys()].some((flag) => !['--only', '--seconds'].includes(flag));
+  if (isWrong || !(seconds >= 2)) {
+    console.error('usage: npm run bench -- faults [--only PROXY,…] [--seconds N] [--by-load]');
+    return undefined;
+  }
+  return { only, seconds, isByLoad: argv.includes('--by-load') };
+}
+
+async function startTargets(
+  directory: string,
+  { only, isByLoad }: Wish,
+  stops: (() => Promise<void>)[],
+): Promise<readonly Target[]> {
+  const targets: Target[] = [];
+  if (only.includes('weft')) {
+    const addresses = new Map([[service, pods]]);
+    const size = { services: service + 1, endpointsPerService: 1, addresses };
+    const mesh = await startBenchMesh(directory, size, { annotations: settings });
+    stops.push(() => mesh.stop());
+    const { kubeconfig } = mesh;
+    const [address, program] = ['127.90.0.1', 'dist/weft.js'];
+    const weft = await startWeft({ kubeconfig, directory, address, program, service });
+    stops.push(() => weft.child.stop());
+    const version = `this tree on Node ${process.version}`;
+    targets.push({ name: 'weft', version, address, port: weft.port });
+  }
+  const pod = pods.map((address) => `${address}:${podPort}`);
+  const plan: FaultsPlan = { directory, host: hostOf(service), pods: pod, isByLoad };
+  for (const name of ['haproxy', 'nginx'] as const) {
+    const rival = only.includes(name) ? await startFaultsRival(name, plan) : undefined;
+    if (rival === undefined) continue;
+    stops.push(() => rival.child.stop());
+    targets.push({ ...rival, name });
+  }
+  return targets;
+}
+
+function run(tool: string, { address, port }: Target, seconds: number): Promise<LoadResult> {
+  const target = { address, port, host: hostOf(service) };
+  const tolerant = { ...work, isTolerant: true };
+  const how = { work: tolerant, target, sources, pids: [], seconds, warmUpSeconds: wellSeconds };
+  return runLoad(tool, how);
+}
+
+async function setFault(pod: number, fault: string): Promise<void> {
+  const answer = await get(`${control}/set?pod=${pod}&fault=${encodeURIComponent(fault)}`);
+  if (answer.status !== 200) throw new Error(`pod ${pod} does not become one that ${fault}`);
+}
+
+type Trouble = { readonly pod: number; readonly fault: string };
+
+async function suffer(
+  tool: string,
+  target: Target,
+  { pod, fault }: Trouble,
+  { seconds }: Wish,
+): Promise<LoadResult> {
+  const running = run(tool, target, seconds);
+  await wait(faultAfterMs);
+  await setFault(pod, fault);
+  const result = await running;
+  await setFault(pod, 'none');
+  return result;
+}
+
+function report(seen: readonly Seen[], targets: readonly Target[]): readonly string[] {
+  const ms = (us: number): string => (us / 1_000).toFixed(us < 100_000 ? 1 : 0);
+  const cells = faults.map((fault) => {
+    const of = targets.map(({ name }) => {
+      const result = seen.find((one) => one.fault === fault && one.name === name)?.result;
+      if (result === undefined) return '–';
+      const { failed, requests, late, p50Us, p99Us, maxUs } = result;
+      const unsent = late === 0 ? '' : `, ${late} not sent in time`;
+      const times = [p50Us, p99Us, maxUs].map(ms).join(' / ');
+      return `${failed} of ${failed + requests}${unsent}; ${times}`;
+    });
+    return [fault, ...of];
+  });
+  return tableLines([['one of five', ...targets.map(({ name }) => name)], ...cells]);
+}
