@@ -26,7 +26,6 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['codec', benchCodec],
   ['storm', benchStorm],
   ['udp', benchUdp],
-  ['http2', benchHttp2],
   ['tcp', benchTcp],
 ]);
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
@@ -36,6 +35,7 @@ const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<numbe
   ['faults', benchFaults],
   ['allocation', benchAllocation],
   ['scale', benchScale],
+  ['http2', benchHttp2],
 ]);
 const all = [...inProcess.keys(), ...withFlags.keys(), 'cluster'];
 const given = process.argv.slice(2);

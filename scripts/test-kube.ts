@@ -1,11 +1,11 @@
 // `npm run test:kube`: tests against a real kube-apiserver and etcd, found through
 // KUBEBUILDER_ASSETS (the envtest convention). Set and unusable is a failure, never a skip. The
-// tests run in network namespaces of their own (test/support/pod-network.ts), half of the files in
-// each where there are two cores; files named on the command line in one.
+// tests run in network namespaces of their own (test/support/pod-network.ts), three files at a time
+// where there are two cores; files named on the command line one after the other.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
 const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -31,7 +31,7 @@ for (const [name, ...args] of [
 const network = enterPodNetwork();
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.kube.config.ts'];
 const args = process.argv.slice(2);
-process.exit(args.length > 0 || availableParallelism() < 2 ? inOne(args) : await inHalves());
+process.exit(args.length > 0 ? inOne(args) : await inLanes(availableParallelism() < 2 ? 1 : 3));
 
 function inOne(rest: readonly string[]): number {
   const [file, ...enter] = network;
@@ -41,11 +41,18 @@ function inOne(rest: readonly string[]): number {
   return ended.status ?? 1;
 }
 
-/** Most of a test here is waiting: two run at a time, in networks apart, and report as one. */
-async function inHalves(): Promise<number> {
+/** Most of a test here is waiting: some files run at a time, in networks apart, reported as one. */
+async function inLanes(lanes: number): Promise<number> {
   const reports = mkdtempSync(join(tmpdir(), 'weft-kube-reports-'));
+  const files = largestFirst();
+  const codes: number[] = [];
+  async function lane(): Promise<void> {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      codes.push(await runFile(file, join(reports, `${basename(file)}.json`)));
+    }
+  }
   try {
-    const codes = await Promise.all([half('1/2', reports), half('2/2', reports)]);
+    await Promise.all(Array.from({ length: lanes }, lane));
     // What counts, and `WEFT_TEST_REPORT`, is the merged report: one list of all tests.
     const merge = [...vitest, `--merge-reports=${reports}`];
     const merged = spawnSync(process.execPath, merge, { stdio: 'inherit' });
@@ -55,14 +62,21 @@ async function inHalves(): Promise<number> {
   }
 }
 
-function half(shard: string, reports: string): Promise<number> {
-  const report = join(reports, `${shard.replace('/', '-')}.json`);
-  const flags = [`--shard=${shard}`, '--reporter=default', '--reporter=blob'];
+/** Large files take long, mostly: begun last, one would be waited for alone. */
+function largestFirst(): string[] {
+  const folder = 'test/kube';
+  const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
+  const sized = files.map((name) => ({ name, size: statSync(join(folder, name)).size }));
+  return sized.sort((a, b) => b.size - a.size).map(({ name }) => join(folder, name));
+}
+
+function runFile(test: string, report: string): Promise<number> {
+  const flags = [test, '--reporter=default', '--reporter=blob', `--outputFile.blob=${report}`];
   const [file, ...enter] = network;
   const env = { ...process.env };
   delete env['WEFT_TEST_REPORT'];
-  const rest = [...vitest, ...flags, `--outputFile.blob=${report}`];
-  const child = spawn(file, [...enter, process.execPath, ...rest], { stdio: 'inherit', env });
+  const command = [...enter, process.execPath, ...vitest, ...flags];
+  const child = spawn(file, command, { stdio: 'inherit', env });
   return new Promise((resolve) => {
     child.once('error', () => {
       resolve(1);

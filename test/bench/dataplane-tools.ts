@@ -11,6 +11,7 @@ export const proxyCore = 0;
 export const loadCore = 1;
 
 const toolsDirectory = 'build/bench-tools';
+const headers = ['measure.h', 'frames.h'] as const;
 
 /** What one run of `load` prints. Times in microseconds, CPU per request of the proxy's process. */
 export type LoadResult = {
@@ -63,16 +64,18 @@ export type LoadOptions = {
   readonly warmUpSeconds: number;
 };
 
-/** Builds `load` and `up` unless they are newer than their sources; throws without a compiler. */
 export function buildTools(): { readonly load: string; readonly up: string } {
-  mkdirSync(toolsDirectory, { recursive: true });
   return { load: buildTool('load'), up: buildTool('up') };
 }
 
-function buildTool(name: string): string {
+/** One of the C tools, built unless it is newer than its sources; throws without a compiler. */
+export function buildTool(name: string): string {
   const source = `test/bench/tools/${name}.c`;
   const file = join(toolsDirectory, name);
-  if (existsSync(file) && statSync(file).mtimeMs > statSync(source).mtimeMs) return file;
+  const sources = [source, ...headers.map((header) => `test/bench/tools/${header}`)];
+  const changedMs = Math.max(...sources.map((one) => statSync(one).mtimeMs));
+  mkdirSync(toolsDirectory, { recursive: true });
+  if (existsSync(file) && statSync(file).mtimeMs > changedMs) return file;
   const built = spawnSync('cc', ['-O2', '-o', file, source], { encoding: 'utf8' });
   if (built.status !== 0) {
     throw new Error(`cannot build ${source} (hint: install a C compiler): ${built.stderr}`);
@@ -197,7 +200,12 @@ export async function holdIdle(
   return JSON.parse(await outputOf(tool, flags, 10_000)) as IdleResult; // as above
 }
 
-function outputOf(tool: string, flags: readonly (string | number)[], ms: number): Promise<string> {
+/** What a tool prints; rejects when it fails or takes 15 s longer than `ms`. */
+export function outputOf(
+  tool: string,
+  flags: readonly (string | number)[],
+  ms: number,
+): Promise<string> {
   const child = spawn('taskset', ['-c', String(loadCore), tool, ...flags.map(String)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: ms + 15_000,

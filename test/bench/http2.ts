@@ -3,25 +3,31 @@
 // 1, rounds interleaved. Everything that a worker does is on; policy is off. Figures are this
 // machine's; the ratios are what counts, and only where the proxy's core was busy.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { haproxyDefaults, nginxConfig } from './dataplane-rivals.ts';
-import { findProgram, moveToLoadCore, proxyCore, startChild } from './dataplane-tools.ts';
-import { Http2Load, startPod } from './http2-load.ts';
-import type { Http2Work } from './http2-load.ts';
+import {
+  buildTool,
+  findProgram,
+  loadCore,
+  moveToLoadCore,
+  outputOf,
+  processTree,
+  proxyCore,
+  startChild,
+} from './dataplane-tools.ts';
+import type { LoadResult } from './dataplane-tools.ts';
 
 const childFile = 'test/support/dataplane-child.ts';
 const bundler = 'node_modules/rolldown/bin/cli.mjs';
 const podPort = 18_931;
 const address = '127.94.0.1';
 const ports = { haproxy: 18_932, nginx: 18_933 };
-const rounds = 3;
-const warmUpMs = 700;
-const windowMs = 1_500;
-/** Of `/proc/<pid>/stat`, in every Linux that runs Node. */
-const tickMs = 10;
+const warmUpSeconds = 0.7;
+const seconds = 1.5;
 
 type Proxy = {
   readonly name: string;
@@ -30,29 +36,61 @@ type Proxy = {
   readonly stop: () => Promise<void>;
 };
 
-type Row = Http2Work & { readonly title: string };
+type Row = {
+  readonly title: string;
+  readonly connections: number;
+  /** At the same time on each connection. */
+  readonly streams: number;
+  readonly bytes: number;
+  /** Calls of gRPC, with a message of `bytes` each way. */
+  readonly isGrpc?: boolean;
+};
 
 const rows: readonly Row[] = [
-  { title: 'GET 200 B, 64 connections x 1', connections: 64, streams: 1, path: '/bytes/200' },
-  { title: 'GET 200 B, 8 connections x 32', connections: 8, streams: 32, path: '/bytes/200' },
-  { title: 'GET 10 kB, 8 connections x 32', connections: 8, streams: 32, path: '/bytes/10240' },
-  { title: 'GET 1 MB, 4 connections x 2', connections: 4, streams: 2, path: '/bytes/1048576' },
+  { title: 'GET 200 B, 64 connections x 1', connections: 64, streams: 1, bytes: 200 },
+  { title: 'GET 200 B, 8 connections x 32', connections: 8, streams: 32, bytes: 200 },
+  {
+    title: 'gRPC 100 B, 64 connections x 1',
+    connections: 64,
+    streams: 1,
+    bytes: 100,
+    isGrpc: true,
+  },
+  {
+    title: 'gRPC 100 B, 8 connections x 32',
+    connections: 8,
+    streams: 32,
+    bytes: 100,
+    isGrpc: true,
+  },
+  { title: 'GET 10 kB, 8 connections x 32', connections: 8, streams: 32, bytes: 10_240 },
+  { title: 'GET 1 MB, 4 connections x 2', connections: 4, streams: 2, bytes: 1_048_576 },
+  { title: 'GET 200 B, 1 000 connections x 10', connections: 1_000, streams: 10, bytes: 200 },
 ];
 
-export async function benchHttp2(): Promise<readonly string[]> {
+/** Flags: `--only TEXT` rows whose title has it, `--rounds N`, `--with NAME` rivals (all). */
+export async function benchHttp2(flags: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...flags],
+    options: { only: { type: 'string' }, rounds: { type: 'string' }, with: { type: 'string' } },
+  });
+  const asked = rows.filter(({ title }) => title.includes(values.only ?? ''));
+  const rounds = Number(values.rounds ?? 3);
   const directory = mkdtempSync(join(tmpdir(), 'weft-bench-'));
+  const tools = { load: buildTool('load2'), pod: buildTool('up2') };
   moveToLoadCore();
-  const stopPod = await startPod(podPort, address);
   const proxies: Proxy[] = [];
   try {
-    proxies.push(await startWeft(directory), ...startRivals(directory));
+    proxies.push(await startWeft(directory), ...startRivals(directory, values.with));
     await wait(500);
-    const lines: string[] = [];
-    for (const row of rows) lines.push(...(await measureRow(row, proxies)));
-    return lines;
+    for (const row of asked) {
+      for (const line of await measureRow(row, proxies, { tools, rounds, directory })) {
+        console.log(line);
+      }
+    }
+    return 0;
   } finally {
     for (const proxy of proxies) await proxy.stop();
-    stopPod();
     rmSync(directory, { recursive: true, force: true });
   }
 }
@@ -80,16 +118,16 @@ async function startWeft(directory: string): Promise<Proxy> {
   return { name: 'weft', port, pids: [child.pid ?? 0], stop };
 }
 
-function startRivals(directory: string): readonly Proxy[] {
+function startRivals(directory: string, only?: string): readonly Proxy[] {
   const proxies: Proxy[] = [];
   const haproxy = findProgram('haproxy');
-  if (haproxy !== undefined) {
+  if (haproxy !== undefined && (only ?? 'haproxy') === 'haproxy') {
     const file = join(directory, 'haproxy.cfg');
     writeFileSync(file, haproxyText());
     proxies.push(rival('haproxy', [haproxy, '-db', '-f', file], directory));
   }
   const nginx = findProgram('nginx');
-  if (nginx !== undefined) {
+  if (nginx !== undefined && (only ?? 'nginx') === 'nginx') {
     const place = join(directory, 'nginx');
     mkdirSync(place, { recursive: true });
     const file = join(place, 'nginx.conf');
@@ -126,14 +164,28 @@ function nginxText(place: string): string {
   );
 }
 
-async function measureRow(row: Row, proxies: readonly Proxy[]): Promise<readonly string[]> {
-  const samples = new Map(proxies.map(({ name }) => [name, [] as Sample[]]));
-  for (let round = 0; round < rounds; round += 1) {
-    // Another order each round: what the machine does to one it does to all.
-    for (let turn = 0; turn < proxies.length; turn += 1) {
-      const proxy = proxies[(round + turn) % proxies.length];
-      if (proxy !== undefined) samples.get(proxy.name)?.push(await measure(row, proxy));
+type Rig = {
+  readonly tools: { readonly load: string; readonly pod: string };
+  readonly rounds: number;
+  readonly directory: string;
+};
+
+async function measureRow(row: Row, proxies: readonly Proxy[], rig: Rig): Promise<string[]> {
+  const samples = new Map(proxies.map(({ name }) => [name, [] as LoadResult[]]));
+  const command = [rig.tools.pod, address, String(podPort), String(row.bytes)];
+  if (row.isGrpc === true) command.push('grpc');
+  const pod = startChild({ core: loadCore, command, logFile: join(rig.directory, 'pod.log') });
+  await wait(200);
+  try {
+    for (let round = 0; round < rig.rounds; round += 1) {
+      // Another order each round: what the machine does to one it does to all.
+      for (let turn = 0; turn < proxies.length; turn += 1) {
+        const proxy = proxies[(round + turn) % proxies.length];
+        if (proxy !== undefined) samples.get(proxy.name)?.push(await measure(row, proxy, rig));
+      }
     }
+  } finally {
+    await pod.stop();
   }
   const ours = median(samples.get('weft') ?? []);
   return [
@@ -141,58 +193,31 @@ async function measureRow(row: Row, proxies: readonly Proxy[]): Promise<readonly
     ...proxies.map(({ name }) => {
       const told = median(samples.get(name) ?? []);
       const ratio = name === 'weft' ? '' : `, weft costs ${(ours.cpuUs / told.cpuUs).toFixed(2)}`;
-      const failed = told.failed > 0 ? `, ${told.failed} FAILED` : '';
-      return `  ${name}: ${told.cpuUs.toFixed(2)} µs, ${Math.round(told.rps)}/s, ` +
-        `${Math.round(told.busy * 100)} % of its core${ratio}${failed}`;
+      const failed = told.errors > 0 ? `, ${told.errors} FAILED: ${told.firstError}` : '';
+      return (
+        `  ${name}: ${told.cpuUs.toFixed(2)} µs, ${Math.round(told.rps)}/s, ` +
+        `p99 ${(told.p99Us / 1_000).toFixed(1)} ms, ${Math.round(told.rssKb / 1_024)} MB, ` +
+        `${Math.round(told.utilisation * 100)} % of its core${ratio}${failed}`
+      );
     }),
   ];
 }
 
-type Sample = {
-  readonly cpuUs: number;
-  readonly rps: number;
-  readonly busy: number;
-  readonly failed: number;
-};
-
-async function measure(row: Row, proxy: Proxy): Promise<Sample> {
-  const load = new Http2Load(row, { address: '127.0.0.1', port: proxy.port });
-  await wait(warmUpMs);
-  const before = { cpuMs: cpuMsOf(proxy), answered: load.answered, atMs: performance.now() };
-  await wait(windowMs);
-  const cpuMs = cpuMsOf(proxy) - before.cpuMs;
-  const answered = load.answered - before.answered;
-  const seconds = (performance.now() - before.atMs) / 1000;
-  const { failed } = load;
-  load.stop();
-  await wait(100);
-  return {
-    cpuUs: (cpuMs * 1000) / Math.max(1, answered),
-    rps: answered / seconds,
-    busy: cpuMs / 1000 / seconds,
-    failed,
-  };
+async function measure(row: Row, { port, pids }: Proxy, { tools }: Rig): Promise<LoadResult> {
+  const size = row.isGrpc === true ? ['-b', row.bytes] : ['-L', row.bytes];
+  const flags = [
+    ['-p', port, '-H', 'h1.t.mesh', '-u', row.isGrpc === true ? '/echo.Echo/Say' : '/'],
+    ['-c', row.connections, '-S', row.streams, ...size],
+    ['-d', seconds, '-w', warmUpSeconds, '-P', pids.flatMap(processTree).join(',')],
+  ].flat();
+  // What is parsed was printed by our own tool.
+  const said = await outputOf(tools.load, flags, (seconds + warmUpSeconds) * 1_000);
+  return JSON.parse(said) as LoadResult;
 }
 
-function median(samples: readonly Sample[]): Sample {
+function median(samples: readonly LoadResult[]): LoadResult {
   const sorted = [...samples].sort((a, b) => a.cpuUs - b.cpuUs);
   const middle = sorted[sorted.length >> 1];
   if (middle === undefined) throw new Error('nothing was measured');
   return middle;
-}
-
-/** User and system time of the process and its workers, all threads. */
-function cpuMsOf({ pids }: Proxy): number {
-  let sum = 0;
-  for (const pid of pids.flatMap(withChildren)) {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const words = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    sum += (Number(words[11]) + Number(words[12])) * tickMs;
-  }
-  return sum;
-}
-
-function withChildren(pid: number): readonly number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return [pid, ...(text === '' ? [] : text.split(' ').map(Number))];
 }

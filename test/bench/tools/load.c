@@ -16,7 +16,6 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -31,15 +30,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "measure.h"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-enum { HEAD_MAX = 8192, READ_MAX = 1 << 18, EVENTS_MAX = 256, PIDS_MAX = 32, ERRORS_MAX = 1000 };
-enum { SUB_BITS = 6, SUB = 1 << SUB_BITS, BUCKETS = 58 * SUB };
+enum { HEAD_MAX = 8192, READ_MAX = 1 << 18, EVENTS_MAX = 256, ERRORS_MAX = 1000 };
 
 typedef enum { IN_HEAD, IN_SIZED, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS } Part;
 
@@ -75,108 +74,8 @@ static uint64_t failed;
 static Connection *current;   /* Whose bytes are read now. */
 static Connection *all;
 static int *waiting, waiting_count;
-static uint64_t histogram[BUCKETS], latency_max, done, total, errors, bytes_read, under_way;
+static uint64_t total, errors, bytes_read, under_way;
 static char first_error[256];
-
-static uint64_t now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
-}
-
-static void die(const char *what) {
-  perror(what);
-  exit(2);
-}
-
-/* ---- histogram: SUB buckets per power of two, below 1.6 % error ---- */
-
-static int bucket_of(uint64_t value) {
-  if (value < SUB) return (int)value;
-  int shift = 63 - __builtin_clzll(value) - SUB_BITS;
-  int index = (shift + 1) * SUB + (int)((value >> shift) - SUB);
-  return index < BUCKETS ? index : BUCKETS - 1;
-}
-
-static double value_of(int bucket) {
-  if (bucket < SUB) return bucket;
-  int shift = bucket / SUB - 1;
-  uint64_t low = (uint64_t)(SUB + bucket % SUB) << shift;
-  return (double)low + (double)((1ull << shift) >> 1);
-}
-
-static double quantile_us(double share) {
-  uint64_t sum = 0, wanted = (uint64_t)(share * (double)done);
-  for (int i = 0; i < BUCKETS; i++) {
-    sum += histogram[i];
-    if (sum > wanted) return value_of(i) / 1000;
-  }
-  return (double)latency_max / 1000;
-}
-
-/* ---- what the proxy used ---- */
-
-static int pids[PIDS_MAX], pid_count;
-
-typedef struct { double user, system, run; } Cpu; /* Microseconds. */
-
-/* Nanoseconds of all live threads: stat counts whole ticks only. */
-static double run_us(int pid) {
-  char name[64];
-  snprintf(name, sizeof name, "/proc/%d/task", pid);
-  DIR *tasks = opendir(name);
-  if (tasks == NULL) return 0;
-  double sum = 0;
-  for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
-    if (task->d_name[0] == '.') continue;
-    char file[400];
-    snprintf(file, sizeof file, "%s/%s/schedstat", name, task->d_name);
-    FILE *stream = fopen(file, "r");
-    if (stream == NULL) continue;
-    unsigned long long ns;
-    if (fscanf(stream, "%llu", &ns) == 1) sum += (double)ns / 1000;
-    fclose(stream);
-  }
-  closedir(tasks);
-  return sum;
-}
-
-static Cpu cpu_now(void) {
-  Cpu sum = {0, 0, 0};
-  double tick = 1e6 / (double)sysconf(_SC_CLK_TCK);
-  for (int i = 0; i < pid_count; i++) {
-    char text[1024];
-    snprintf(text, sizeof text, "/proc/%d/stat", pids[i]);
-    FILE *stream = fopen(text, "r");
-    if (stream == NULL) continue;
-    size_t length = fread(text, 1, sizeof text - 1, stream);
-    fclose(stream);
-    text[length] = 0;
-    char *rest = strrchr(text, ')');
-    unsigned long user, system;
-    if (rest != NULL &&
-        sscanf(rest + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2) {
-      sum.user += (double)user * tick;
-      sum.system += (double)system * tick;
-    }
-    sum.run += run_us(pids[i]);
-  }
-  return sum;
-}
-
-static long rss_kb(void) {
-  long sum = 0;
-  for (int i = 0; i < pid_count; i++) {
-    char line[256];
-    snprintf(line, sizeof line, "/proc/%d/status", pids[i]);
-    FILE *stream = fopen(line, "r");
-    if (stream == NULL) continue;
-    while (fgets(line, sizeof line, stream) != NULL)
-      if (strncmp(line, "VmRSS:", 6) == 0) sum += atol(line + 6);
-    fclose(stream);
-  }
-  return sum;
-}
 
 /* ---- connections ---- */
 
@@ -269,9 +168,7 @@ static void finish(Connection *one) {
     failed++;
     return;
   }
-  done++;
-  histogram[bucket_of(latency)]++;
-  if (latency > latency_max) latency_max = latency;
+  note_latency(latency);
 }
 
 /* ---- answers ---- */
@@ -468,10 +365,7 @@ static void read_options(int count, char **values) {
       case 'i': idle_connections = atol(optarg); break;
       case 'S': expected_status = atoi(optarg); break;
       case 'L': expected_body = atol(optarg); break;
-      case 'P':
-        for (char *one = strtok(optarg, ","); one != NULL && pid_count < PIDS_MAX; one = strtok(NULL, ","))
-          pids[pid_count++] = atoi(one);
-        break;
+      case 'P': read_pids(optarg); break;
       default: exit(2);
     }
   }
@@ -585,20 +479,7 @@ static void measure(void) {
   uint64_t late = interval > 0 && next_due < now_ns() ? (now_ns() - next_due) / interval : 0;
   end_requests();
   if (is_tolerant) failed += under_way;
-  double count = done > 0 ? (double)done : 1, ticks = after.user + after.system - before.user - before.system;
-  double cpu = after.run > before.run ? after.run - before.run : ticks;
-  double user = ticks > 0 ? cpu * (after.user - before.user) / ticks : 0;
-  printf("{\"rps\":%.0f,\"mbPerSecond\":%.1f,\"p50Us\":%.1f,\"p90Us\":%.1f,\"p99Us\":%.1f,\"p999Us\":%.1f,"
-         "\"maxUs\":%.1f,\"cpuUs\":%.3f,\"userUs\":%.3f,\"systemUs\":%.3f,\"utilisation\":%.3f,\"rssKb\":%ld,"
-         "\"requests\":%llu,\"total\":%llu,\"late\":%llu,\"failed\":%llu,\"errors\":%llu,\"firstError\":\"",
-         (double)done / seconds, (double)bytes_read / seconds / 1e6, quantile_us(.5), quantile_us(.9),
-         quantile_us(.99), quantile_us(.999), (double)latency_max / 1000, cpu / count, user / count,
-         (cpu - user) / count, cpu / 1e6 / seconds, rss, (unsigned long long)done,
-         (unsigned long long)total, (unsigned long long)late, (unsigned long long)failed,
-         (unsigned long long)errors);
-  for (const char *at = first_error; *at != 0; at++)
-    putchar(*at < ' ' || *at == '"' || *at == '\\' ? ' ' : *at);
-  printf("\"}\n");
+  print_result((Result){before, after, rss, seconds, bytes_read, total, late, failed, errors, first_error});
 }
 
 int main(int count, char **values) {
