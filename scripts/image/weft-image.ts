@@ -28,17 +28,17 @@ export const allocator: Readonly<Record<string, string>> = {
 };
 
 /**
- * Exec form: no shell is there to start it, and signals reach process 1. No code from strings and
- * no `__proto__`: what an attacker would need, and we do not. Young objects
- * have 4 MB twice in each thread.
+ * No code from strings and no `__proto__`: what an attacker would need, and we do not. Young
+ * objects have 4 MB twice in each thread.
  */
-export const entrypoint: readonly string[] = [
-  'node',
+export const nodeFlags: readonly string[] = [
   '--disable-proto=delete',
   '--disallow-code-generation-from-strings',
   '--max-semi-space-size=4',
-  `/${home}/dist/weft.js`,
 ];
+
+/** Exec form: no shell is there to start it, and signals reach process 1. */
+export const entrypoint: readonly string[] = ['node', ...nodeFlags, `/${home}/dist/weft.js`];
 
 const allocatorLines = Object.entries(allocator).map(([name, value]) => `${name}=${value}`);
 

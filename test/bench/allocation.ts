@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { allocator, entrypoint } from '../../scripts/image/weft-image.ts';
+import { allocator, nodeFlags } from '../../scripts/image/weft-image.ts';
 import {
   hostOf,
   measuredService,
@@ -92,7 +92,7 @@ export async function benchAllocation(): Promise<number> {
       directory,
       address: proxyAddress,
       program: 'dist/weft.js',
-      nodeFlags: [...entrypoint.filter((word) => word.startsWith('--')), '--trace-gc'],
+      nodeFlags: [...nodeFlags, '--trace-gc'],
       env: allocator,
     });
     stops.push(() => weft.child.stop());

@@ -7,7 +7,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { allocator, entrypoint } from '../../scripts/image/weft-image.ts';
+import { allocator, nodeFlags } from '../../scripts/image/weft-image.ts';
 import {
   complaintOf,
   hostOf,
@@ -96,7 +96,7 @@ async function inMesh(
         program: 'dist/weft.js',
         workers,
         core: proxyCores,
-        nodeFlags: entrypoint.filter((word) => word.startsWith('--')),
+        nodeFlags,
         env: allocator,
       });
       stops.push(() => weft.child.stop());

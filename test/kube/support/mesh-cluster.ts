@@ -7,6 +7,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import http from 'node:http';
 import { parse } from 'yaml';
+import { allocator, nodeFlags } from '../../../scripts/image/weft-image.ts';
 import {
   openConnection,
   resourcePath,
@@ -309,8 +310,12 @@ class RunningCluster implements MeshCluster {
   }
 
   #spawn(command: string, flags: readonly string[]): ChildProcess {
-    const args = ['dist/weft.js', command, '--kubeconfig', this.plane.kubeconfigPath, ...flags];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const args = [command, '--kubeconfig', this.plane.kubeconfigPath, ...flags];
+    // As in the image: memory is that of these flags.
+    const child = spawn(process.execPath, [...nodeFlags, 'dist/weft.js', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...allocator, ...process.env },
+    });
     child.stderr.on('data', (data: Buffer) => {
       this.#log.push(data.toString());
       if (this.#log.length > 500) this.#log.shift();
