@@ -1,11 +1,11 @@
 // `npm run test:kube`: tests against a real kube-apiserver and etcd, found through
 // KUBEBUILDER_ASSETS (the envtest convention). Set and unusable is a failure, never a skip. The
-// tests run in network namespaces of their own (test/support/pod-network.ts), three files at a time
-// where there are two cores; files named on the command line one after the other.
+// tests run in network namespaces of their own (test/support/pod-network.ts), three at a time where
+// there are two cores; files named on the command line one after the other.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { enterPodNetwork } from '../test/support/pod-network.ts';
 
 const assets = process.env['KUBEBUILDER_ASSETS'];
@@ -41,14 +41,14 @@ function inOne(rest: readonly string[]): number {
   return ended.status ?? 1;
 }
 
-/** Most of a test here is waiting: some files run at a time, in networks apart, reported as one. */
+/** Most of a test here is waiting: some run at a time, in networks apart, reported as one. */
 async function inLanes(lanes: number): Promise<number> {
   const reports = mkdtempSync(join(tmpdir(), 'weft-kube-reports-'));
-  const files = largestFirst();
+  const batches = batchesOf(4 * lanes);
   const codes: number[] = [];
   async function lane(): Promise<void> {
-    for (let file = files.shift(); file !== undefined; file = files.shift()) {
-      codes.push(await runFile(file, join(reports, `${basename(file)}.json`)));
+    for (let batch = batches.pop(); batch !== undefined; batch = batches.pop()) {
+      codes.push(await runBatch(batch, join(reports, `${batches.length}.json`)));
     }
   }
   try {
@@ -62,16 +62,22 @@ async function inLanes(lanes: number): Promise<number> {
   }
 }
 
-/** Large files take long, mostly: begun last, one would be waited for alone. */
-function largestFirst(): string[] {
+/** Each has something of the large files, of the middling and of the small ones. */
+function batchesOf(count: number): string[][] {
   const folder = 'test/kube';
   const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
   const sized = files.map((name) => ({ name, size: statSync(join(folder, name)).size }));
-  return sized.sort((a, b) => b.size - a.size).map(({ name }) => join(folder, name));
+  const batches: string[][] = Array.from({ length: Math.min(count, files.length) }, () => []);
+  sized
+    .sort((a, b) => b.size - a.size)
+    .forEach(({ name }, at) => {
+      batches[at % batches.length]?.push(join(folder, name));
+    });
+  return batches;
 }
 
-function runFile(test: string, report: string): Promise<number> {
-  const flags = [test, '--reporter=default', '--reporter=blob', `--outputFile.blob=${report}`];
+function runBatch(files: readonly string[], report: string): Promise<number> {
+  const flags = [...files, '--reporter=default', '--reporter=blob', `--outputFile.blob=${report}`];
   const [file, ...enter] = network;
   const env = { ...process.env };
   delete env['WEFT_TEST_REPORT'];

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { allocator, nodeFlags } from '../../scripts/image/weft-image.ts';
 import { haproxyDefaults, nginxConfig } from './dataplane-rivals.ts';
 import {
   buildTool,
@@ -100,10 +101,11 @@ async function startWeft(directory: string): Promise<Proxy> {
   const bundle = join(directory, 'dataplane.mjs');
   const asked = ['--platform', 'node', '--format', 'esm', '--file', bundle];
   execFileSync(process.execPath, [bundler, childFile, ...asked], { stdio: 'ignore' });
-  const command = [process.execPath, bundle, JSON.stringify(options), 'unwatched'];
+  const command = [process.execPath, ...nodeFlags, bundle, JSON.stringify(options), 'unwatched'];
   // It lives as long as its standard input.
   const child = spawn('taskset', ['-c', String(proxyCore), ...command], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...allocator, ...process.env },
   });
   const first = await new Promise<string>((done, fail) => {
     child.stdout.once('data', (data: Buffer) => done(data.toString()));
