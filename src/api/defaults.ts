@@ -215,10 +215,12 @@ export const settingTable = {
     doc: 'how an endpoint is chosen',
   }),
   mirror: optional<NonNullable<ServiceSettings['mirror']>>('mirror', {
-    isInForce: false,
     read: readMirror,
     values: 'SERVICE[:PORT][@PERCENT]',
-    doc: 'copies of requests go to this Service as well, their answers are dropped',
+    doc:
+      'copies of this share (100 unless said) of the HTTP requests go to this Service of the ' +
+      'same namespace as well, at the same port unless one is named; their answers are dropped. ' +
+      'A copy bears `weft-mirror: NAMESPACE/SERVICE`; bodies of more than 1 MiB are not copied',
   }),
   traffic: optional<'stop'>('traffic', {
     read: oneOf('stop'),

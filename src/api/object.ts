@@ -53,6 +53,7 @@ export type ProblemReason =
   | 'UnsupportedField'
   | 'PortsExhausted'
   | 'HeadlessRoot'
+  | 'MirrorMissing'
   | 'AddressDisputed'
   | 'DnsNotWired'
   | 'DnsReverted'

@@ -108,6 +108,12 @@ export const problemReasons: { readonly [R in ProblemReason]: ReasonFacts } = {
     standing: 'unresolved',
     meaning: 'The root of a split is headless; only calls by its mesh name are split (R-43).',
   },
+  MirrorMissing: {
+    standing: 'unresolved',
+    meaning:
+      '`weft.dev/mirror` names a Service, or a port of it, that the mesh does not know: nothing ' +
+      'is copied there.',
+  },
   AddressDisputed: {
     standing: 'advice',
     meaning:

@@ -24,6 +24,8 @@ import { defaultSessionLimits } from './http2/limits.ts';
 import { Http2Pools } from './http2-pool.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
+import { Mirrors } from './mirrors.ts';
+import type { MirrorPools, MirrorState } from './mirrors.ts';
 import type { ExchangeObserver } from './observer.ts';
 import { Pools } from './pool.ts';
 import { BodyBuffers } from './read-buffers.ts';
@@ -88,6 +90,7 @@ export type DataplaneState = Readonly<Counts> & {
   readonly isDraining: boolean;
   readonly tunnels: TunnelState | undefined;
   readonly udp: UdpState | undefined;
+  readonly mirrors: MirrorState;
 };
 
 export type Dataplane = {
@@ -124,6 +127,7 @@ class RunningDataplane {
   readonly #engine: Engine;
   readonly #listeners: Listeners;
   readonly #tunnels: Tunnels | undefined;
+  readonly #mirrors: Mirrors;
   readonly #udp: UdpServices | undefined;
   readonly #tcp: TcpServices | undefined;
   /** Of other proxies; what they carry is among the TCP connections. */
@@ -158,6 +162,10 @@ class RunningDataplane {
     const { network, localAddress } = options;
     const { bugFound } = observer;
     const shared = { network, localAddress, deadlines, buffers, clock, bugFound };
+    const openPools = (): MirrorPools => ({
+      pools: new Pools({ ...shared, limits }),
+      http2Pools: new Http2Pools({ ...shared, ...sessions }),
+    });
     this.#engine = {
       clock,
       random: runtime.random,
@@ -165,21 +173,16 @@ class RunningDataplane {
       slots: options.slots,
       loads: new EndpointLoads(options.slots, clock),
       budgets: new RetryBudgets(options.slots, clock),
-      gate: new TrafficGate({
-        ...runtime,
-        slots: options.slots,
-        clock,
-        bugFound: observer.bugFound,
-      }),
+      gate: new TrafficGate({ ...runtime, slots: options.slots, clock, bugFound }),
       limits,
       headLimits: limits,
       trusted: new TrustedSources(options.trustedSources),
       observer,
       ids: options.ids,
-      pools: new Pools({ ...shared, limits }),
-      http2Pools: new Http2Pools({ ...shared, ...sessions }),
+      ...openPools(),
       tunnels: undefined,
       tunnelSessions: undefined,
+      mirrors: undefined,
       answersTunnels: false,
       buffers,
       ...sessions,
@@ -202,6 +205,7 @@ class RunningDataplane {
       enter: (connection) => this.#enter(connection),
     });
     this.#tunnels = this.#startTunnels(options);
+    this.#mirrors = this.#startMirrors(openPools());
     this.#udp = options.udp && new UdpServices({
       ...options.udp,
       engine: this.#engine,
@@ -238,6 +242,7 @@ class RunningDataplane {
 
   drain(options: DrainOptions): Promise<void> {
     this.#engine.isDraining = true;
+    this.#mirrors.close();
     this.#connections.forEach((connection) => connection.drainBegan());
     return drain(this.#engine.deadlines, options, {
       inFlight: () => this.#connections.size + this.#gate.size + (this.#tcp?.size ?? 0),
@@ -256,6 +261,7 @@ class RunningDataplane {
     this.#tunnels?.close();
     this.#udp?.close();
     this.#gate.close();
+    this.#mirrors.close();
     this.#connections.forEach((connection) => connection.destroy());
     this.#tcp?.close();
     for (const session of [...this.#sessions]) session.destroy();
@@ -278,6 +284,7 @@ class RunningDataplane {
       isDraining,
       tunnels: this.#tunnels?.state(),
       udp: this.#udp?.state(),
+      mirrors: this.#mirrors.state(),
     };
   }
 
@@ -290,6 +297,13 @@ class RunningDataplane {
       entered: () => this.#enteredOne(),
       closed: () => this.#leftOne(),
     });
+  }
+
+  #startMirrors(pools: MirrorPools): Mirrors {
+    const engine = this.#engine;
+    const mirrors = new Mirrors({ engine, ...pools, tunnels: this.#tunnels?.mirrorPools });
+    this.#engine.mirrors = mirrors;
+    return mirrors;
   }
 
   #startTunnels(options: DataplaneOptions): Tunnels | undefined {

@@ -12,6 +12,7 @@ import type { SessionLimits } from './http2/limits.ts';
 import type { DataplaneLimits } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
 import type { Http2Pools } from './http2-pool.ts';
+import type { Mirrors } from './mirrors.ts';
 import type { Pools } from './pool.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { RetryBudgets } from './retries.ts';
@@ -59,6 +60,8 @@ export type Engine = {
   tunnels: TunnelPools | undefined;
   /** The same, of those that carry TCP connections. */
   tunnelSessions: TunnelSessions | undefined;
+  /** Undefined: what is sent here is not copied. */
+  mirrors: Mirrors | undefined;
   /** Its clients are other proxies: what it refuses it says as a proxy. */
   readonly answersTunnels: boolean;
   readonly buffers: BodyBuffers;

@@ -99,9 +99,10 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
   }
 
   #open(backend: Backend, endpoint: Endpoint, hop: Hop): void {
-    const { limits, gate } = this.engine;
+    const { limits, gate, mirrors } = this.engine;
     const rules = this.host?.rules;
     if (rules?.shaping !== undefined && !gate.admits(this, endpoint, hop)) return;
+    if (rules?.shaping !== undefined) mirrors?.take(this, this.plan, this.body);
     this.attempts += 1;
     const attempt = new Attempt({
       engine: this.engine,
@@ -407,8 +408,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     if (this.ticket !== undefined) this.engine.gate.leave(this);
     this.#endAttempt(this.answer.status, this.reason, true);
     this.client.waits.end();
-    this.body.stopHolding();
-    this.body.clearWaiting();
+    this.body.end();
     this.answer.clearWaiting();
     this.tunnel?.forgetWaiting();
     const { counts, clock, observer } = this.engine;

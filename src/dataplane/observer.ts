@@ -11,6 +11,7 @@ import type {
   Verdict,
   VirtualHost,
 } from '../route/index.ts';
+import type { MirrorOutcome } from './mirror-outcome.ts';
 import type { Reason } from './refusals.ts';
 
 /**
@@ -100,6 +101,8 @@ export type ExchangeObserver = {
   /** The endpoint of its attempt fails too often, and gets no requests for a while. */
   readonly endpointEjected: (facts: ExchangeFacts) => void;
   readonly exchangeFinished: (facts: ExchangeFacts, outcome: ExchangeOutcome) => void;
+  /** A copy of a request to this service has ended, or was not made (`weft.dev/mirror`). */
+  readonly copyEnded: (mirror: VirtualHost, outcome: MirrorOutcome) => void;
   readonly requestRejected: (facts: RejectFacts) => void;
   /** A tunnel's handshake has ended, on either side. */
   readonly tunnelHandshake: (facts: HandshakeFacts) => void;
@@ -125,6 +128,7 @@ export const silentObserver: ExchangeObserver = {
   retryBudgetExhausted: ignore,
   endpointEjected: ignore,
   exchangeFinished: ignore,
+  copyEnded: ignore,
   requestRejected: ignore,
   tunnelHandshake: ignore,
   tunnelOpened: ignore,

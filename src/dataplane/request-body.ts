@@ -9,6 +9,14 @@ import type { HttpRequestHead } from './http1/request-head.ts';
 import { replayBytesMax } from './limits.ts';
 import type { Carriage } from './tunnel-wait.ts';
 
+/** Who copies a body: told of all of it, and of one of two ends. */
+export type BodyTaker = {
+  add(buffer: Buffer, start: number, end: number): void;
+  complete(trailers: Fields | undefined): void;
+  /** What came will never be a whole request. */
+  abandon(): void;
+};
+
 const smallestHold = 4 * 1024;
 const nothing = Buffer.alloc(0);
 
@@ -25,6 +33,7 @@ export class RequestBody {
   #bytes = 0;
   /** Sent, but not taken by the kernel yet. */
   #waitingBytes = 0;
+  #copy: BodyTaker | undefined;
   readonly #client: Client;
 
   constructor(client: Client, head: HttpRequestHead, isComplete: boolean, counts: Counts) {
@@ -50,6 +59,7 @@ export class RequestBody {
   /** Takes a piece; false: wait for `upstreamDrained`, or for the connection, before more. */
   add(buffer: Buffer, start: number, end: number): boolean {
     this.#bytes += end - start;
+    this.#copy?.add(buffer, start, end);
     const target = this.#target;
     if (target === undefined) {
       this.#hold(buffer, start, end);
@@ -85,6 +95,15 @@ export class RequestBody {
     this.#isComplete = true;
     this.#trailers = trailers;
     this.#target?.endBody(trailers, this.#nominated);
+    this.#copy?.complete(trailers);
+    this.#copy = undefined;
+  }
+
+  /** Before the first connection, while all that came is held. */
+  copyTo(copy: BodyTaker): void {
+    if (this.#heldBytes > 0) copy.add(this.#held, 0, this.#heldBytes);
+    if (this.#isComplete) copy.complete(this.#trailers);
+    else this.#copy = copy;
   }
 
   /**
@@ -102,6 +121,14 @@ export class RequestBody {
   detach(): void {
     this.#target = undefined;
     this.clearWaiting();
+  }
+
+  /** Nobody wants it any more. Idempotent. */
+  end(): void {
+    this.stopHolding();
+    this.clearWaiting();
+    this.#copy?.abandon();
+    this.#copy = undefined;
   }
 
   /** Frees the copy; the body cannot be sent again. Idempotent. */

@@ -33,7 +33,7 @@ export type CallerFacts = {
 export function renderUpstreamHead(
   engine: Engine,
   head: HttpRequestHead,
-  client: Client,
+  client: Pick<Client, 'forwarded'>,
   facts: CallerFacts,
 ): RequestHeadParts {
   return renderRequestParts({
@@ -49,7 +49,7 @@ export function renderUpstreamHead(
 function forwardedOf(
   engine: Engine,
   head: HttpRequestHead,
-  client: Client,
+  client: Pick<Client, 'forwarded'>,
   { source, remoteAddress }: CallerFacts,
 ): ForwardedValues {
   const isTrusted = engine.trusted.has(source, remoteAddress);

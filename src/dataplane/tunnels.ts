@@ -50,6 +50,8 @@ export type TunnelState = {
 export class Tunnels {
   readonly pools: TunnelPools;
   readonly sessions: TunnelSessions;
+  /** Those that carry copies of requests, which no original waits for. */
+  readonly mirrorPools: TunnelPools;
   readonly #credentials: Credentials;
   readonly #listener: TunnelListener;
   readonly #engine: Engine;
@@ -61,7 +63,7 @@ export class Tunnels {
     const peers = (): PeerPart | undefined => engine.table?.peers;
     this.#engine = engine;
     this.#credentials = new Credentials(network, observer.bugFound);
-    this.pools = new TunnelPools({
+    const carrying = {
       ...engine,
       credentials: this.#credentials,
       identities: { trustDomain, proxyId, port },
@@ -69,12 +71,14 @@ export class Tunnels {
       limits: longerHeads(engine),
       localAddress: options.localAddress,
       bugFound: observer.bugFound,
-      dialled: (peer, result, message) => {
+      dialled: (peer: string, result: string, message: string) => {
         observer.tunnelHandshake({ side: 'client', peer, result, message });
       },
       opened: () => observer.tunnelOpened('client'),
       closed: () => observer.tunnelClosed('client'),
-    });
+    };
+    this.pools = new TunnelPools(carrying);
+    this.mirrorPools = new TunnelPools(carrying);
     this.sessions = new TunnelSessions({
       engine,
       credentials: this.#credentials,
@@ -95,6 +99,7 @@ export class Tunnels {
     const change = this.#credentials.apply(update);
     this.#listener.credentialsChanged(change);
     this.pools.credentialsChanged(change);
+    this.mirrorPools.credentialsChanged(change);
     this.sessions.credentialsChanged(change);
   }
 
@@ -106,14 +111,15 @@ export class Tunnels {
     this.#peers = peers;
     this.#listener.peersChanged();
     this.pools.peersChanged();
+    this.mirrorPools.peersChanged();
     this.sessions.peersChanged();
   }
 
   state(): TunnelState {
     return {
-      dialled: this.pools.openCount,
+      dialled: this.pools.openCount + this.mirrorPools.openCount,
       sessions: this.sessions.openCount,
-      waiting: this.pools.waitingCount + this.sessions.waitingCount,
+      waiting: this.pools.waitingCount + this.mirrorPools.waitingCount + this.sessions.waitingCount,
       accepted: this.#listener.openCount,
       unauthenticated: this.#listener.pendingCount,
       listeners: this.#listener.states(),
@@ -127,6 +133,7 @@ export class Tunnels {
   close(): void {
     this.#listener.close();
     this.pools.close();
+    this.mirrorPools.close();
     this.sessions.close();
   }
 }
@@ -147,6 +154,8 @@ function arrivingEngine(engine: Engine, silenceMs: number): Engine {
     limits: { ...engine.limits, headTimeoutMs: silenceMs, keepAliveTimeoutMs: silenceMs },
     headLimits: longerHeads(engine),
     answersTunnels: true,
+    // Whose caller's proxy has decided on that.
+    mirrors: undefined,
     observer: arrivingObserver(engine.observer),
     get table() {
       return engine.table;

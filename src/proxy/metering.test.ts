@@ -98,6 +98,18 @@ function metered(mode = 'all', random = 0) {
 }
 
 describe('counting', () => {
+  test('copies count by what became of them, at the service that they went to', async () => {
+    const { observer, samples } = metered();
+    for (const outcome of ['answered', 'denied', 'answered'] as const) {
+      observer.copyEnded(host, outcome);
+    }
+    const labels = 'destination_namespace="shop",destination_service="web"';
+    expect(await samples('weft_mirrored_requests_total')).toEqual([
+      `weft_mirrored_requests_total{${labels},outcome="answered"} 2`,
+      `weft_mirrored_requests_total{${labels},outcome="denied"} 1`,
+    ]);
+  });
+
   test('the series of a new split backend exist before its first request', async () => {
     const { observer, samples } = metered();
     const { host } = exchange();

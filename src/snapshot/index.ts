@@ -1,7 +1,7 @@
 // Door of `snapshot`: the types of what travels to workers, how it is encoded, compared, read back
 // and taken over.
 export type * from './sections.ts';
-export type { BalancerRule, BreakerRule, RateLimitRule, ShapingRules } from './shaping.ts';
+export type * from './shaping.ts';
 export type * from './node-part.ts';
 export type * from './peer-part.ts';
 export type { AppliedDelta } from './diff.ts';

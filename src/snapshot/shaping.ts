@@ -41,6 +41,14 @@ export type BalancerRule =
       readonly name: string;
     };
 
+/** Whereto copies of a share of the requests go: a Service of the same namespace. */
+export type MirrorRule = {
+  readonly service: string;
+  /** Of that Service; absent: the one that was called. */
+  readonly port?: number | undefined;
+  readonly percent: number;
+};
+
 /** Absent: nobody has said it. */
 export type ShapingRules = {
   readonly breaker?: BreakerRule | undefined;
@@ -50,19 +58,21 @@ export type ShapingRules = {
   readonly balancer?: BalancerRule | undefined;
   /** Endpoints that fail are not ejected. */
   readonly keepsOutliers?: boolean | undefined;
+  readonly mirror?: MirrorRule | undefined;
   readonly rateLimit?: RateLimitRule | undefined;
 };
 
 /** Its keys in alphabetical order; undefined when there is none. */
 export function shapingInOrder(rules: ShapingRules | undefined): ShapingRules | undefined {
   if (rules === undefined) return undefined;
-  const { balancer, breaker, fault, keepsOutliers, maxRequests, rateLimit } = rules;
+  const { balancer, breaker, fault, keepsOutliers, maxRequests, mirror, rateLimit } = rules;
   return {
     balancer: balancer && balancerInOrder(balancer),
     breaker: breaker && { expression: breaker.expression, ratios: breaker.ratios },
     fault: fault && faultInOrder(fault),
     keepsOutliers,
     maxRequests,
+    mirror: mirror && mirrorInOrder(mirror),
     rateLimit: rateLimit && { average: rateLimit.average, burst: rateLimit.burst },
   };
 }
@@ -72,6 +82,10 @@ function faultInOrder({ abort, delay }: FaultRule): FaultRule {
     abort: abort && { percent: abort.percent, status: abort.status },
     delay: delay && { ms: delay.ms, percent: delay.percent },
   };
+}
+
+function mirrorInOrder({ percent, port, service }: MirrorRule): MirrorRule {
+  return { percent, port, service };
 }
 
 function isRatio(value: unknown): value is BreakerRule['ratios'][number] {
@@ -101,11 +115,18 @@ const isBalancer = isEither(
   }),
 );
 
+const isMirror = hasShape<MirrorRule>({
+  service: isText,
+  port: isAbsentOr(isCount),
+  percent: isAmount,
+});
+
 export const isShaping: Guard<ShapingRules> = hasShape<ShapingRules>({
   breaker: isAbsentOr(isBreaker),
   fault: isAbsentOr(isFault),
   maxRequests: isAbsentOr(isCount),
   balancer: isAbsentOr(isBalancer),
   keepsOutliers: isAbsentOr(isFlag),
+  mirror: isAbsentOr(isMirror),
   rateLimit: isAbsentOr(hasShape<RateLimitRule>({ average: isAmount, burst: isCount })),
 });

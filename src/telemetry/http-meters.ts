@@ -180,6 +180,8 @@ export class ServiceMeters {
   readonly #arena: MeterArena;
   readonly #labels: ServiceLabels;
   readonly #inFlight: Cell;
+  /** Outcome → cell. */
+  readonly #copied = new Map<string, Cell>();
 
   constructor(arena: MeterArena, labels: ServiceLabels) {
     this.#arena = arena;
@@ -203,6 +205,17 @@ export class ServiceMeters {
 
   rateLimited(): void {
     this.#arena.add(this.#arena.counter('weft_rate_limited_total', this.#labels), 1);
+  }
+
+  /** A copy of another service's request to this one has ended. */
+  copied(outcome: string): void {
+    let cell = this.#copied.get(outcome);
+    if (cell === undefined) {
+      const labels = { ...this.#labels, outcome };
+      cell = this.#arena.counter('weft_mirrored_requests_total', labels);
+      this.#copied.set(outcome, cell);
+    }
+    this.#arena.add(cell, 1);
   }
 
   retryBudgetExhausted(): void {

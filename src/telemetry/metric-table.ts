@@ -140,6 +140,11 @@ export const metricTable = {
     help: 'HTTP exchanges refused with 429, counted by the proxy of the source',
     labels: service,
   },
+  weft_mirrored_requests_total: {
+    type: 'counter',
+    help: 'Copies of requests to this service (weft.dev/mirror) by what became of them',
+    labels: [...service, 'outcome'],
+  },
   weft_endpoint_ejections_total: {
     type: 'counter',
     help: 'Endpoints that were taken out for a while because they failed',

@@ -10,6 +10,7 @@ import {
 import { sortedKeys } from '../lib/order.ts';
 import type { NamespaceModes } from '../snapshot/index.ts';
 import { groupParts } from './groups.ts';
+import { mirrorProblems } from './mirrors.ts';
 import { meshFactsOf, portServices, type MeshFacts } from './mesh-services.ts';
 import { planPermissions, type PermissionInput } from './permissions.ts';
 import { nodesWithoutProxy } from './nodes-without-proxy.ts';
@@ -52,6 +53,7 @@ export function buildTopology(
   for (const part of Object.values(memos)) problems.push(...part.problems);
   const permissions = memos.permissions.value;
   problems.push(...portWarnings({ state, services, permissions }));
+  problems.push(...mirrorProblems(state, services));
   problems.push(...nodesWithoutProxy(state, settings));
   problems.push(...state.problems.filter((problem) => isOfInterest(problem, settings)));
   const topology: Topology = {

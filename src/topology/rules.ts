@@ -2,7 +2,13 @@
 // default and no domain.
 import type { MeshSettings, Service, ServiceSettings } from '../api/index.ts';
 import { breakerRatios, parseBreakerExpression } from '../lib/breaker-expression.ts';
-import type { BalancerRule, BreakerRule, ServiceRules, ShapingRules } from '../snapshot/index.ts';
+import type {
+  BalancerRule,
+  BreakerRule,
+  MirrorRule,
+  ServiceRules,
+  ShapingRules,
+} from '../snapshot/index.ts';
 
 /** What the proxies have to know of `said`. */
 export function rulesOf(
@@ -21,18 +27,19 @@ export function rulesOf(
     perTryTimeoutMs: said.perTryTimeoutMs,
     maxRequestBodyBytes: said.maxRequestBodyBytes,
     isStopped: said.isStopped,
-    shaping: shapingOf(said),
+    shaping: shapingOf(service, said),
   };
 }
 
 /** Undefined unless some annotation asks for it: what is not there costs no request anything. */
-function shapingOf(said: ServiceSettings): ShapingRules | undefined {
+function shapingOf(service: Service, said: ServiceSettings): ShapingRules | undefined {
   const { rateLimitAverage: average, rateLimitBurst: burst, loadBalancer } = said;
   const shaping: ShapingRules = {
     balancer: balancerOf(loadBalancer),
     breaker: breakerOf(said.circuitBreaker),
     fault: hasFault(said) ? said.fault : undefined,
     maxRequests: said.maxRequests,
+    mirror: mirrorOf(service, said),
     keepsOutliers: said.outlierDetection ? undefined : true,
     rateLimit: average === undefined || burst === undefined ? undefined : { average, burst },
   };
@@ -43,6 +50,11 @@ function breakerOf(text: string | undefined): BreakerRule | undefined {
   const expression = text === undefined ? undefined : parseBreakerExpression(text);
   if (text === undefined || expression === undefined) return undefined;
   return { expression: text, ratios: breakerRatios(expression) };
+}
+
+/** A Service is no mirror of itself, whatever its Namespace says of all its Services. */
+function mirrorOf({ meta }: Service, { mirror }: ServiceSettings): MirrorRule | undefined {
+  return mirror?.service === meta.name ? undefined : mirror;
 }
 
 function hasFault({ fault }: ServiceSettings): boolean {

@@ -90,6 +90,19 @@ export const limitRows: readonly SettingRow[] = [
     },
   },
   {
+    setting: 'mirror',
+    value: 'copy',
+    bad: 'elsewhere/copy',
+    // Service `copy` has the same pods: what comes marked is a copy.
+    isInForce: async (world) => {
+      await world.ask({ path: '/now' });
+      const { dataplane } = world.harness;
+      await eventually(() => dataplane.state().mirrors.copies === 0, 'no copy is under way');
+      const asked = world.requests.filter(({ path }) => path === '/now');
+      return asked.some(({ headers }) => headers['weft-mirror'] === 't/h1');
+    },
+  },
+  {
     setting: 'maxRequests',
     value: '1',
     bad: '-1',

@@ -32,6 +32,8 @@ export type SettingsMesh = {
   readonly appProtocol?: string | undefined;
   /** Other objects of the cluster. */
   readonly others?: readonly AnyObject[];
+  /** Policy is as the objects say; else it is off. */
+  readonly keepsPolicy?: boolean;
 };
 
 export type SettledMesh = { readonly table: RouteTable; readonly problems: readonly Problem[] };
@@ -44,7 +46,8 @@ export function settledMesh(mesh: SettingsMesh, previous?: RouteTable): SettledM
   const sections = new Map<SectionId, SectionRecord>(applied.snapshot.sections);
   // The listener of the harness, and its open policy.
   const own = meshTable({ endpoints: mesh.endpoints }).sections;
-  for (const id of ['mesh', 'namespaces'] as SectionId[]) {
+  const policy = mesh.keepsPolicy === true ? [] : ['namespaces'];
+  for (const id of ['mesh', ...policy] as SectionId[]) {
     const record = own.get(id);
     if (record !== undefined) sections.set(id, record);
   }
@@ -53,26 +56,41 @@ export function settledMesh(mesh: SettingsMesh, previous?: RouteTable): SettledM
 
 function objectsOf(mesh: SettingsMesh): ClusterState {
   const { endpoints, onService = {}, onNamespace = {}, appProtocol, others = [] } = mesh;
-  const annotations = new Map(Object.entries(onService));
-  const slices = endpoints.map(({ address, port }) =>
-    sliceOf('t/h1', {
-      meta: metaOf(`t/h1-${address.replaceAll('.', '-')}-${port}`),
-      ports: [{ name: '', port, protocol: 'TCP' }],
-      endpoints: [entryOf(address)],
-    }),
-  );
-  const pods = endpoints.map(({ address }) =>
-    podOf(`t/pod-${address.replaceAll('.', '-')}`, { addresses: [address] }),
-  );
   return stateOf(
     namespaceOf('t', onNamespace),
-    serviceOf('t/h1', {
-      meta: metaOf('t/h1', { annotations }),
-      ports: [portOf(80, { appProtocol })],
-    }),
     podOf('t/client', { addresses: ['127.0.0.1'], serviceAccount: 'client' }),
-    ...pods,
-    ...slices,
+    ...endpoints.map(({ address }) => podAt(address)),
+    ...serviceObjects('h1', endpoints, { annotations: onService, appProtocol }),
     ...others,
   );
+}
+
+/** The pod at an address. */
+export function podAt(address: string, serviceAccount = 'default'): AnyObject {
+  const name = `t/pod-${address.replaceAll('.', '-')}`;
+  return podOf(name, { addresses: [address], serviceAccount });
+}
+
+export type ServiceSaid = {
+  readonly annotations?: Annotations;
+  readonly appProtocol?: string | undefined;
+};
+
+/** Service `t/<name>`, port 80, and its slices; the pods are others' business. */
+export function serviceObjects(
+  name: string,
+  endpoints: readonly TestEndpoint[],
+  { annotations = {}, appProtocol }: ServiceSaid = {},
+): readonly AnyObject[] {
+  const meta = metaOf(`t/${name}`, { annotations: new Map(Object.entries(annotations)) });
+  return [
+    serviceOf(`t/${name}`, { meta, ports: [portOf(80, { appProtocol })] }),
+    ...endpoints.map(({ address, port }) =>
+      sliceOf(`t/${name}`, {
+        meta: metaOf(`t/${name}-${address.replaceAll('.', '-')}-${port}`),
+        ports: [{ name: '', port, protocol: 'TCP' }],
+        endpoints: [entryOf(address)],
+      }),
+    ),
+  ];
 }

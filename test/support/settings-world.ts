@@ -14,7 +14,7 @@ import type { Harness } from './dataplane-harness.ts';
 import { eventually } from './dataplane-sockets.ts';
 import { Http2Caller } from './http2-client.ts';
 import type { Http2Reply } from './http2-client.ts';
-import { settledMesh } from './settings-mesh.ts';
+import { serviceObjects, settledMesh } from './settings-mesh.ts';
 import type { SettingsMesh } from './settings-mesh.ts';
 import { SettingsPod } from './settings-pod.ts';
 import type { PodRequest } from './settings-pod.ts';
@@ -132,7 +132,8 @@ export class SettingsWorld {
   settle(mesh: Omit<SettingsMesh, 'endpoints'>): readonly string[] {
     const endpoints = this.pods.map(({ endpoint }) => endpoint);
     const appProtocol = this.protocol === 'http/1.1' ? undefined : 'kubernetes.io/h2c';
-    const settled = settledMesh({ endpoints, appProtocol, ...mesh }, this.#table);
+    const others = serviceObjects('copy', endpoints, { appProtocol });
+    const settled = settledMesh({ endpoints, appProtocol, others, ...mesh }, this.#table);
     const { table } = settled;
     this.#table = table;
     this.#breakers.follow({ version: '', sections: table.sections, runs: new Map() });
@@ -176,6 +177,7 @@ export class SettingsWorld {
     this.#caller?.session.destroy();
     await eventually(() => dataplane.state().connections === 0, 'all connections closed');
     expect(dataplane.state()).toMatchObject({ exchanges: 0, bufferedBytes: 0 });
+    expect(dataplane.state().mirrors).toMatchObject({ copies: 0, bytes: 0 });
     expect(inFlight()).toBe(0);
     expect(bugs).toEqual([]);
     dataplane.close();

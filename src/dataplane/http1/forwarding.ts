@@ -76,6 +76,9 @@ const heldFromUpstream = tableOf(hopByHop, replacedInRequests, claims);
 const heldFromDownstream = tableOf(hopByHop);
 const heldFromTrailers = tableOf(forbiddenInTrailers);
 
+/** Tells a pod that the request is a copy, and of which service's (`weft.dev/mirror`). */
+export const mirrorField = 'weft-mirror';
+
 /** Prefixes of fields that only proxies of a mesh write: ours, and a name that others use. */
 const proxyPrefixes = ['weft-', 'x-mesh-'];
 /** Claims as CGI and WSGI see them: there `x_forwarded_for` and `x-forwarded-for` are one name. */

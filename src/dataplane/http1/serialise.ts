@@ -6,7 +6,7 @@ import { assert } from '../../lib/assert.ts';
 import { isFieldValue, isToken, latin1Text, trimWhitespace } from './bytes.ts';
 import { field } from './field-names.ts';
 import type { Fields } from './fields.ts';
-import { passesAsTrailer, passesDownstream, passesUpstream } from './forwarding.ts';
+import { mirrorField, passesAsTrailer, passesDownstream, passesUpstream } from './forwarding.ts';
 import { untilClose } from './framing.ts';
 import type { Framing } from './framing.ts';
 import type { HttpRequestHead } from './request-head.ts';
@@ -91,11 +91,13 @@ export function renderArrivedParts(head: HttpRequestHead): RequestHeadParts {
   return { before: renderRequestParts(parts).before, behind: '\r\n' };
 }
 
+/** Written by the caller's own proxy for the pod. */
 const forwardedNames = [
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',
   'x-forwarded-port',
+  mirrorField,
 ] as const;
 
 function arrivedForwarded(fields: Fields): string {
