@@ -1,9 +1,11 @@
 // What an attempt says of its endpoint, for balancing and ejection: the latency of its answer, or
-// what its failure is worth. Refusals of the other proxy that speak of limits, of policy or of the
-// caller say nothing of the pod; nor does a kept connection that turns out to be stale.
+// what its failure is worth. A call of gRPC is judged once, by its status, as the status of HTTP
+// that stands for it: in the head where that is all there is, else when its trailers have come.
+// Refusals of the other proxy that speak of limits, of policy or of the caller say nothing of the
+// pod; nor does a kept connection that turns out to be stale, or a deadline that a caller has set.
 import type { Endpoint } from '../route/index.ts';
 import type { Engine } from './engine.ts';
-import type { HttpResponseHead } from './http1/response-head.ts';
+import type { Fields } from './http1/fields.ts';
 import type { Reason } from './refusals.ts';
 import type { Fault } from './outliers.ts';
 
@@ -21,23 +23,38 @@ const faults: ReadonlyMap<Reason, Fault> = new Map([
   ['TunnelUnavailable', 'hard'],
 ]);
 
-/** The head of an answer has come. True: its endpoint is ejected by this. */
+/** What is known of an answer when it is judged. */
+export type Answered = {
+  /** Of HTTP, or what stands for the status of a call. */
+  readonly status: number;
+  /** Of its head. */
+  readonly fields: Fields;
+  /** To the first byte of it; undefined: that has been noted. */
+  readonly latencyMs: number | undefined;
+};
+
+/** An answer is judged. True: its endpoint is ejected by this. */
 export function noteAnswer(
   { loads, random }: Engine,
   endpoint: Endpoint,
-  { status, fields }: HttpResponseHead,
-  latencyMs: number,
+  { status, fields, latencyMs }: Answered,
 ): boolean {
   if (status !== 429 && status < 500) {
-    loads.measured(endpoint, latencyMs);
+    if (latencyMs !== undefined) loads.measured(endpoint, latencyMs);
     loads.succeeded(endpoint);
     return false;
   }
   const isBusy = status === 429 || status === 503;
   const asked = isBusy ? Number(fields.get('retry-after') ?? 0) * 1_000 : 0;
   const waitMs = Number.isFinite(asked) ? asked : 0;
-  loads.measured(endpoint, Math.min(penaltyMaxMs, Math.max(penaltyMs, waitMs, latencyMs)));
+  loads.measured(endpoint, Math.min(penaltyMaxMs, Math.max(penaltyMs, waitMs, latencyMs ?? 0)));
   return loads.failed(endpoint, status === 429 ? 'soft' : 'hard', random);
+}
+
+/** A call has begun to be answered, and will be judged at its end, which may be far away. */
+export function noteBegun({ loads }: Engine, endpoint: Endpoint, latencyMs: number): void {
+  loads.measured(endpoint, latencyMs);
+  loads.recovered(endpoint);
 }
 
 /** It has failed before an answer came, or while it came. True: its endpoint is ejected. */

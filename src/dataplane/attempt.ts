@@ -2,9 +2,13 @@
 // flight, and the record of how it went. It ends once, whatever ends it.
 import { assert } from '../lib/assert.ts';
 import type { Backend, Destination, Endpoint } from '../route/index.ts';
-import { noteAnswer, noteFailed } from './attempt-fate.ts';
+import { noteAnswer, noteBegun, noteFailed } from './attempt-fate.ts';
 import type { Engine } from './engine.ts';
+import { deadlineExceeded, grpcStatusIn, httpStatusOf } from './grpc.ts';
+import { isLateForCaller, statusInHead, unknownStatus } from './grpc.ts';
 import type { Hop } from './hop.ts';
+import type { Fields } from './http1/fields.ts';
+import type { HttpRequestHead } from './http1/request-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { AttemptFacts, ExchangeFacts } from './observer.ts';
 import type { Ticket } from './places.ts';
@@ -15,9 +19,15 @@ import type { RefusedThere } from './tunnel-refusal.ts';
 import type { Carriage, TunnelTaker } from './tunnel-wait.ts';
 import type { UpstreamConnection } from './upstream.ts';
 
+/** The exchange that tries. */
+type AttemptedExchange = ExchangeFacts & {
+  readonly request: HttpRequestHead;
+  readonly ticket: Ticket | undefined;
+};
+
 export type AttemptOptions = {
   readonly engine: Engine;
-  readonly facts: ExchangeFacts & { readonly ticket: Ticket | undefined };
+  readonly facts: AttemptedExchange;
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly destination: Destination;
@@ -39,15 +49,17 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   readonly endpoint: Endpoint;
   readonly destination: Destination;
   status = 0;
+  grpcStatus: number | undefined;
   reason: Reason | undefined;
   durationMs = 0;
   /** It was given up before the pod had done its part. */
   isCancelled = false;
+  isLateForCaller = false;
   readonly hop: Hop;
   /** The other proxy has refused; the rest of its answer is nobody's. */
   refusal: RefusedThere | undefined;
   readonly #engine: Engine;
-  readonly #exchange: ExchangeFacts;
+  readonly #exchange: AttemptedExchange;
   readonly #loadCell: number;
   /** Others may wait for it (places.ts). */
   readonly #hasPlace: boolean;
@@ -55,6 +67,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   #hasEnded = false;
   /** Its endpoint has been judged by the head of the answer. */
   #hasAnswered = false;
+  /** Of a call of gRPC whose trailers will say how it went: the head. */
+  #begun: HttpResponseHead | undefined;
 
   constructor(options: AttemptOptions) {
     const { engine, endpoint, hop, connectTimeoutMs } = options;
@@ -95,8 +109,40 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     if (told !== undefined) return true;
     this.#hasAnswered = true;
     const latencyMs = this.#engine.clock.nowMs() - this.#startedMs;
-    if (noteAnswer(this.#engine, this.endpoint, head, latencyMs)) this.#tellEjected();
+    const called = statusInHead(head);
+    if (called === 'later') {
+      this.#begun = head;
+      noteBegun(this.#engine, this.endpoint, latencyMs);
+    } else if (called !== undefined) {
+      this.#judgeCall(called, head.fields, latencyMs);
+    } else {
+      this.#judge(head.status, head.fields, latencyMs);
+    }
     return false;
+  }
+
+  /** The answer is complete. */
+  answerEnded(trailers: Fields | undefined): void {
+    const head = this.#begun;
+    if (head === undefined) return;
+    const said = trailers === undefined ? undefined : grpcStatusIn(trailers);
+    this.#judgeCall(said ?? unknownStatus, head.fields, undefined);
+  }
+
+  /** By its status; what came too late for an impatient caller only says that the pod answers. */
+  #judgeCall(status: number, fields: Fields, latencyMs: number | undefined): void {
+    const { clock, loads } = this.#engine;
+    const { request, startedMs } = this.#exchange;
+    this.grpcStatus = status;
+    this.isLateForCaller =
+      status === deadlineExceeded && isLateForCaller(request, clock.nowMs() - startedMs);
+    if (!this.isLateForCaller) this.#judge(httpStatusOf(status), fields, latencyMs);
+    else if (latencyMs !== undefined) loads.waitedFor(this.endpoint, latencyMs);
+  }
+
+  #judge(status: number, fields: Fields, latencyMs: number | undefined): void {
+    const isEjected = noteAnswer(this.#engine, this.endpoint, { status, fields, latencyMs });
+    if (isEjected) this.#tellEjected();
   }
 
   /** Counts down and tells; the connection is the caller's to release or destroy. */

@@ -5,6 +5,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { VirtualHost } from '../route/index.ts';
 import type { BreakerRule } from '../snapshot/index.ts';
 import type { BreakerCells, SlotView } from '../telemetry/index.ts';
+import { httpStatusOf } from './grpc.ts';
 import type { AttemptFacts } from './observer.ts';
 import type { Reason } from './refusals.ts';
 
@@ -47,8 +48,9 @@ export class Circuits {
 
   /** An attempt at an endpoint of the service has ended. */
   note(host: VirtualHost, { ratios }: BreakerRule, attempt: AttemptFacts): void {
-    if (attempt.isCancelled) return;
-    const { status, reason, durationMs: latencyMs } = attempt;
+    if (attempt.isCancelled || attempt.isLateForCaller) return;
+    const { grpcStatus, reason, durationMs: latencyMs } = attempt;
+    const status = grpcStatus === undefined ? attempt.status : httpStatusOf(grpcStatus);
     const isNetworkError = reason !== undefined && networkErrors.has(reason);
     this.#of(host)?.count({ status, isNetworkError, latencyMs }, ratios, this.#clock.wallMs());
   }

@@ -165,6 +165,12 @@ export class EndpointLoads implements LoadView {
     if (place.offset !== 0) noteSuccess(place);
   }
 
+  /** It answers: whoever was out is in again, though how the answer ends is not known yet. */
+  recovered(endpoint: Endpoint): void {
+    const place = this.#placeNow(endpoint);
+    if (place.offset !== 0 && isOut(place.cells, place.offset)) noteSuccess(place);
+  }
+
   /** True: the endpoint is ejected by this. */
   failed(endpoint: Endpoint, fault: Fault, random: Random): boolean {
     const place = this.#placeNow(endpoint);

@@ -234,6 +234,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     if (attempt === undefined) return;
     const { refusal } = attempt;
     if (refusal !== undefined) return this.#refusedThere(attempt, refusal);
+    attempt.answerEnded(trailers);
     this.answer.end(trailers);
     this.answer.flush();
     if (this.client.unsentBytes > 0) attempt.connection.buffer.lend(this.client.buffer);

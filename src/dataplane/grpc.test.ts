@@ -2,8 +2,11 @@
 // and how a refusal is written.
 import { describe, expect, test } from 'vitest';
 import { callTimeoutMs, grpcRefusal, grpcStatusIn, grpcStatusOf, isGrpc } from './grpc.ts';
+import { httpStatusOf, isLateForCaller, statusInHead } from './grpc.ts';
 import { FieldLines } from './http2-fields.ts';
+import type { ResponseFraming } from './http1/framing.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
+import type { HttpResponseHead } from './http1/response-head.ts';
 import type { Reason } from './refusals.ts';
 
 function fieldsOf(fields: Readonly<Record<string, string>>) {
@@ -62,6 +65,48 @@ test.each([
   ['', undefined],
 ])('grpc-status "%s"', (said, status) => {
   expect(grpcStatusIn(fieldsOf({ 'grpc-status': said }))).toBe(status);
+});
+
+describe('what an answer says of its call', () => {
+  const chunked: ResponseFraming = { kind: 'chunked' };
+  const empty: ResponseFraming = { kind: 'length', length: 0 };
+  test.each<[string, Partial<HttpResponseHead>, string | undefined, unknown]>([
+    ['trailers to come', { framing: chunked }, undefined, 'later'],
+    ['a status in front of them', { framing: chunked }, '13', 'later'],
+    ['trailers only', { framing: empty }, '13', 13],
+    ['nothing at all', { framing: empty }, undefined, 2],
+    ['to HEAD', { framing: { kind: 'none' } }, undefined, undefined],
+    ['an error of HTTP', { framing: empty, status: 503 }, '0', undefined],
+    ['no gRPC', { framing: empty, isGrpc: false }, '13', undefined],
+  ])('%s', (_, said, status, expected) => {
+    const fields = fieldsOf(status === undefined ? {} : { 'grpc-status': status });
+    // All of it that is looked at.
+    const head = { status: 200, isGrpc: true, fields, ...said } as HttpResponseHead;
+    expect(statusInHead(head)).toBe(expected);
+  });
+
+  test('its failures, and nothing else, are 5xx and 429', () => {
+    const all = Array.from({ length: 17 }, (_, status) => status);
+    const failures = all.filter((status) => [429, 500, 503, 504].includes(httpStatusOf(status)));
+    expect(failures).toEqual([2, 4, 8, 13, 14, 15]);
+    expect(all.map(httpStatusOf).filter((status) => status > 429).length).toBe(6);
+  });
+
+  test('where the contract has a pair, it is that', () => {
+    for (const [grpcStatus, status] of [[12, 404], [7, 403], [4, 504], [8, 429], [13, 500]]) {
+      expect(httpStatusOf(grpcStatus ?? 0)).toBe(status);
+    }
+  });
+
+  test.each([
+    ['100m', 99, true],
+    ['100m', 75, true],
+    ['100m', 74, false],
+    [undefined, 10_000, false],
+  ])('late for a caller who waits %s: after %d ms', (said, tookMs, isSo) => {
+    const fields = fieldsOf(said === undefined ? {} : { 'grpc-timeout': said });
+    expect(isLateForCaller({ fields }, tookMs)).toBe(isSo);
+  });
 });
 
 /** Contract §4, column gRPC. */

@@ -1,8 +1,10 @@
 // What the data plane knows of gRPC over HTTP/2 (the PROTOCOL-HTTP2 document of gRPC): which calls
 // are gRPC, the deadline that a caller gives, the status in an answer, and our own refusals as the
 // trailers-only answers that gRPC clients understand (contract §4). Messages are never looked at.
+import { field } from './http1/field-names.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
+import type { HttpResponseHead } from './http1/response-head.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
 import type { Reason } from './refusals.ts';
 
@@ -10,7 +12,7 @@ const contentTypes = /^application\/grpc(?:[+;]|$)/i;
 
 /** gRPC proper: `application/grpc-web` is plain HTTP with a body of its own. */
 export function isGrpc(fields: Fields): boolean {
-  const type = fields.get('content-type');
+  const type = fields.getKnown(field.contentType);
   return type !== undefined && isGrpcType(type);
 }
 
@@ -53,6 +55,46 @@ export function grpcStatusIn(fields: Fields): number | undefined {
   if (said === undefined || !/^\d{1,2}$/.test(said)) return undefined;
   const status = Number(said);
   return status <= statusMax ? status : undefined;
+}
+
+/** What a call has come to where nobody says a status. */
+export const unknownStatus = 2;
+export const deadlineExceeded = 4;
+
+/**
+ * The status of HTTP that an outcome of gRPC counts as, for ejection and for breakers whose
+ * expressions know only such: the pairs of contract §4, the canonical ones of google.rpc.Code where
+ * it has none. Failures of whoever serves (2, 4, 8, 13, 14, 15) are 5xx or 429, and no others.
+ */
+const httpStatuses: readonly number[] = [
+  200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 404, 500, 503, 500, 401,
+];
+
+/** Of a status from 0 to 16. */
+export function httpStatusOf(grpcStatus: number): number {
+  return httpStatuses[grpcStatus] ?? 500;
+}
+
+/**
+ * What an answer says of its call. `later`: its trailers will. Undefined: it is not one of gRPC, or
+ * its HTTP status says it all.
+ */
+export function statusInHead(head: HttpResponseHead): number | 'later' | undefined {
+  if (!head.isGrpc || head.status !== 200) return undefined;
+  const { framing, fields } = head;
+  const isAll = framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0);
+  if (!isAll) return 'later';
+  // A trailers-only answer; elsewhere in a head the field is anybody's word.
+  return grpcStatusIn(fields) ?? (framing.kind === 'none' ? undefined : unknownStatus);
+}
+
+/** Of the time that a caller gives: behind it, what is late is the caller's doing. */
+const lateShare = 0.75;
+
+/** Whether a call that is told DEADLINE_EXCEEDED is so by its caller's own time. */
+export function isLateForCaller({ fields }: { readonly fields: Fields }, tookMs: number): boolean {
+  const timeMs = grpcTimeoutMs(fields);
+  return timeMs !== undefined && tookMs >= timeMs * lateShare;
 }
 
 const unavailable = 14;

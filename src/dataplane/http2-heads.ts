@@ -1,6 +1,7 @@
 // Heads between this proxy and a pod of HTTP/2. A request is what a pod of HTTP/1.1 would get,
 // field by field, so that both see the same; an answer becomes the head that everything behind it
 // knows. Both are kept with what they were made of: most clients repeat themselves, as do pods.
+import { isGrpc } from './grpc.ts';
 import { trimWhitespace } from './http1/bytes.ts';
 import { noBody } from './http1/framing.ts';
 import type { ResponseFraming } from './http1/framing.ts';
@@ -129,16 +130,18 @@ function answerHead(
     if (rule === fieldRule.ordinary || rule > lastPseudo) lines.add(name, value);
   }
   const hasNone = isOfHead || isBodyless(status);
+  const known = lines.fields();
   return {
     version: 11,
     status,
     statusText: '',
-    fields: lines.fields(),
+    fields: known,
     framing: hasNone ? noBody : framingOf(contentLength, isWhole),
     contentLength,
     isKeepAlive: true,
     nominated: noNames,
     upgrade: undefined,
+    isGrpc: isGrpc(known),
     bytes,
     rendered: { text: undefined, isFlat: false },
   };

@@ -63,9 +63,13 @@ export type AttemptFacts = {
   readonly destination: Destination | undefined;
   /** Status of the pod's answer, or what its failure stands for (502, 504). */
   readonly status: number;
+  /** What the pod said of a call of gRPC, 0–16; undefined: nothing, or it was no such call. */
+  readonly grpcStatus: number | undefined;
   readonly reason: Reason | undefined;
   readonly durationMs: number;
   readonly isCancelled: boolean;
+  /** Its pod was out of time that the caller had set: says nothing of the pod. */
+  readonly isLateForCaller: boolean;
 };
 
 /** A request that never became an exchange: its bytes were no valid request. */

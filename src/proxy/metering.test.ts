@@ -62,8 +62,9 @@ function exchange(said: Partial<ExchangeFacts> = {}): ExchangeFacts {
 }
 
 function attempt(said: Partial<AttemptFacts> = {}): AttemptFacts {
-  const plain = { status: 200, reason: undefined, durationMs: 20, isCancelled: false };
-  return { backend, endpoint, destination, ...plain, ...said };
+  const plain = { status: 200, grpcStatus: undefined, reason: undefined, durationMs: 20 };
+  const kept = { isCancelled: false, isLateForCaller: false };
+  return { backend, endpoint, destination, ...plain, ...kept, ...said };
 }
 
 /** An answer to a call of gRPC. */

@@ -57,8 +57,25 @@ export class PodRequest {
     this.answer(this.isGrpc ? { body, grpcStatus: 0 } : { body });
   }
 
+  /** 500, and in gRPC INTERNAL. */
   fail(): void {
-    this.answer({ status: 500 });
+    this.answer(this.isGrpc ? { grpcStatus: 13 } : { status: 500 });
+  }
+
+  /** The beginning of an answer that goes on. */
+  begin(body: string): void {
+    if (this.isGrpc) this.#response.setHeader('content-type', 'application/grpc');
+    const out: Writable = this.#response;
+    out.write(body);
+  }
+
+  /** The end of what has begun; a call's status comes as trailers. */
+  finish(grpcStatus?: number): void {
+    if (grpcStatus !== undefined) {
+      this.#response.addTrailers({ 'grpc-status': String(grpcStatus) });
+    }
+    const out: Writable = this.#response;
+    out.end();
   }
 
   answer({ status = 200, grpcStatus, headers = {}, body = '' }: PodAnswer): void {
@@ -78,9 +95,8 @@ export class PodRequest {
       out.end();
       return;
     }
-    out.write(body);
-    response.addTrailers({ 'grpc-status': '0' });
-    out.end();
+    this.begin(body);
+    this.finish(0);
   }
 
   /** Cuts the connection, or in HTTP/2 the stream. */

@@ -87,6 +87,14 @@ export class Fields {
     return index < 0 ? undefined : this.valueAt(index);
   }
 
+  /** The same by the number of a known name. */
+  getKnown(known: KnownField): string | undefined {
+    for (let index = 0; index < this.size; index += 1) {
+      if (this.knownAt(index) === known) return this.valueAt(index);
+    }
+    return undefined;
+  }
+
   /** All values of this name (lower case), in order. */
   values(lowerName: string): readonly string[] {
     let index = this.#next(lowerName, 0);

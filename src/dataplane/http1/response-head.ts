@@ -4,6 +4,7 @@
 import { CarriedBytes, incomplete, refused, tooLarge } from './carried-bytes.ts';
 import { gatherFacts } from './field-facts.ts';
 import type { FieldFacts } from './field-facts.ts';
+import { isGrpc } from '../grpc.ts';
 import type { Fields } from './fields.ts';
 import { hasContent, noBody, parseFraming, untilClose } from './framing.ts';
 import type { RequestFraming, ResponseFraming } from './framing.ts';
@@ -30,6 +31,8 @@ export type HttpResponseHead = {
   readonly nominated: ReadonlySet<string>;
   /** Protocol switched to, as sent; only with 101. */
   readonly upgrade: string | undefined;
+  /** Content of gRPC: how the call went is said by its status, in trailers or here. */
+  readonly isGrpc: boolean;
   readonly bytes: number;
   /** A memo of what most clients get, which changes no answer: the text, the lines of HTTP/2. */
   readonly rendered: RenderedHead;
@@ -127,6 +130,7 @@ function buildHead(
     isKeepAlive: isReusable(status, said, framing) && saysKeepAlive(facts, version),
     nominated: facts.nominated,
     upgrade: status === 101 ? facts.upgrade : undefined,
+    isGrpc: isGrpc(fields),
     bytes,
     rendered: { text: undefined, isFlat: false },
   };
