@@ -8,7 +8,7 @@ import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
 import { Attempt } from './attempt.ts';
 import type { ConnectionFate } from './client.ts';
 import { ExchangeRecord } from './exchange-record.ts';
-import { callTimeoutMs } from './grpc.ts';
+import { callTimeoutMs, statusToldBy } from './grpc.ts';
 import type { Hop } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
@@ -215,7 +215,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     if (failure === undefined || !this.#mayTryAgain(failure)) {
       this.client.waits.stopWaiting();
       this.body.stopHolding();
-      if (isGood(head, failure)) this.engine.budgets.deposit(this.host);
+      if (isGood(statusToldBy(head))) this.engine.budgets.deposit(this.host);
       this.firstByteMs = this.engine.clock.nowMs() - this.startedMs;
       this.answer.begin(head, this.answer.closesAfterAnswer(this.body));
       return;

@@ -88,6 +88,12 @@ export function statusInHead(head: HttpResponseHead): number | 'later' | undefin
   return grpcStatusIn(fields) ?? (framing.kind === 'none' ? undefined : unknownStatus);
 }
 
+/** The status of HTTP that an answer stands for, as far as its head tells. */
+export function statusToldBy(head: HttpResponseHead): number {
+  const called = statusInHead(head);
+  return typeof called === 'number' ? httpStatusOf(called) : head.status;
+}
+
 /** Of the time that a caller gives: behind it, what is late is the caller's doing. */
 const lateShare = 0.75;
 

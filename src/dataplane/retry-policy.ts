@@ -135,9 +135,9 @@ export function failedAnswer(
   return { kind: isUnavailable ? 'unavailable' : 'status', status, isUnsent: false };
 }
 
-/** Whether an answer earns its service a part of a retry; `failure`: what it stands for. */
-export function isGood({ status }: { readonly status: number }, failure?: AttemptFailure): boolean {
-  return status < 500 && failure?.kind !== 'unavailable';
+/** Whether an answer of this status earns its service a part of a retry. */
+export function isGood(status: number): boolean {
+  return status < 500;
 }
 
 /** UNAVAILABLE. */

@@ -132,7 +132,7 @@ class Tier {
     const attempt = (): void =>
       this.#behind((failure) => {
         const status = failure?.status ?? 200;
-        if (isGood({ status }, failure)) this.#engine.budgets.deposit(this.#host);
+        if (isGood(status)) this.#engine.budgets.deposit(this.#host);
         if (failure === undefined || retries.ask(failure) !== 'granted') return done(failure);
         retries.begin(failure, undefined);
         this.#agenda.after(retries.waitMs(), attempt);
