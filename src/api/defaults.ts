@@ -3,6 +3,7 @@
 // come from it, so that no default is written twice. Spellings of Maesh keep their own meaning
 // where it differs: equal spelling is not equal meaning.
 import {
+  circuitBreakerFault,
   oneOf,
   readAllAttempts,
   readAttempts,
@@ -48,6 +49,8 @@ export type Setting<T> = {
   readonly initial: T;
   /** One sentence for the reference. */
   readonly doc: string;
+  /** What is wrong with a text that cannot be read, where more can be said than `values`. */
+  readonly faultOf: ((text: string) => string | undefined) | undefined;
   /** False: parsed and checked, but this version does nothing with it, and says so. */
   readonly isInForce: boolean;
 };
@@ -62,6 +65,7 @@ type Definition<T> = {
   readonly doc: string;
   readonly on?: 'namespace';
   readonly isInForce?: false;
+  readonly faultOf?: (text: string) => string | undefined;
   /** Further names below our own prefix. */
   readonly also?: readonly string[];
   /** Names below the prefixes of Maesh, and how it read them. */
@@ -74,8 +78,8 @@ function define<T>(name: string, definition: Definition<T>): Setting<T> {
   const theirs = maeshPrefixes.flatMap((start) =>
     (maesh?.names ?? []).map((key) => ({ key: start + key, read: maesh?.read ?? read })),
   );
-  const { values, initial, doc, on = 'both', isInForce = true } = definition;
-  return { spellings: [...own, ...theirs], on, values, initial, doc, isInForce };
+  const { values, initial, doc, on = 'both', isInForce = true, faultOf } = definition;
+  return { spellings: [...own, ...theirs], on, values, initial, doc, isInForce, faultOf };
 }
 
 /** As above, for a setting that has no value unless somebody writes one. */
@@ -164,13 +168,16 @@ export const settingTable = {
   }),
   circuitBreaker: define<string>('circuit-breaker', {
     read: readCircuitBreaker,
+    faultOf: circuitBreakerFault,
     also: ['circuit-breaker-expression'],
     maesh: { names: ['circuit-breaker-expression'], read: readCircuitBreaker },
     values: 'off or an expression such as NetworkErrorRatio() > 0.3',
     initial: 'off',
     doc:
-      'opens the breaker of the service for 10 s when the expression holds (at most 8 different ' +
-      'ResponseCodeRatio); none by default',
+      'opens the breaker of the service for 10 s when the expression holds: comparisons of ' +
+      '`NetworkErrorRatio()`, `LatencyAtQuantileMS(quantile)` and ' +
+      '`ResponseCodeRatio(from, to, dividedByFrom, dividedByTo)` (at most 8 different ones), ' +
+      'with `&&`, `||`, `!` and brackets; none by default',
   }),
   outlierDetection: define<'on' | 'off'>('outlier-detection', {
     read: oneOf('on', 'off'),

@@ -204,6 +204,19 @@ describe('a bad value is a problem and counts as absent', () => {
     expect(problem?.message).toContain(key);
   });
 
+  test('an expression says where it goes wrong, on whichever key it stands', () => {
+    const text = ' ResponseCodeRatio(500,) > 1';
+    const others = 'maesh.containo.us/circuit-breaker-expression';
+    for (const key of ['weft.dev/circuit-breaker', others]) {
+      const service = serviceOf({ annotations: { [key]: text } });
+      const { problems } = resolveServiceSettings(service, undefined);
+      expect(problems.map(({ message }) => message)).toEqual([
+        `annotation ${key} is ${JSON.stringify(text)} and is ignored: ` +
+          "column 23: expected a number, found ')'",
+      ]);
+    }
+  });
+
   test('then the other spelling counts, then the Namespace, then the default', () => {
     const annotations = { 'weft.dev/retry-attempts': 'x', 'mesh.traefik.io/retry-attempts': '3' };
     const spelled = resolveServiceSettings(serviceOf({ annotations }), undefined);

@@ -171,7 +171,8 @@ export function readFrom<T>(
     if (text === undefined) continue;
     const value = read(text.trim());
     if (value !== undefined) return value;
-    report(`annotation ${key} is ${describeValue(text)} and is ignored: write ${setting.values}`);
+    const fault = setting.faultOf?.(text.trim()) ?? `write ${setting.values}`;
+    report(`annotation ${key} is ${describeValue(text)} and is ignored: ${fault}`);
   }
   return undefined;
 }

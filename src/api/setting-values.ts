@@ -1,6 +1,6 @@
 // The texts that annotations may have as values, one reader for each form. A reader returns
 // `undefined` for what it does not understand; it never guesses and never throws.
-import { parseBreakerExpression } from '../lib/breaker-expression.ts';
+import { breakerExpressionFault, parseBreakerExpression } from '../lib/breaker-expression.ts';
 import { parseDuration, parsePercent } from './duration.ts';
 import { parseSize } from '../lib/quantity.ts';
 import type { LoadBalancer, RetryCondition, ServiceSettings } from './settings.ts';
@@ -83,6 +83,11 @@ export function readTlsVerify(text: string): ServiceSettings['tlsVerify'] | unde
 /** `off`, or an expression that can be read; kept as text. */
 export function readCircuitBreaker(text: string): string | undefined {
   return text === 'off' || parseBreakerExpression(text) !== undefined ? text : undefined;
+}
+
+/** What is wrong with a text that is neither. */
+export function circuitBreakerFault(text: string): string | undefined {
+  return text === 'off' ? undefined : breakerExpressionFault(text);
 }
 
 /** A way to choose an endpoint. */

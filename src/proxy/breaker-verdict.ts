@@ -18,6 +18,7 @@ export function holds({ expression, ratios, window }: BreakerCase): boolean {
     if (part.kind === 'compare') {
       return compare(valueOf(part.metric, ratios, window), part.comparison, part.limit);
     }
+    if (part.kind === 'not') return !isTrue(part.part);
     return part.kind === 'and' ? part.parts.every(isTrue) : part.parts.some(isTrue);
   };
   return isTrue(expression);

@@ -145,6 +145,9 @@ describe('expressions', () => {
     ['LatencyAtQuantileMS(90.0) > 50', true],
     ['NetworkErrorRatio() > 0.3 || LatencyAtQuantileMS(90.0) > 50', true],
     ['NetworkErrorRatio() > 0.3 && LatencyAtQuantileMS(90.0) > 50', false],
+    ['!(NetworkErrorRatio() > 0.3)', true],
+    ['!NetworkErrorRatio() >= 0.25', false],
+    ['!NetworkErrorRatio() > 0.3 && LatencyAtQuantileMS(90.0) > 50', true],
     // Nobody counts it: a share of nothing.
     ['ResponseCodeRatio(400, 500, 0, 600) > 0', false],
   ])('%s is %s for 20 requests, 5 cut, 5 with 500, half of them slow', (text, isTrue) => {

@@ -114,6 +114,21 @@ describe('max-requests', () => {
     expect(told.indexOf('c')).toBeLessThan(told.indexOf('e'));
   });
 
+  test('who finds no place within a second is told so', async () => {
+    await start();
+    settle({ onService: { 'weft.dev/max-requests': '1' } });
+    const arrived: Peer[] = [];
+    for (const upstream of upstreams) upstream.answer = (peer) => arrived.push(peer);
+    const three = [await client(), await client(), await client()];
+    for (const one of three) one.send(request('GET /'));
+    await eventually(() => three.some(({ text }) => text !== ''), 'the third is told');
+    const told = three.map(({ text }) => text).join('');
+    expect(told).toMatch(/^HTTP\/1\.1 503 [^]*weft-reason: Overloaded\r\n/);
+    for (const peer of arrived) peer.send(okAnswer('late'));
+    for (const one of three) await one.see('\r\n\r\n');
+    expect(arrived.length).toBe(2);
+  });
+
   test('a client that leaves the line is forgotten', async () => {
     await start();
     settle({ onService: { 'weft.dev/max-requests': '1' } });

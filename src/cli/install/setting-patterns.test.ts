@@ -44,6 +44,8 @@ const samples: { readonly [N in SettingName]: Samples } = {
     right: [
       'off',
       'NetworkErrorRatio() > 0.3',
+      '!(NetworkErrorRatio() < 0.3)',
+      '!NetworkErrorRatio() <= 0.3',
       'LatencyAtQuantileMS(50.0) > 100 || ResponseCodeRatio(500,600,0,600) > 0.3',
     ],
     wrong: ['on', 'NetworkErrorRatio > 0.3', ''],
