@@ -205,7 +205,6 @@ export const settingTable = {
     doc: 'longer request bodies are refused with 413; the proxy’s --max-request-body by default',
   }),
   maxConnections: optional<number>('max-connections', {
-    isInForce: false,
     read: readCount,
     values: countValues,
     doc: 'connections to each endpoint; no limit by default',

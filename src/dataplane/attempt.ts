@@ -61,8 +61,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   readonly #engine: Engine;
   readonly #exchange: AttemptedExchange;
   readonly #loadCell: number;
-  /** Others may wait for it (places.ts). */
-  readonly #hasPlace: boolean;
+  /** Others may wait for its place (places.ts). */
+  readonly #isLimited: boolean;
   readonly #startedMs: number;
   #hasEnded = false;
   /** Its endpoint has been judged by the head of the answer. */
@@ -74,15 +74,16 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     const { engine, endpoint, hop, connectTimeoutMs } = options;
     this.isPatient = options.facts.attempts > options.backend.endpoints.length;
     this.mayBeRefused = isHttp2To(options.backend, hop);
+    const { ticket } = options.facts;
     const stream = this.mayBeRefused
-      ? engine.http2Pools.take(endpoint, connectTimeoutMs)
+      ? engine.http2Pools.take(endpoint, connectTimeoutMs, ticket)
       : undefined;
     const wantsIdle = !this.mayBeRefused && !options.wantsFresh;
     const idle = wantsIdle ? takeIdle(engine, endpoint, hop) : undefined;
     this.connection = stream
       ?? idle
       ?? this.#openTunnel(engine, hop, connectTimeoutMs)
-      ?? engine.pools.open(endpoint, connectTimeoutMs);
+      ?? engine.pools.open(endpoint, connectTimeoutMs, ticket);
     this.isReused = idle !== undefined || stream?.isReady === true;
     this.hop = hop;
     this.backend = options.backend;
@@ -91,9 +92,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#engine = engine;
     this.#exchange = options.facts;
     if (hop.plainReason !== undefined) engine.observer.wentPlain(hop.plainReason);
-    const place = options.facts.ticket?.takeCell();
-    this.#loadCell = engine.loads.countUp(endpoint, place);
-    this.#hasPlace = place !== undefined;
+    this.#loadCell = engine.loads.countUp(endpoint, ticket?.takeCell());
+    this.#isLimited = ticket !== undefined;
     this.#startedMs = engine.clock.nowMs();
   }
 
@@ -153,7 +153,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.reason = reason;
     this.durationMs = this.#engine.clock.nowMs() - this.#startedMs;
     this.#engine.loads.countDown(this.#loadCell);
-    if (this.#hasPlace) this.#engine.gate.freed(this.endpoint);
+    if (this.#isLimited) this.#engine.gate.freed(this.#exchange, this.endpoint);
     this.#noteEnd();
     if (this.#exchange.host?.rules.shaping !== undefined) {
       this.#engine.gate.ended(this.#exchange, this, this.hop);

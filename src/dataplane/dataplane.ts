@@ -27,6 +27,7 @@ import type { ListenerState } from './listener.ts';
 import { Mirrors } from './mirrors.ts';
 import type { MirrorPools, MirrorState } from './mirrors.ts';
 import type { ExchangeObserver } from './observer.ts';
+import { OpenConnections } from './open-connections.ts';
 import { Pools } from './pool.ts';
 import { BodyBuffers } from './read-buffers.ts';
 import { RetryBudgets } from './retries.ts';
@@ -149,37 +150,33 @@ class RunningDataplane {
     const clock = new TurnClock(runtime.clock);
     const deadlines = new Deadlines(clock, runtime.timers);
     const buffers = new BodyBuffers(options.bufferReturned);
-    const sessions = {
-      sessionLimits: {
-        ...defaultSessionLimits,
-        listBytesMax: limits.headBytesMax,
-        fieldsMax: limits.fieldsMax,
-        streamsMax: limits.streamsMax,
-      },
-      frameBuffers: new FrameBuffers(),
-      turnEnd: new TurnEnd(),
-    };
-    const { network, localAddress } = options;
+    const sessions = sharedBySessions(limits);
+    const { network, localAddress, slots } = options;
     const { bugFound } = observer;
     const shared = { network, localAddress, deadlines, buffers, clock, bugFound };
+    const opened = new OpenConnections(slots, (id) => this.#engine.gate.connectionFreed(id));
     const openPools = (): MirrorPools => ({
-      pools: new Pools({ ...shared, limits }),
-      http2Pools: new Http2Pools({ ...shared, ...sessions }),
+      pools: new Pools({ ...shared, opened, limits }),
+      http2Pools: new Http2Pools({ ...shared, opened, ...sessions }),
     });
+    const toPods = openPools();
+    const toMirrors = openPools();
+    const own = [toPods, toMirrors].flatMap(({ pools, http2Pools }) => [pools, http2Pools]);
     this.#engine = {
       clock,
       random: runtime.random,
       deadlines,
-      slots: options.slots,
-      loads: new EndpointLoads(options.slots, clock),
-      budgets: new RetryBudgets(options.slots, clock),
-      gate: new TrafficGate({ ...runtime, slots: options.slots, clock, bugFound }),
+      slots,
+      loads: new EndpointLoads(slots, clock),
+      budgets: new RetryBudgets(slots, clock),
+      gate: new TrafficGate({ ...runtime, slots, clock, own, bugFound }),
       limits,
       headLimits: limits,
       trusted: new TrustedSources(options.trustedSources),
       observer,
       ids: options.ids,
-      ...openPools(),
+      ...toPods,
+      opened,
       tunnels: undefined,
       tunnelSessions: undefined,
       mirrors: undefined,
@@ -205,7 +202,7 @@ class RunningDataplane {
       enter: (connection) => this.#enter(connection),
     });
     this.#tunnels = this.#startTunnels(options);
-    this.#mirrors = this.#startMirrors(openPools());
+    this.#mirrors = this.#startMirrors(toMirrors);
     this.#udp = options.udp && new UdpServices({
       ...options.udp,
       engine: this.#engine,
@@ -267,6 +264,7 @@ class RunningDataplane {
     for (const session of [...this.#sessions]) session.destroy();
     this.#engine.pools.close();
     this.#engine.http2Pools.close();
+    this.#engine.gate.close();
     this.#engine.deadlines.close();
   }
 
@@ -420,6 +418,19 @@ class RunningDataplane {
     socket.write(answer, 'latin1');
     socket.destroySoon();
   }
+}
+
+function sharedBySessions({ headBytesMax, fieldsMax, streamsMax }: DataplaneLimits) {
+  return {
+    sessionLimits: {
+      ...defaultSessionLimits,
+      listBytesMax: headBytesMax,
+      fieldsMax,
+      streamsMax,
+    },
+    frameBuffers: new FrameBuffers(),
+    turnEnd: new TurnEnd(),
+  };
 }
 
 /** Those of HTTP, and of TCP where it is served: connections to the others are refused. */

@@ -1,5 +1,6 @@
 // The cells of an endpoint's slot: what all workers of the proxy know of it together. The first
-// eight are requests in flight, one per worker (telemetry/slots.ts). Times are wall milliseconds
+// eight are requests in flight, one per worker, the last eight its open connections; 15 and 17 tell
+// at which workers somebody waits (telemetry/slots.ts). Times are wall milliseconds
 // modulo 2^32, because workers share no other clock; differences wrap, and a jump of the clock
 // makes knowledge old, which harms nothing.
 
@@ -18,9 +19,10 @@ export const endpointCells = {
   ejectedUntil: 13,
   /** How often in a row; the exponent of the back-off. */
   ejections: 14,
-  /** Workers in which requests wait for a place here; counts places that were given back. */
-  lines: 15,
+  /** Counts places that were given back. */
   freed: 16,
+  /** Of slot 0, which is nobody's: counts wishes for idle connections, whatever the endpoint. */
+  wished: 18,
   /** Ten seconds: of each its number, its failures, its attempts. */
   window: 24,
 } as const;

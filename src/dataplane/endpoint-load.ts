@@ -5,7 +5,7 @@
 import type { Clock, Random } from '../lib/clock.ts';
 import { pickEndpoint } from '../route/index.ts';
 import type { Backend, Endpoint, LoadView, RequestHead, VirtualHost } from '../route/index.ts';
-import type { BalancerRule } from '../snapshot/index.ts';
+import type { BalancerRule, ShapingRules } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { pickByKey, pickInTurn } from './balance.ts';
 import { balanceKey } from './balance-key.ts';
@@ -13,6 +13,7 @@ import { cellAge, cellTime, endpointCells } from './endpoint-cells.ts';
 import { decayedUs, ewmaLoad, sampled, slowStartFactor } from './latency.ts';
 import { isEjected, isOut, isProbeDue, noteFailure, noteSuccess, takeProbe } from './outliers.ts';
 import type { Fault, OutlierPlace } from './outliers.ts';
+import type { OwnConnections } from './places.ts';
 import { noneTried } from './retries.ts';
 
 /** Who asks for an endpoint; a flow has no head, and is balanced by load. */
@@ -20,6 +21,8 @@ export type Asker = {
   readonly host: VirtualHost | undefined;
   readonly request: RequestHead;
   readonly remoteAddress: string;
+  /** Where one that is open already would do; absent: only a new one will. */
+  readonly spare?: OwnConnections | undefined;
 };
 
 /** What a flow says of itself to a balancer that asks for fields: nothing. */
@@ -55,6 +58,9 @@ export class EndpointLoads implements LoadView {
   #areSomeOut = false;
   /** Who has so many in flight is passed over while another has fewer. */
   #inFlightMax = Infinity;
+  /** The same of connections, unless one of them has room. */
+  #connectionsMax = Infinity;
+  #spare: OwnConnections | undefined;
   #found: Endpoint | undefined;
   /** Was picked last, and its probe is due: the attempt that follows is one. */
   #probed: Endpoint | undefined;
@@ -93,6 +99,7 @@ export class EndpointLoads implements LoadView {
     if (this.#inFlightMax !== Infinity) {
       if (this.#slots.inFlight(this.#at(endpoint).offset) >= this.#inFlightMax) return true;
     }
+    if (this.#connectionsMax !== Infinity && this.#isConnectedFully(endpoint)) return true;
     return this.#areSomeOut && !this.#keepsOutliers && isEjected(this.#at(endpoint));
   };
 
@@ -185,15 +192,39 @@ export class EndpointLoads implements LoadView {
   ): Endpoint | undefined {
     const shaping = asker?.host?.rules.shaping;
     this.#tried = tried;
-    this.#inFlightMax = shaping?.maxRequests ?? Infinity;
+    if (shaping === undefined) this.#forgetLimits();
+    else this.#limitBy(shaping, backend, asker);
     let picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
-    if (picked === undefined && this.#inFlightMax !== Infinity) {
+    const isLimited = this.#inFlightMax !== Infinity || this.#connectionsMax !== Infinity;
+    if (picked === undefined && isLimited) {
       // All are full: wait at one of them.
-      this.#inFlightMax = Infinity;
+      this.#forgetLimits();
       picked = this.#pickOnce(backend, random, shaping?.balancer, asker);
     }
     if (picked === undefined && tried.size > 0) return this.#pickAgain(backend, random);
     return picked;
+  }
+
+  #forgetLimits(): void {
+    this.#inFlightMax = Infinity;
+    this.#connectionsMax = Infinity;
+  }
+
+  #limitBy(shaping: ShapingRules, { scheme }: Backend, asker: Asker | undefined): void {
+    const { maxRequests = Infinity, maxConnections = Infinity } = shaping;
+    const isHttp2 = scheme === 'h2c';
+    // Where many requests share a connection, as many as there are connections are no hindrance.
+    this.#inFlightMax = isHttp2 ? maxRequests : Math.min(maxRequests, maxConnections);
+    this.#connectionsMax = maxConnections;
+    this.#spare = asker?.spare;
+  }
+
+  #isConnectedFully(endpoint: Endpoint): boolean {
+    const { offset } = this.#at(endpoint);
+    const open = this.#slots.inFlight(this.#slots.connectionsAt(offset));
+    if (open < this.#connectionsMax) return false;
+    const isWanted = this.#slots.isAwaitedElsewhere(offset, 'connection');
+    return this.#spare?.hasSpare(endpoint.id, isWanted) !== true;
   }
 
   #pickOnce(

@@ -13,6 +13,7 @@ import type { DataplaneLimits } from './limits.ts';
 import type { ExchangeObserver } from './observer.ts';
 import type { Http2Pools } from './http2-pool.ts';
 import type { Mirrors } from './mirrors.ts';
+import type { OpenConnections } from './open-connections.ts';
 import type { Pools } from './pool.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { RetryBudgets } from './retries.ts';
@@ -56,6 +57,8 @@ export type Engine = {
   readonly pools: Pools;
   /** Connections to pods that speak HTTP/2. */
   readonly http2Pools: Http2Pools;
+  /** Connections to pods, of whatever kind. */
+  readonly opened: OpenConnections;
   /** Undefined: this worker opens no tunnels. */
   tunnels: TunnelPools | undefined;
   /** The same, of those that carry TCP connections. */

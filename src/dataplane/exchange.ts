@@ -16,7 +16,7 @@ import type { HttpResponseHead } from './http1/response-head.ts';
 import type { ExchangeOutcome } from './observer.ts';
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
-import type { Ticket } from './places.ts';
+import type { OwnConnections, Ticket } from './places.ts';
 import { noneTried, Retries } from './retries.ts';
 import { attemptKind, failedAnswer, isGood, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
@@ -65,6 +65,13 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     const idleMs = host.rules.idleTimeoutMs ?? this.engine.limits.idleTimeoutMs;
     this.client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.request));
     if (!this.engine.gate.injectsFault(this)) this.#try();
+  }
+
+  /** Where an attempt may find a connection that is open already. */
+  get spare(): OwnConnections | undefined {
+    const { pools, http2Pools } = this.engine;
+    if (this.backend?.scheme === 'h2c') return http2Pools;
+    return this.#wantsFreshConnection ? undefined : pools;
   }
 
   pause(ms: number): void {

@@ -9,14 +9,20 @@ import { AnswerHeads, RequestLines } from './http2-heads.ts';
 import { Http2Upstream } from './http2-upstream.ts';
 import type { Http2Shared, Http2UpstreamOwner } from './http2-upstream.ts';
 import { upstreamIdleMs } from './limits.ts';
+import type { OpenConnections } from './open-connections.ts';
+import type { OwnConnections, Ticket } from './places.ts';
+
+/** A connection whose place another worker waits for takes requests so long, and then no more. */
+const sliceMs = 50;
 
 export type Http2PoolsOptions = Omit<Http2Shared, 'requests' | 'answers'> & {
   readonly network: Network;
   readonly deadlines: Deadlines;
   readonly localAddress: string | undefined;
+  readonly opened: OpenConnections;
 };
 
-export class Http2Pools implements Http2UpstreamOwner {
+export class Http2Pools implements Http2UpstreamOwner, OwnConnections {
   readonly #options: Http2PoolsOptions;
   readonly #shared: Http2Shared;
   readonly #connections = new Map<string, Http2Upstream[]>();
@@ -40,12 +46,36 @@ export class Http2Pools implements Http2UpstreamOwner {
     return sum;
   }
 
-  /** A place for one attempt; its user is told when the connection is there, unless it is ready. */
-  take(endpoint: Endpoint, connectTimeoutMs: number): Http2Carriage {
+  /**
+   * A place for one attempt; its user is told when the connection is there, unless it is ready.
+   * `ticket` may hold the place of a connection.
+   */
+  take(
+    endpoint: Endpoint,
+    connectTimeoutMs: number,
+    ticket: Ticket | undefined,
+  ): Http2Carriage {
     for (const connection of this.#connections.get(endpoint.id) ?? []) {
       if (connection.canTake) return connection.take();
     }
-    return this.#open(endpoint, connectTimeoutMs).take();
+    return this.#open(endpoint, connectTimeoutMs, ticket).take();
+  }
+
+  hasSpare(endpointId: string, isWanted: boolean): boolean {
+    const list = this.#connections.get(endpointId);
+    if (list === undefined) return false;
+    const youngMs = isWanted ? this.#options.clock.nowMs() - sliceMs : -Infinity;
+    return list.some((one) => one.canTake && one.openedMs >= youngMs);
+  }
+
+  giveUp(endpointId: string): boolean {
+    const idle = this.#connections.get(endpointId)?.find((one) => one.isIdle);
+    idle?.destroy();
+    return idle !== undefined;
+  }
+
+  endpointIds(): Iterable<string> {
+    return this.#connections.keys();
   }
 
   busy({ deadline, isConnecting }: Http2Upstream): void {
@@ -54,6 +84,10 @@ export class Http2Pools implements Http2UpstreamOwner {
 
   idle({ deadline, isConnecting }: Http2Upstream): void {
     if (!isConnecting) this.#options.deadlines.arm(deadline, upstreamIdleMs);
+  }
+
+  settled({ endpointId }: Http2Upstream): void {
+    this.#options.opened.roomier(endpointId);
   }
 
   forget(connection: Http2Upstream): void {
@@ -71,11 +105,17 @@ export class Http2Pools implements Http2UpstreamOwner {
     }
   }
 
-  #open(endpoint: Endpoint, connectTimeoutMs: number): Http2Upstream {
-    const { network, deadlines, localAddress } = this.#options;
+  #open(
+    endpoint: Endpoint,
+    connectTimeoutMs: number,
+    ticket: Ticket | undefined,
+  ): Http2Upstream {
+    const { network, deadlines, localAddress, opened } = this.#options;
     const { address, port, id } = endpoint;
+    const socket = network.connect({ address, port, localAddress });
+    opened.count(socket, id, ticket);
     const connection = new Http2Upstream({
-      socket: network.connect({ address, port, localAddress }),
+      socket,
       endpointId: id,
       shared: this.#shared,
       owner: this,

@@ -38,6 +38,8 @@ export type Http2UpstreamOwner = {
   /** It is open, or its last stream is over: `deadline` is the owner's. */
   idle(connection: Http2Upstream): void;
   busy(connection: Http2Upstream): void;
+  /** The pod has said how many streams it takes. */
+  settled(connection: Http2Upstream): void;
   forget(connection: Http2Upstream): void;
 };
 
@@ -58,6 +60,7 @@ export class Http2Upstream
   readonly buffers: BodyBuffers;
   readonly requests: RequestLines;
   readonly answers: AnswerHeads;
+  readonly openedMs: number;
   readonly #socket: NetworkSocket;
   readonly #shared: Http2Shared;
   readonly #owner: Http2UpstreamOwner;
@@ -77,6 +80,7 @@ export class Http2Upstream
     this.buffers = shared.buffers;
     this.requests = shared.requests;
     this.answers = shared.answers;
+    this.openedMs = shared.clock.nowMs();
     this.#buffer = new ReadBuffer(shared.buffers);
     this.deadline = new Deadline(() => this.#guard(() => this.#expired()));
     socket.on('connect', () => this.#guard(() => this.#connected()));
@@ -168,7 +172,7 @@ export class Http2Upstream
   }
 
   settled(): void {
-    return;
+    this.#owner.settled(this);
   }
 
   pingAnswered(): void {

@@ -24,7 +24,9 @@ function worlds(max: number, count = 2) {
     const slots = new SlotView(memory, { index, count });
     slots.apply({ set: [['endpoint', endpoint.id, 1]], freed: [] });
     const clock = { nowMs: () => time.ms, wallMs: () => time.ms };
-    return { slots, places: new Places(slots, clock, (error) => bugs.push(error)) };
+    const own = { hasSpare: () => false, giveUp: () => false, endpointIds: () => [] };
+    const bugFound = (error: unknown): void => void bugs.push(error);
+    return { slots, places: new Places({ slots, clock, own: [own], bugFound }) };
   });
   return { time, bugs, served, workers, max };
 }
@@ -53,7 +55,11 @@ class Guest implements Waiting {
 
   resume(): void {
     const { served, max } = this.#world;
-    const answer = this.#worker.places.take(this, endpoint, max);
+    const answer = this.#worker.places.take(this, endpoint.id, {
+      requestsMax: max,
+      connectionsMax: Infinity,
+      spare: undefined,
+    });
     if (answer === 'full') served.refused += 1;
     if (answer !== 'placed') return;
     this.#cell = this.ticket?.takeCell();
@@ -71,7 +77,7 @@ class Guest implements Waiting {
     this.#world.served.now -= 1;
     this.#worker.slots.countDown(this.#cell);
     this.#cell = undefined;
-    this.#worker.places.freed(endpoint);
+    this.#worker.places.freed(endpoint.id);
   }
 }
 

@@ -6,6 +6,8 @@ import type { Endpoint } from '../route/index.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { HeadLimits } from './http1/limits.ts';
 import { idlePerEndpointMax, lingerMs } from './limits.ts';
+import type { OpenConnections } from './open-connections.ts';
+import type { OwnConnections, Ticket } from './places.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { TurnClock } from './turn-clock.ts';
 import { UpstreamConnection } from './upstream.ts';
@@ -18,10 +20,11 @@ export type PoolsOptions = {
   readonly buffers: BodyBuffers;
   readonly clock: TurnClock;
   readonly localAddress: string | undefined;
+  readonly opened: OpenConnections;
   readonly bugFound: (error: unknown) => void;
 };
 
-export class Pools implements UpstreamOwner {
+export class Pools implements UpstreamOwner, OwnConnections {
   readonly #options: PoolsOptions;
   readonly #idle = new Map<string, UpstreamConnection[]>();
   readonly #open = new Set<UpstreamConnection>();
@@ -42,23 +45,51 @@ export class Pools implements UpstreamOwner {
 
   /** An idle connection to the endpoint, or undefined. */
   take(endpoint: Endpoint): UpstreamConnection | undefined {
-    const list = this.#idle.get(endpoint.id);
-    while (list !== undefined && list.length > 0) {
-      const connection = list.pop();
-      if (connection === undefined) break;
-      this.#options.deadlines.disarm(connection.deadline);
-      if (connection.isUsable) return connection;
-      connection.destroy();
-    }
-    return undefined;
+    if (!this.hasSpare(endpoint.id)) return undefined;
+    const connection = this.#idle.get(endpoint.id)?.pop();
+    if (connection !== undefined) this.#options.deadlines.disarm(connection.deadline);
+    return connection;
   }
 
-  /** A new connection; its user is told when it is connected or has failed. */
-  open(endpoint: Endpoint, connectTimeoutMs: number): UpstreamConnection {
-    const { network, deadlines, limits, buffers, clock, localAddress } = this.#options;
+  /** Whether `take` has one. */
+  hasSpare(endpointId: string): boolean {
+    const list = this.#idle.get(endpointId);
+    if (list === undefined) return false;
+    for (let last = list.at(-1); last !== undefined; last = list.at(-1)) {
+      if (last.isUsable) return true;
+      list.pop();
+      last.destroy();
+    }
+    return false;
+  }
+
+  /** The one that has been idle for the longest time. */
+  giveUp(endpointId: string): boolean {
+    const oldest = this.#idle.get(endpointId)?.[0];
+    oldest?.destroy();
+    return oldest !== undefined;
+  }
+
+  endpointIds(): Iterable<string> {
+    return this.#idle.keys();
+  }
+
+  /**
+   * A new connection; its user is told when it is connected or has failed. `ticket` may hold the
+   * place for it.
+   */
+  open(
+    endpoint: Endpoint,
+    connectTimeoutMs: number,
+    ticket: Ticket | undefined,
+  ): UpstreamConnection {
+    const { network, deadlines, limits, buffers, clock, localAddress, opened } = this.#options;
+    const { address, port, id } = endpoint;
+    const socket = network.connect({ address, port, localAddress });
+    opened.count(socket, id, ticket);
     const connection = new UpstreamConnection({
-      socket: network.connect({ address: endpoint.address, port: endpoint.port, localAddress }),
-      endpointId: endpoint.id,
+      socket,
+      endpointId: id,
       limits,
       buffers,
       clock,

@@ -36,7 +36,10 @@ const table = {
   Shedding: { status: 503, cause: 'the proxy is at its limit of connections or memory' },
   RateLimited: { status: 429, cause: 'the caller is over its rate limit at this service' },
   CircuitOpen: { status: 503, cause: 'the circuit breaker of the service is open' },
-  Overloaded: { status: 503, cause: 'the endpoints have as many requests as they may' },
+  Overloaded: {
+    status: 503,
+    cause: 'the endpoints have as many requests or connections as they may',
+  },
   FaultInjected: { status: 503, cause: 'a fault that the owner of the service has asked for' },
   Loop: { status: 508, cause: 'the request has passed proxies of the mesh 8 times' },
   Bug: { status: 500, cause: 'a fault of the proxy; it is counted and logged' },

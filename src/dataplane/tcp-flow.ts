@@ -19,6 +19,7 @@ import { Deadline } from './deadlines.ts';
 import { noHead } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
 import { tunnelKeepAliveMs } from './limits.ts';
+import type { Ticket } from './places.ts';
 import { failureReason, reasonStatus } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { noneTried, Retries } from './retries.ts';
@@ -29,6 +30,7 @@ import type { TcpHop, TcpPlan } from './tcp-plan.ts';
 import { takeTurn } from './split-turn.ts';
 import { TcpSide } from './tcp-side.ts';
 import type { SideOwner } from './tcp-side.ts';
+import type { GatedFlow } from './traffic-gate.ts';
 import type { RefusedThere } from './tunnel-refusal.ts';
 
 /** Once both sides have sent all: how often it is looked whether what is left still leaves. */
@@ -55,6 +57,8 @@ export type TcpCall = {
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly hop: TcpHop;
+  /** May hold its place at the pod. */
+  readonly ticket: Ticket | undefined;
 };
 
 export type DialledTcp = {
@@ -65,7 +69,7 @@ export type DialledTcp = {
 
 type Phase = 'new' | 'dialling' | 'waiting' | 'open' | 'closed';
 
-export class TcpFlow implements TcpFacts, SideOwner {
+export class TcpFlow implements TcpFacts, GatedFlow, SideOwner {
   readonly remoteAddress: string;
   readonly to: FlowDestination;
   readonly isRoutedHere: boolean;
@@ -81,6 +85,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
   durationMs = 0;
   /** In the list of all. */
   place = -1;
+  ticket: Ticket | undefined;
 
   readonly #options: TcpFlowOptions;
   readonly #engine: Engine;
@@ -127,7 +132,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     this.#guard(() => {
       const { table } = this.#engine;
       if (table === undefined) this.#end('refused');
-      else if (isOverloaded(this.#engine)) this.#refuse('Shedding');
+      else if (isOverloaded(this.#engine)) this.refuse('Shedding');
       else this.#decide(table);
     });
   }
@@ -137,7 +142,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     const decision = this.#options.plan.decide(table);
     this.host = decision.host;
     if (decision.kind === 'refuse') {
-      this.#refuse(decision.reason);
+      this.refuse(decision.reason);
       return;
     }
     const { host, split } = decision;
@@ -150,7 +155,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     this.backend = backend;
     const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random, this);
     if (endpoint === undefined) {
-      this.#refuse('NoEndpoints');
+      this.refuse('NoEndpoints');
       return;
     }
     const hop = this.#options.plan.hopTo(table, endpoint);
@@ -161,8 +166,27 @@ export class TcpFlow implements TcpFacts, SideOwner {
     // Retries repeat the decision for another pod; only a change of mind is news.
     const isNews = this.attempts === 0 || verdict.kind === 'deny';
     if (isNews && hop.isJudgedHere) this.#options.observer.tcpJudged(this, verdict);
-    if (verdict.kind === 'deny') this.#refuse(verdict.reason);
-    else this.#dial({ source: this.source, backend, endpoint, hop });
+    if (verdict.kind === 'deny') this.refuse(verdict.reason);
+    else this.#open(backend, endpoint, hop);
+  }
+
+  #open(backend: Backend, endpoint: Endpoint, hop: TcpHop): void {
+    const isLimited = this.host?.rules.shaping !== undefined;
+    if (isLimited && !this.#engine.gate.admitsFlow(this, endpoint, hop)) return;
+    const { source, ticket } = this;
+    this.#dial({ source, backend, endpoint, hop, ticket });
+  }
+
+  pause(ms: number): void {
+    this.#phase = 'waiting';
+    this.#engine.deadlines.arm(this.#deadline, ms);
+  }
+
+  /** Its turn in the line for a place at the pod. */
+  resume(): void {
+    if (this.#phase !== 'waiting') return;
+    this.#engine.deadlines.disarm(this.#deadline);
+    this.#guard(() => this.#retry());
   }
 
   #dial(call: TcpCall): void {
@@ -209,7 +233,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
     this.#noteFailure(reason);
     this.#leavePod();
     if (this.#mayTryAgain(failure)) this.#tryAgain(failure);
-    else this.#refuse(reason);
+    else this.refuse(reason);
   }
 
   /** The connection to the pod is gone before it was open; the other proxy may have said why. */
@@ -219,7 +243,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
       this.#tryElsewhere('UpstreamConnect');
     } else if (told.failure === undefined) {
       this.#leavePod();
-      this.#refuse(told.reason);
+      this.refuse(told.reason);
     } else {
       // Nothing has passed, whatever the other side says of it.
       this.#tryElsewhere(told.reason, { ...told.failure, isUnsent: true });
@@ -381,7 +405,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
 
   // ---- end --------------------------------------------------------------------------------------
 
-  #refuse(reason: Reason): void {
+  refuse(reason: Reason): void {
     this.reason = reason;
     this.#end('refused');
   }
@@ -390,6 +414,7 @@ export class TcpFlow implements TcpFacts, SideOwner {
   #end(how: TcpEnd): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
+    this.#engine.gate.leave(this);
     const { deadlines, clock, counts } = this.#engine;
     deadlines.disarm(this.#deadline);
     this.durationMs = clock.nowMs() - this.#startedMs;

@@ -156,11 +156,12 @@ export class TcpServices {
 
   /** What is due a tunnel never goes plain. */
   #dial(call: TcpCall): DialledTcp | undefined {
-    const { network, localAddress } = this.#options;
-    const { endpoint, hop } = call;
+    const { engine, network, localAddress } = this.#options;
+    const { endpoint, hop, ticket } = call;
     if (hop.way === 'tunnel') return this.#dialTunnel(call);
-    const { address, port } = endpoint;
+    const { address, port, id } = endpoint;
     const socket = network.connect({ address, port, localAddress });
+    engine.opened.count(socket, id, ticket);
     return { socket, failure: () => undefined };
   }
 

@@ -6,27 +6,36 @@
 // split's root are held by this one. Faults are the caller's proxy's alone.
 import type { Clock, Random } from '../lib/clock.ts';
 import type { Endpoint, VirtualHost } from '../route/index.ts';
-import type { RateLimitRule } from '../snapshot/index.ts';
+import type { ShapingRules } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { Circuits } from './circuits.ts';
 import type { Hop } from './hop.ts';
 import type { AttemptFacts, ExchangeFacts } from './observer.ts';
-import { Places, type Waiting } from './places.ts';
+import { Places, type OwnConnections, type Waiting } from './places.ts';
 import { RateLimits } from './rate-limit.ts';
 import type { Reason } from './refusals.ts';
+import type { TcpFacts } from './tcp-observer.ts';
 
 /** An exchange that is about to be sent. */
 export type Gated = ExchangeFacts &
   Waiting & {
     /** For a refusal that has a time after which asking again makes sense. */
     retryAfterS: number | undefined;
+    /** Where one that is open already would do. */
+    readonly spare: OwnConnections | undefined;
     refuse(reason: Reason, status?: number): void;
   };
+
+/** A TCP connection that is about to be opened. */
+export type GatedFlow = Pick<TcpFacts, 'attempts' | 'backend' | 'host' | 'source'> &
+  Waiting & { refuse(reason: Reason): void };
 
 export type GateOptions = {
   readonly slots: SlotView;
   readonly clock: Clock;
   readonly random: Random;
+  /** All that may have connections of this worker to pods. */
+  readonly own: readonly OwnConnections[];
   readonly bugFound: (error: unknown) => void;
 };
 
@@ -36,9 +45,9 @@ export class TrafficGate {
   readonly #circuits: Circuits;
   readonly #random: Random;
 
-  constructor({ slots, clock, random, bugFound }: GateOptions) {
+  constructor({ slots, clock, random, own, bugFound }: GateOptions) {
     this.#rates = new RateLimits(slots.rates, clock);
-    this.#places = new Places(slots, clock, bugFound);
+    this.#places = new Places({ slots, clock, own, bugFound });
     this.#circuits = new Circuits(slots, clock, random);
     this.#random = random;
   }
@@ -63,16 +72,37 @@ export class TrafficGate {
     const shaping = host?.rules.shaping;
     if (host === undefined || shaping === undefined) return true;
     if (!isHeldHere(exchange, host, hop)) return true;
-    const { breaker, rateLimit, maxRequests } = shaping;
+    const { breaker, rateLimit } = shaping;
     const isFirst = exchange.attempts === 0 && exchange.ticket === undefined;
     // A request counts once, however often it is tried or waits.
     if (isFirst && rateLimit !== undefined) {
-      if (!this.#isWithin(exchange, host, rateLimit)) return false;
+      const waitS = this.#rates.take(host, exchange.source, rateLimit);
+      if (waitS !== 0) return refuseFor(exchange, 'RateLimited', waitS);
     }
-    if (isFirst && breaker !== undefined && !this.#isClosed(exchange, host)) return false;
-    if (maxRequests === undefined) return true;
-    const answer = this.#places.take(exchange, endpoint, maxRequests);
-    if (answer === 'full') exchange.refuse('Overloaded');
+    if (isFirst && breaker !== undefined) {
+      const waitS = this.#circuits.take(host);
+      if (waitS !== 0) return refuseFor(exchange, 'CircuitOpen', waitS);
+    }
+    return this.#hasPlace(exchange, endpoint, hop, shaping);
+  }
+
+  /** The same for a connection: how fast a caller opens them, and how many a pod may have. */
+  admitsFlow(flow: GatedFlow, endpoint: Endpoint, hop: Way): boolean {
+    const { host } = flow;
+    const shaping = host?.rules.shaping;
+    if (host === undefined || shaping === undefined || !isHeldHere(flow, host, hop)) return true;
+    const { rateLimit, maxConnections } = shaping;
+    const isFirst = flow.attempts === 0 && flow.ticket === undefined;
+    if (isFirst && rateLimit !== undefined) {
+      if (this.#rates.take(host, flow.source, rateLimit) !== 0) {
+        flow.refuse('RateLimited');
+        return false;
+      }
+    }
+    if (maxConnections === undefined || hop.way === 'tunnel') return true;
+    const wish = { requestsMax: Infinity, connectionsMax: maxConnections, spare: undefined };
+    const answer = this.#places.take(flow, endpoint.id, wish);
+    if (answer === 'full') flow.refuse('Overloaded');
     return answer === 'placed';
   }
 
@@ -81,9 +111,18 @@ export class TrafficGate {
     this.#places.leave(exchange);
   }
 
-  /** An attempt that had a place has ended. */
-  freed(endpoint: Endpoint): void {
-    this.#places.freed(endpoint);
+  /** An attempt whose service has limits has ended. */
+  freed({ host }: Pick<ExchangeFacts, 'host'>, { id }: Endpoint): void {
+    this.#places.freed(id, host?.rules.shaping?.maxConnections);
+  }
+
+  /** A connection to the endpoint is gone, or takes more requests. */
+  connectionFreed(endpointId: string): void {
+    this.#places.closed(endpointId);
+  }
+
+  close(): void {
+    this.#places.close();
   }
 
   /** An attempt has ended; a breaker may want to know. */
@@ -93,14 +132,22 @@ export class TrafficGate {
     this.#circuits.note(host, breaker, attempt);
   }
 
-  #isWithin(exchange: Gated, host: VirtualHost, rule: RateLimitRule): boolean {
-    const waitS = this.#rates.take(host, exchange.source, rule);
-    return waitS === 0 || refuseFor(exchange, 'RateLimited', waitS);
-  }
-
-  #isClosed(exchange: Gated, host: VirtualHost): boolean {
-    const waitS = this.#circuits.take(host);
-    return waitS === 0 || refuseFor(exchange, 'CircuitOpen', waitS);
+  /** A tunnel is no connection to the pod: the proxy at its end counts those. */
+  #hasPlace(
+    exchange: Gated,
+    endpoint: Endpoint,
+    { way }: Hop,
+    { maxRequests, maxConnections }: ShapingRules,
+  ): boolean {
+    const connectionsMax = way === 'tunnel' ? undefined : maxConnections;
+    if (maxRequests === undefined && connectionsMax === undefined) return true;
+    const answer = this.#places.take(exchange, endpoint.id, {
+      requestsMax: maxRequests ?? Infinity,
+      connectionsMax: connectionsMax ?? Infinity,
+      spare: exchange.spare,
+    });
+    if (answer === 'full') exchange.refuse('Overloaded');
+    return answer === 'placed';
   }
 }
 
@@ -112,7 +159,9 @@ function refuseFor(exchange: Gated, reason: Reason, waitS: number): false {
 
 type ToWhom = Pick<ExchangeFacts, 'backend'>;
 
-function isHeldHere({ backend }: ToWhom, host: VirtualHost, { way }: Hop): boolean {
+type Way = Pick<Hop, 'way'>;
+
+function isHeldHere({ backend }: ToWhom, host: VirtualHost, { way }: Way): boolean {
   if (way !== 'tunnel') return true;
   return backend?.service !== host.service || backend.namespace !== host.namespace;
 }

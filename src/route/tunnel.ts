@@ -69,6 +69,7 @@ function rulesHere(rules: ServiceRules | undefined): ServiceRules {
 }
 
 /** Limits hold where the pod is (contract §3); whom to ask, the caller's proxy has chosen. */
-function shapingHere({ breaker, rateLimit, maxRequests }: ShapingRules): ShapingRules {
-  return { breaker, rateLimit, maxRequests };
+function shapingHere(rules: ShapingRules): ShapingRules {
+  const { breaker, rateLimit, maxRequests, maxConnections } = rules;
+  return { breaker, rateLimit, maxRequests, maxConnections };
 }

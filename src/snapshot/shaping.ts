@@ -53,6 +53,8 @@ export type MirrorRule = {
 export type ShapingRules = {
   readonly breaker?: BreakerRule | undefined;
   readonly fault?: FaultRule | undefined;
+  /** Open to each endpoint. */
+  readonly maxConnections?: number | undefined;
   /** In flight at each endpoint. */
   readonly maxRequests?: number | undefined;
   readonly balancer?: BalancerRule | undefined;
@@ -71,6 +73,7 @@ export function shapingInOrder(rules: ShapingRules | undefined): ShapingRules | 
     breaker: breaker && { expression: breaker.expression, ratios: breaker.ratios },
     fault: fault && faultInOrder(fault),
     keepsOutliers,
+    maxConnections: rules.maxConnections,
     maxRequests,
     mirror: mirror && mirrorInOrder(mirror),
     rateLimit: rateLimit && { average: rateLimit.average, burst: rateLimit.burst },
@@ -124,6 +127,7 @@ const isMirror = hasShape<MirrorRule>({
 export const isShaping: Guard<ShapingRules> = hasShape<ShapingRules>({
   breaker: isAbsentOr(isBreaker),
   fault: isAbsentOr(isFault),
+  maxConnections: isAbsentOr(isCount),
   maxRequests: isAbsentOr(isCount),
   balancer: isAbsentOr(isBalancer),
   keepsOutliers: isAbsentOr(isFlag),

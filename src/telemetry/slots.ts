@@ -12,8 +12,11 @@ export type * from './breaker-cells.ts';
 export const slotWidths = {
   /** [turn] of a split. */
   split: 1,
-  /** [requests in flight of worker 0 … 7, then latency, ejection and a window of 10 s]. */
-  endpoint: 56,
+  /**
+   * [requests in flight of worker 0 … 7, then latency, ejection and a window of 10 s, then open
+   * connections of worker 0 … 7].
+   */
+  endpoint: 64,
   /** Retry budget of a service: see dataplane/retry-budget.ts for the cells. */
   service: 32,
 } as const;
@@ -23,6 +26,14 @@ export const slotWidths = {
  * died can be taken back.
  */
 export const slotWorkersMax = 8;
+
+/** First of the cells of an endpoint that count its open connections, one per worker. */
+const connectionCells = 56;
+/**
+ * Cells of an endpoint in which each worker has a bit: somebody there waits, for whatever is short
+ * or because there are as many connections as there may be.
+ */
+const waitingCells = { place: 15, connection: 17 } as const;
 
 export type SlotKind = keyof typeof slotWidths;
 
@@ -133,11 +144,17 @@ export class SlotAllocator {
     return slot === 0 ? undefined : new BreakerCells(new Int32Array(this.#memory.breakers), slot);
   }
 
-  /** A worker died: nothing of it is in flight any more. */
+  /** A worker died: nothing of it is in flight or open any more, and nobody waits there. */
   forgetWorker(index: number): void {
     const cells = new Int32Array(this.#memory.endpoint);
     const used = this.#next.endpoint * slotWidths.endpoint;
-    for (let cell = index; cell < used; cell += slotWidths.endpoint) Atomics.store(cells, cell, 0);
+    for (let first = 0; first < used; first += slotWidths.endpoint) {
+      Atomics.store(cells, first + index, 0);
+      Atomics.store(cells, first + connectionCells + index, 0);
+      for (const cell of Object.values(waitingCells)) {
+        Atomics.and(cells, first + cell, ~(1 << index));
+      }
+    }
   }
 
   /** A second has passed; the owner calls it. */
@@ -188,7 +205,9 @@ export class SlotAllocator {
     const first = slot * slotWidths.endpoint;
     const cells = new Int32Array(this.#memory.endpoint);
     for (let worker = 0; worker < slotWorkersMax; worker += 1) {
-      if (Atomics.load(cells, first + worker) !== 0) return true;
+      const cell = first + worker;
+      if (Atomics.load(cells, cell) !== 0) return true;
+      if (Atomics.load(cells, cell + connectionCells) !== 0) return true;
     }
     return false;
   }
@@ -246,6 +265,31 @@ export class SlotView {
       sum += Atomics.load(this.cells.endpoint, offset + worker);
     }
     return sum;
+  }
+
+  /**
+   * Where connections to the endpoint with this first cell are counted, as requests in flight are:
+   * `inFlight` of it are those that are open or being opened.
+   */
+  connectionsAt(offset: number): number {
+    return offset + connectionCells;
+  }
+
+  /** Tells the other workers whether somebody here waits for something at the endpoint. */
+  setWaiting(offset: number, what: keyof typeof waitingCells, isWaiting: boolean): void {
+    const cell = offset + waitingCells[what];
+    if (isWaiting) Atomics.or(this.cells.endpoint, cell, this.#bit);
+    else Atomics.and(this.cells.endpoint, cell, ~this.#bit);
+  }
+
+  /** Somebody at another worker waits for it. */
+  isAwaitedElsewhere(offset: number, what: keyof typeof waitingCells): boolean {
+    const bits = Atomics.load(this.cells.endpoint, offset + waitingCells[what]);
+    return (bits & ~this.#bit) !== 0;
+  }
+
+  get #bit(): number {
+    return 1 << this.#worker.index;
   }
 
   /** Counts one more in flight; the cell that is returned has to be counted down again. */

@@ -22,6 +22,7 @@ import type {
   ServiceRules,
 } from '../../src/snapshot/index.ts';
 import { createSlotMemory, SlotView } from '../../src/telemetry/index.ts';
+import type { SlotMemory, SlotWorker } from '../../src/telemetry/index.ts';
 
 export const plainRules: ServiceRules = {
   upstreamHost: undefined,
@@ -207,7 +208,14 @@ export type HarnessOptions = MeshOptions & {
   readonly observer?: Partial<ExchangeObserver>;
   readonly trustedSources?: readonly string[];
   readonly network?: Partial<Network>;
+  /** One of several workers of a proxy, who share their live numbers. */
+  readonly worker?: SlotWorker & { readonly memory: SlotMemory };
 };
+
+/** Live numbers for the harness, for several workers. */
+export function harnessMemory(): SlotMemory {
+  return createSlotMemory({ split: 64, endpoint: 64, service: 64 });
+}
 
 /** What a worker uses; a test that wants plain sockets says so. */
 const fastest = fastestNetwork();
@@ -228,8 +236,8 @@ export type Harness = {
 
 /** Starts a data plane and waits until it listens. */
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
-  const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
-  const slots = new SlotView(memory, { index: 0, count: 1 });
+  const { memory, ...worker } = options.worker ?? { memory: harnessMemory(), index: 0, count: 1 };
+  const slots = new SlotView(memory, worker);
   const endpoints = options.endpoints.map((one, index) => {
     return ['endpoint', `${one.address}:${one.port}`, firstEndpointSlot + index] as const;
   });

@@ -4,7 +4,7 @@ import { eventually } from './dataplane-sockets.ts';
 import type { SettingRow } from './setting-rows.ts';
 import type { PodRequest } from './settings-pod.ts';
 import { isRefused, isWell } from './settings-world.ts';
-import type { Told } from './settings-world.ts';
+import type { SettingsWorld, Told } from './settings-world.ts';
 
 export const limitRows: readonly SettingRow[] = [
   {
@@ -106,20 +106,33 @@ export const limitRows: readonly SettingRow[] = [
     setting: 'maxRequests',
     value: '1',
     bad: '-1',
-    // Two endpoints that take their time: the third request arrives, or waits in vain.
+    isInForce: isThirdRefused,
+  },
+  {
+    setting: 'maxConnections',
+    value: '1',
+    bad: '0',
     isInForce: async (world) => {
-      const arrived: PodRequest[] = [];
-      world.answers((request) => arrived.push(request));
-      const told: Told[] = [];
-      const calls = [1, 2, 3].map(() => world.open());
-      const replies = calls.map(({ reply }) => reply.then((one) => told.push(one)));
-      await eventually(() => arrived.length === 3 || told.length > 0, 'the third is settled');
-      for (const request of arrived) request.ok();
-      await Promise.all(replies);
-      return arrived.length === 2 && told.some((one) => isRefused(one, 'Overloaded'));
+      // Of HTTP/2: a request needs a connection of its own.
+      for (const pod of world.pods) pod.streamsMax = 1;
+      while (world.pods.some(({ requests }) => requests.length === 0)) await world.ask();
+      return isThirdRefused(world);
     },
   },
 ];
+
+/** Two endpoints that take their time: the third request arrives, or waits in vain. */
+async function isThirdRefused(world: SettingsWorld): Promise<boolean> {
+  const arrived: PodRequest[] = [];
+  world.answers((request) => arrived.push(request));
+  const told: Told[] = [];
+  const calls = [1, 2, 3].map(() => world.open());
+  const replies = calls.map(({ reply }) => reply.then((one) => told.push(one)));
+  await eventually(() => arrived.length === 3 || told.length > 0, 'the third is settled');
+  for (const request of arrived) request.ok();
+  await Promise.all(replies);
+  return arrived.length === 2 && told.some((one) => isRefused(one, 'Overloaded'));
+}
 
 /** The breaker has opened a moment ago. */
 function isSoon({ headers }: Told): boolean {

@@ -112,6 +112,8 @@ export class SettingsPod {
   readonly requests: PodRequest[] = [];
   /** Connections that it has accepted. */
   connections = 0;
+  /** Streams that a connection of HTTP/2 may have; said to those that come from now on. */
+  streamsMax: number | undefined;
   answer: (request: PodRequest, nth: number) => void = (request) => request.ok();
   readonly #server: net.Server;
   readonly #open: net.Socket[] = [];
@@ -126,14 +128,18 @@ export class SettingsPod {
       this.answer(one, this.requests.length);
     };
     const http1 = http.createServer({ keepAliveTimeout: 0 }, asked);
-    const h2c = http2.createServer(asked);
+    const h2c = (): http2.Http2Server => {
+      const { streamsMax } = this;
+      const settings = streamsMax === undefined ? {} : { maxConcurrentStreams: streamsMax };
+      return http2.createServer({ settings }, asked);
+    };
     server.on('connection', (socket) => {
       this.connections += 1;
       this.#open.push(socket);
       socket.on('error', () => undefined);
       socket.once('data', (first) => {
         // The preface of HTTP/2 begins with a method that HTTP/1.1 does not have.
-        const speaks = first.toString('latin1', 0, 3) === 'PRI' ? h2c : http1;
+        const speaks = first.toString('latin1', 0, 3) === 'PRI' ? h2c() : http1;
         socket.pause();
         speaks.emit('connection', socket);
         socket.unshift(first);
