@@ -66,6 +66,7 @@ const rows: readonly Row[] = [
   },
   { title: 'GET 10 kB, 8 connections x 32', connections: 8, streams: 32, bytes: 10_240 },
   { title: 'GET 1 MB, 4 connections x 2', connections: 4, streams: 2, bytes: 1_048_576 },
+  { title: 'GET 64 MB, one stream', connections: 1, streams: 1, bytes: 64 * 1_048_576 },
   { title: 'GET 200 B, 1 000 connections x 10', connections: 1_000, streams: 10, bytes: 200 },
 ];
 
@@ -198,7 +199,7 @@ async function measureRow(row: Row, proxies: readonly Proxy[], rig: Rig): Promis
       const failed = told.errors > 0 ? `, ${told.errors} FAILED: ${told.firstError}` : '';
       return (
         `  ${name}: ${told.cpuUs.toFixed(2)} µs, ${Math.round(told.rps)}/s, ` +
-        `p99 ${(told.p99Us / 1_000).toFixed(1)} ms, ${Math.round(told.rssKb / 1_024)} MB, ` +
+        `${Math.round(told.mbPerSecond)} MB/s, p99 ${(told.p99Us / 1_000).toFixed(1)} ms, ${Math.round(told.rssKb / 1_024)} MB, ` +
         `${Math.round(told.utilisation * 100)} % of its core${ratio}${failed}`
       );
     }),

@@ -20,7 +20,7 @@
 
 enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8 };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4, PADDED = 8, PRIORITY = 32 };
-enum { FRAME_HEAD = 9, FRAME_MAX = 16384, WINDOW = 16 << 20, EVENTS_MAX = 256, READ_MAX = 1 << 18 };
+enum { FRAME_HEAD = 9, FRAME_MAX = 16384, WINDOW = 1 << 26, EVENTS_MAX = 256, READ_MAX = 1 << 18 };
 
 typedef struct { uint8_t *bytes; size_t used, sent, room; } Out;
 
@@ -72,9 +72,9 @@ static void put_window(Line *line, uint32_t stream, uint32_t bytes) {
 
 /* No push, streams enough, and windows that hold up nobody. */
 static void put_settings(Line *line) {
-  static const uint8_t payload[] = {0, 2, 0, 0, 0, 0, 0, 3, 0, 0, 3, 0xe8, 0, 4, WINDOW >> 24, WINDOW >> 16 & 255, 0, 0};
+  static const uint8_t payload[] = {0, 2, 0, 0, 0, 0, 0, 3, 0, 0, 3, 0xe8, 0, 4, 0x7f, 0xff, 0xff, 0xff};
   put_frame(line, SETTINGS, 0, 0, payload, sizeof payload);
-  put_window(line, 0, 4 * WINDOW);
+  put_window(line, 0, WINDOW);
 }
 
 static void watch(Line *line, int operation, int wants_write) {

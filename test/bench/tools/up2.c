@@ -62,6 +62,17 @@ static void go_on(Line *line, Server *server) {
   }
 }
 
+/* Until the kernel takes no more, or the windows are used up. */
+static void send_all(Line *line) {
+  flush(line);
+  while (line->out.sent == line->out.used) {
+    go_on(line, line->more);
+    if (line->out.sent == line->out.used) return;
+    flush(line);
+    if (line->wants_write) return;
+  }
+}
+
 static void take_settings(Server *server, const Frame *frame) {
   for (uint32_t at = 0; at + 6 <= frame->length; at += 6) {
     if (frame->payload[at] != 0 || frame->payload[at + 1] != 4) continue;
@@ -153,11 +164,7 @@ int main(int count, char **values) {
       Line *line = events[i].data.ptr;
       if (line->is_listener) accept_all(line);
       else if (events[i].events & ~(uint32_t)EPOLLOUT && receive(line, take) < 0) drop(line);
-      else {
-        flush(line);
-        go_on(line, line->more);
-        flush(line);
-      }
+      else send_all(line);
     }
   }
 }
