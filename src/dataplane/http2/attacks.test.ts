@@ -48,7 +48,9 @@ function endure(side: Side, most: number, frames: (turn: number) => string): num
 function goAwayOf(side: Side): number | undefined {
   const text = Buffer.concat(side.written).toString('latin1');
   const skipped = text.startsWith('PRI') ? 24 : 0;
-  const last = framesOf(text.slice(skipped)).filter(({ type }) => type === 7).pop();
+  const last = framesOf(text.slice(skipped))
+    .filter(({ type }) => type === 7)
+    .pop();
   return last === undefined ? undefined : Buffer.from(last.payload, 'latin1').readUInt32BE(4);
 }
 
@@ -241,6 +243,16 @@ describe('errors end the connection with the code of RFC 9113', () => {
   });
 });
 
+test('a window opened byte by byte while an answer waits ends with ENHANCE_YOUR_CALM', () => {
+  const side = sideOf('server');
+  feed(side, frameText(4, 0, 0, '\0\x04' + word(0)) + head(0, endBoth));
+  side.streams[0]?.sendHeaders(ok);
+  side.streams[0]?.sendData(Buffer.alloc(16_384), 0, 16_384);
+  const took = endure(side, 3_000, () => frameText(8, 0, 1, word(1)));
+  expect(took).toBeLessThan(2_100);
+  expect(goAwayOf(side)).toBe(11);
+});
+
 describe('a hostile server harms the call that it answers, and no other', () => {
   const data = frameText(0, 0, 1, 'x');
   test.each([
@@ -368,6 +380,24 @@ describe('what behaves is not taken for an attack', () => {
       side.session.flush();
       side.written.length = 0;
       feed(side, frameText(8, 0, 0, word(16_384)) + frameText(8, 0, 1, word(16_384)));
+    }
+    expect(side.session.isOver).toBe(false);
+  });
+
+  test('windows opened in steps of 4 kB while many short answers are read, as by Go', () => {
+    const side = sideOf('server');
+    const piece = Buffer.alloc(16_384);
+    for (let call = 0; call < 2_000; call += 1) {
+      const id = 2 * call + 1;
+      feed(side, frameText(1, endBoth, id, request));
+      const stream = side.streams[call];
+      stream?.sendHeaders(ok);
+      stream?.sendData(piece, 0, piece.length);
+      side.session.flush();
+      side.written.length = 0;
+      const step = frameText(8, 0, 0, word(4_096)) + frameText(8, 0, id, word(4_096));
+      feed(side, step.repeat(4));
+      stream?.end();
     }
     expect(side.session.isOver).toBe(false);
   });

@@ -36,7 +36,7 @@ const buckets: Readonly<Record<Nuisance, Bucket>> = {
   // gRPC measures its bandwidth with a ping per burst of data; `earn` pays for those.
   ping: { capacity: 200, perSecond: 20 },
   'empty-data': { capacity: 200, perSecond: 50 },
-  // One per DATA frame that we send is usual; `earn` pays for those.
+  // Some per DATA frame that we send are usual; `earn` pays for those.
   window: { capacity: 2_000, perSecond: 500 },
   noise: { capacity: 500, perSecond: 100 },
   // All calls of a connection may be given up at once, each with a head, trailers and an
