@@ -199,7 +199,8 @@ async function measureRow(row: Row, proxies: readonly Proxy[], rig: Rig): Promis
       const failed = told.errors > 0 ? `, ${told.errors} FAILED: ${told.firstError}` : '';
       return (
         `  ${name}: ${told.cpuUs.toFixed(2)} µs, ${Math.round(told.rps)}/s, ` +
-        `${Math.round(told.mbPerSecond)} MB/s, p99 ${(told.p99Us / 1_000).toFixed(1)} ms, ${Math.round(told.rssKb / 1_024)} MB, ` +
+        `${Math.round(told.mbPerSecond)} MB/s, p99 ${(told.p99Us / 1_000).toFixed(1)} ms, ` +
+        `${Math.round(told.rssKb / 1_024)} MB, ` +
         `${Math.round(told.utilisation * 100)} % of its core${ratio}${failed}`
       );
     }),

@@ -1,7 +1,7 @@
 // Go's own HTTP/2 on both sides of the data plane: what most gRPC services in a cluster are made
 // of. Sizes around frames and windows, many calls on one connection (Go opens windows in steps of
-// 4 kB, which is no flood), a stream in both directions; to pods of HTTP/2 and of HTTP/1.1. Where no
-// Go that has it (1.24) is on PATH there are no tests here, and so none that passes.
+// 4 kB, which is no flood), a stream in both directions; to pods of HTTP/2 and of HTTP/1.1. Where
+// no Go that has it (1.24) is on PATH there are no tests here, and so none that passes.
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,9 @@ function versionOfGo(): number {
 
 const version = versionOfGo();
 
-test(`Go on PATH: ${version >= 24 ? `1.${version}` : 'none that speaks HTTP/2 in plain text'}`, () => {
+const found = version >= 24 ? `1.${version}` : 'none that speaks HTTP/2 in plain text';
+
+test(`Go on PATH: ${found}`, () => {
   expect(version).toBeGreaterThanOrEqual(0);
 });
 
