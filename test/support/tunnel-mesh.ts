@@ -31,6 +31,7 @@ import type {
   PeerPart,
   PermissionSpec,
   PolicyMode,
+  Section,
   ServiceRules,
 } from '../../src/snapshot/index.ts';
 import { backendId } from '../../src/snapshot/index.ts';
@@ -124,6 +125,10 @@ export type WorldOptions = {
   /** Of `t/h1`, with the node that the slice names. */
   readonly endpoints: readonly (TestEndpoint & { readonly node: string })[];
   readonly pods?: readonly TestPod[];
+  /** Of `t/copy`; absent: there is no such Service. */
+  readonly copies?: readonly (TestEndpoint & { readonly node: string })[];
+  /** Under which Host `t/client` may call `t/copy` where policy is enforced. */
+  readonly copyHost?: string;
   readonly policy?: PolicyMode;
   /** What `t/client` may GET at `t/server` where policy is enforced. */
   readonly allowedPath?: string;
@@ -177,6 +182,7 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
       rules: { ...plainRules, ...world.rules },
       ports: [{ port: 53, protocol: 'udp', routes: [udpRoute] }],
     }),
+    ...copySections(world),
     endpointsIn(world, 'dns', 53),
     endpointsIn(world, 'h1', 80),
     endpointsIn(world, 'db', 5432),
@@ -200,6 +206,18 @@ export function worldTable(node: NodeName, world: WorldOptions): RouteTable {
   );
   const table = compileTable(sections, { nodeName: node, bindings });
   return withPeers(table, world.peers ?? bothPeers);
+}
+
+function copySections(world: WorldOptions): readonly Section[] {
+  const { copies, copyHost = 'nobody' } = world;
+  if (copies === undefined) return [];
+  const matches = [matchOf({ endpoints: [], allowedHost: copyHost })];
+  const http = { ports: undefined, matches };
+  return [
+    serviceSection('t/copy'),
+    endpointsIn({ ...world, endpoints: copies }, 'copy', 80),
+    permissionsSection('t/copy', [permissionSpec({ sources: ['t/client'], http })]),
+  ];
 }
 
 const udpRoute = {
