@@ -169,7 +169,7 @@ class RunningDataplane {
       slots,
       loads: new EndpointLoads(slots, clock),
       budgets: new RetryBudgets(slots, clock),
-      gate: new TrafficGate({ ...runtime, slots, clock, own, bugFound }),
+      gate: new TrafficGate({ ...runtime, slots, clock, own, observer }),
       limits,
       headLimits: limits,
       trusted: new TrustedSources(options.trustedSources),

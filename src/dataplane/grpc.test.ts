@@ -124,6 +124,22 @@ test.each(contract)('status %d', (status, reasons) => {
   for (const reason of reasons) expect([reason, grpcStatusOf(reason)]).toEqual([reason, status]);
 });
 
+/** What an owner asks for is what a gRPC client is told, and UNKNOWN where gRPC has no word. */
+test.each([
+  [503, 14],
+  [500, 13],
+  [504, 4],
+  [429, 8],
+  [403, 7],
+  [401, 16],
+  [404, 12],
+  [418, 2],
+  [200, 2],
+])('an injected %d', (status, expected) => {
+  expect(grpcStatusOf('FaultInjected', status)).toBe(expected);
+  expect(grpcStatusOf('Stopped', status)).toBe(14);
+});
+
 test('a message is printable ASCII, with the percent sign escaped', () => {
   const text = 'no 100 % für\nall';
   const refusal = { reason: 'Stopped', text, date: 'now', retryAfterS: undefined } as const;

@@ -122,8 +122,25 @@ const statuses: ReadonlyMap<Reason, number> = new Map<Reason, number>([
   ['Bug', 13],
 ]);
 
-/** What a reason is to a gRPC client. */
-export function grpcStatusOf(reason: Reason): number {
+/** What statuses of HTTP are to gRPC: as contract §4 has them, or else gRPC's own list. */
+const statusesByHttp: ReadonlyMap<number, number> = new Map([
+  [400, 13],
+  [401, 16],
+  [403, 7],
+  [404, 12],
+  [408, 4],
+  [413, 8],
+  [429, 8],
+  [500, 13],
+  [501, 12],
+  [502, unavailable],
+  [503, unavailable],
+  [504, 4],
+]);
+
+/** What a reason is to a gRPC client; of a fault on purpose, what its owner has asked for is. */
+export function grpcStatusOf(reason: Reason, status = 0): number {
+  if (reason === 'FaultInjected') return statusesByHttp.get(status) ?? unknownStatus;
   const known = statuses.get(reason);
   if (known !== undefined) return known;
   // Where HTTP has a 400 gRPC has a broken peer.
@@ -132,6 +149,8 @@ export function grpcStatusOf(reason: Reason): number {
 
 export type GrpcRefusal = {
   readonly reason: Reason;
+  /** What a client of HTTP would get. */
+  readonly status?: number;
   readonly text: string;
   readonly date: string;
   readonly retryAfterS: number | undefined;
@@ -139,11 +158,11 @@ export type GrpcRefusal = {
 
 /** Head and trailers in one: the stream ends with it. */
 export function grpcRefusal(refusal: GrpcRefusal): readonly HeaderField[] {
-  const { reason, text, date, retryAfterS } = refusal;
+  const { reason, status, text, date, retryAfterS } = refusal;
   const lines = [
     { name: ':status', value: '200' },
     { name: 'content-type', value: 'application/grpc' },
-    { name: 'grpc-status', value: String(grpcStatusOf(reason)) },
+    { name: 'grpc-status', value: String(grpcStatusOf(reason, status)) },
     { name: 'grpc-message', value: encodeMessage(text) },
     { name: 'weft-reason', value: reason },
     { name: 'date', value: date },

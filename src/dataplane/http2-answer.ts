@@ -6,6 +6,7 @@ import type { Engine } from './engine.ts';
 import { grpcRefusal, grpcStatusIn, grpcStatusOf, isGrpc } from './grpc.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
+import { isBodyless } from './http1/response-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import { trailerLines } from './http2-fields.ts';
 import { http2Response, ownResponse } from './http2-response.ts';
@@ -111,13 +112,15 @@ export class Http2Answer implements Answer {
     const date = this.#engine.httpDate();
     if (reason !== undefined && this.#isGrpc) {
       this.status = 200;
-      this.grpcStatus = grpcStatusOf(reason);
-      this.#stream.sendHeaders(grpcRefusal({ reason, text, date, retryAfterS }));
+      this.grpcStatus = grpcStatusOf(reason, status);
+      this.#stream.sendHeaders(grpcRefusal({ reason, status, text, date, retryAfterS }));
       this.#stream.end();
       return;
     }
     this.status = status;
-    const body = Buffer.from(`${text.replace(/[^\x20-\x7e]/g, '?')}\n`, 'latin1');
+    // One that somebody has asked for may be one that has no body (`fault`).
+    const said = isBodyless(status) ? '' : `${text.replace(/[^\x20-\x7e]/g, '?')}\n`;
+    const body = Buffer.from(said, 'latin1');
     this.#stream.sendHeaders(ownResponse({ status, reason, date, retryAfterS }, body.length));
     if (this.#request.method !== 'HEAD') this.#stream.sendData(body, 0, body.length);
     this.bytes += body.length;

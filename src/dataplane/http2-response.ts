@@ -3,6 +3,7 @@
 // because the encoder copies a list that it has seen before.
 import { field } from './http1/field-names.ts';
 import { passesDownstream } from './http1/forwarding.ts';
+import { isBodyless } from './http1/response-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
 
@@ -44,8 +45,9 @@ export function ownResponse(head: OwnHead, bytes: number): readonly HeaderField[
     { name: ':status', value: String(status) },
     { name: 'content-type', value: 'text/plain; charset=utf-8' },
     { name: 'date', value: date },
-    { name: 'content-length', value: String(bytes) },
   ];
+  // RFC 9110 section 8.6: a 204 must not have one.
+  if (!isBodyless(status)) lines.push({ name: 'content-length', value: String(bytes) });
   if (reason !== undefined) lines.push({ name: 'weft-reason', value: reason });
   if (retryAfterS !== undefined) lines.push({ name: 'retry-after', value: String(retryAfterS) });
   return lines;

@@ -105,6 +105,8 @@ export type ExchangeObserver = {
   /** The endpoint of its attempt fails too often, and gets no requests for a while. */
   readonly endpointEjected: (facts: ExchangeFacts) => void;
   readonly exchangeFinished: (facts: ExchangeFacts, outcome: ExchangeOutcome) => void;
+  /** The request was refused or held up on purpose (`weft.dev/fault`). */
+  readonly faultInjected: (facts: ExchangeFacts, fault: 'abort' | 'delay') => void;
   /** A copy of a request to this service has ended, or was not made (`weft.dev/mirror`). */
   readonly copyEnded: (mirror: VirtualHost, outcome: MirrorOutcome) => void;
   readonly requestRejected: (facts: RejectFacts) => void;
@@ -132,6 +134,7 @@ export const silentObserver: ExchangeObserver = {
   retryBudgetExhausted: ignore,
   endpointEjected: ignore,
   exchangeFinished: ignore,
+  faultInjected: ignore,
   copyEnded: ignore,
   requestRejected: ignore,
   tunnelHandshake: ignore,

@@ -10,7 +10,7 @@ import type { ShapingRules } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { Circuits } from './circuits.ts';
 import type { Hop } from './hop.ts';
-import type { AttemptFacts, ExchangeFacts } from './observer.ts';
+import type { AttemptFacts, ExchangeFacts, ExchangeObserver } from './observer.ts';
 import { Places, type OwnConnections, type Waiting } from './places.ts';
 import { RateLimits } from './rate-limit.ts';
 import type { Reason } from './refusals.ts';
@@ -36,7 +36,7 @@ export type GateOptions = {
   readonly random: Random;
   /** All that may have connections of this worker to pods. */
   readonly own: readonly OwnConnections[];
-  readonly bugFound: (error: unknown) => void;
+  readonly observer: Pick<ExchangeObserver, 'bugFound' | 'faultInjected'>;
 };
 
 export class TrafficGate {
@@ -44,12 +44,14 @@ export class TrafficGate {
   readonly #places: Places;
   readonly #circuits: Circuits;
   readonly #random: Random;
+  readonly #observer: GateOptions['observer'];
 
-  constructor({ slots, clock, random, own, bugFound }: GateOptions) {
+  constructor({ slots, clock, random, own, observer }: GateOptions) {
     this.#rates = new RateLimits(slots.rates, clock);
-    this.#places = new Places({ slots, clock, own, bugFound });
+    this.#places = new Places({ slots, clock, own, bugFound: observer.bugFound });
     this.#circuits = new Circuits(slots, clock, random);
     this.#random = random;
+    this.#observer = observer;
   }
 
   /** True: it has been refused or held up on purpose, as the service's `fault` says. */
@@ -58,10 +60,12 @@ export class TrafficGate {
     if (fault === undefined) return false;
     const { abort, delay } = fault;
     if (abort !== undefined && this.#random() * 100 < abort.percent) {
+      this.#observer.faultInjected(exchange, 'abort');
       exchange.refuse('FaultInjected', abort.status);
       return true;
     }
     if (delay === undefined || this.#random() * 100 >= delay.percent) return false;
+    this.#observer.faultInjected(exchange, 'delay');
     exchange.pause(delay.ms);
     return true;
   }

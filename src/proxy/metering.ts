@@ -62,6 +62,7 @@ export function meteringObserver(options: MeteringOptions): Metering {
     connectionOpened: ignore,
     connectionClosed: ignore,
     connectionShed: ignore,
+    faultInjected: ({ host }, fault) => http.of(host).service.faultInjected(fault),
     copyEnded: (mirror, outcome) => http.of(mirror).service.copied(outcome),
     requestRejected: ({ reason }) => {
       meters.add(meters.counter('weft_http_rejected_total', { reason }), 1);

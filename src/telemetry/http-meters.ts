@@ -207,6 +207,11 @@ export class ServiceMeters {
     this.#arena.add(this.#arena.counter('weft_rate_limited_total', this.#labels), 1);
   }
 
+  faultInjected(fault: 'abort' | 'delay'): void {
+    const labels = { ...this.#labels, fault };
+    this.#arena.add(this.#arena.counter('weft_faults_injected_total', labels), 1);
+  }
+
   /** A copy of another service's request to this one has ended. */
   copied(outcome: string): void {
     let cell = this.#copied.get(outcome);

@@ -140,6 +140,11 @@ export const metricTable = {
     help: 'HTTP exchanges refused with 429, counted by the proxy of the source',
     labels: service,
   },
+  weft_faults_injected_total: {
+    type: 'counter',
+    help: 'HTTP exchanges that weft.dev/fault has refused (abort) or held up (delay)',
+    labels: [...service, 'fault'],
+  },
   weft_mirrored_requests_total: {
     type: 'counter',
     help: 'Copies of requests to this service (weft.dev/mirror) by what became of them',

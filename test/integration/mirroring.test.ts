@@ -214,6 +214,9 @@ describe('the original is untouched by a mirror that', () => {
     mesh.settleObjects('copy', copyObjects([nowhere]));
     expectUntouched(await mesh.ask(post('hello')));
     expect(await mesh.ended(1)).toEqual(['failed']);
+    // Nothing is tried again, however provably unsent it is.
+    const tried = mesh.attempts.filter(({ backend }) => backend.service === 'copy');
+    expect(tried.length).toBe(1);
   });
 
   test('has no pods', async () => {
@@ -236,7 +239,6 @@ describe('the original is untouched by a mirror that', () => {
     mesh.mirror.answer = (response) => response.socket?.destroy();
     expectUntouched(await mesh.ask(get));
     expect(await mesh.ended(1)).toEqual(['failed']);
-    // Nothing is tried again.
     expect(mesh.mirror.got.length).toBe(1);
   });
 
@@ -245,6 +247,16 @@ describe('the original is untouched by a mirror that', () => {
     mesh.settle({ onCopy: { 'weft.dev/timeout': '100ms' } });
     expectUntouched(await mesh.ask(get));
     expect(await mesh.ended(1)).toEqual(['timeout']);
+  });
+
+  test('never answers, and has no time-out of its own: five seconds', async () => {
+    mesh.mirror.answer = () => undefined;
+    const began = performance.now();
+    expectUntouched(await mesh.ask(get));
+    expect(await mesh.ended(1)).toEqual(['timeout']);
+    expect(performance.now() - began).toBeGreaterThanOrEqual(4_990);
+    // How long a copy waits says nothing of the pod.
+    expect(mesh.attempts.find(({ backend }) => backend.service === 'copy')?.isCancelled).toBe(true);
   });
 
   test('reads nothing', async () => {

@@ -85,7 +85,8 @@ export const limitRows: readonly SettingRow[] = [
     bad: 'abort=9@1%',
     isInForce: async (world) => {
       const { headers, status, grpcStatus } = await world.ask();
-      const isTold = world.protocol === 'grpc' ? grpcStatus === 14 : status === 418;
+      // UNKNOWN: gRPC has no teapot.
+      const isTold = world.protocol === 'grpc' ? grpcStatus === 2 : status === 418;
       return isTold && headers['weft-reason'] === 'FaultInjected';
     },
   },
