@@ -106,6 +106,11 @@ export class ArrivedPlan implements Plan {
     return this.#parts;
   }
 
+  /** The caller's proxy cuts: the word is about the service that was called (docs/design/0009). */
+  isStoppedBy(): boolean {
+    return false;
+  }
+
   isAllowedBy(table: RouteTable, endpoint: Endpoint): boolean {
     if (this.#fields === undefined) return false;
     // Of a pod that leaves, requests are served to their end; an upgraded one may have none.

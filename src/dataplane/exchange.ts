@@ -162,11 +162,20 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
 
   /** Whether what goes on without end would still be begun by this table (contract §4). */
   isAllowedBy(table: RouteTable): boolean {
-    const { hop, connection } = this.#attempt ?? {};
-    const isUploading = connection?.isSent === true && !this.body.isComplete;
-    const isStreaming = this.tunnel !== undefined || this.answer.hasBegun || isUploading;
-    if (!isStreaming || this.endpoint === undefined || !hop) return true;
+    const hop = this.#attempt?.hop;
+    if (!this.#isStreaming || this.endpoint === undefined || !hop) return true;
     return this.plan.isAllowedBy(table, this.endpoint, hop);
+  }
+
+  /** The same of what no pod has got yet; an answer that is about to come may come. */
+  isStoppedBy(table: RouteTable): boolean {
+    const isAsked = this.#attempt?.connection.isSent === true;
+    return (this.#isStreaming || !isAsked) && this.plan.isStoppedBy(table);
+  }
+
+  get #isStreaming(): boolean {
+    const isUploading = this.#attempt?.connection.isSent === true && !this.body.isComplete;
+    return this.tunnel !== undefined || this.answer.hasBegun || isUploading;
   }
 
   /** The client left, or cut its own request short: the upstream exchange is cancelled at once. */

@@ -43,6 +43,8 @@ export type Plan = {
   upstreamHead(ids: RequestIds, hop: Hop): string;
   /** What a pod gets in front of the ids and behind them; the same object each time. */
   podParts(): RequestHeadParts;
+  /** Whether the owner of the service has stopped its traffic, by this table. */
+  isStoppedBy(table: RouteTable): boolean;
   /** Whether an upgraded connection would still be opened by this table. */
   isAllowedBy(table: RouteTable, endpoint: Endpoint, hop: Hop): boolean;
 };

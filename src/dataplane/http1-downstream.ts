@@ -194,14 +194,20 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     if (isIdle) this.#closeAfterAnswer();
   }
 
-  /** Cuts what goes on without end – and of tunnels, which carry streams – and is not allowed. */
+  /**
+   * Cuts what goes on without end – and of tunnels, which carry streams – and is not allowed, and
+   * whatever is stopped.
+   */
   recheck(table: RouteTable): void {
     // Idle connections keep no old table alive.
     this.#plan = undefined;
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
     const mayStay = this.#mode !== 'tunnel' && this.#connection.arrived === undefined;
-    if (mayStay || this.#exchange?.isAllowedBy(table) !== false) return;
+    const isStopped = exchange.isStoppedBy(table);
+    if (!isStopped && (mayStay || exchange.isAllowedBy(table))) return;
     if (this.#mode === 'tunnel') this.#connection.destroy();
-    else this.#exchange.refuse('RouteNotAllowed');
+    else exchange.refuse(isStopped ? 'Stopped' : 'RouteNotAllowed');
   }
 
   // ---- reading --------------------------------------------------------------------------------

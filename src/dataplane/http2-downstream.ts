@@ -160,7 +160,8 @@ implements DownstreamSide, StreamOwner, SessionListener<Http2Client>, SessionTra
     // Idle connections keep no old table alive.
     this.#known = undefined;
     this.#clients.forEach(({ exchange }) => {
-      if (exchange?.isAllowedBy(table) === false) exchange.refuse('RouteNotAllowed');
+      if (exchange?.isStoppedBy(table) === true) exchange.refuse('Stopped');
+      else if (exchange?.isAllowedBy(table) === false) exchange.refuse('RouteNotAllowed');
     });
   }
 

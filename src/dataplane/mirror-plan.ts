@@ -132,6 +132,10 @@ export class MirrorPlan implements Plan {
   }
 
   /** It is over within seconds, whatever the next table says. */
+  isStoppedBy(): boolean {
+    return false;
+  }
+
   isAllowedBy(): boolean {
     return true;
   }

@@ -111,6 +111,11 @@ export class RequestPlan implements Plan {
     return this.host?.rules.upstreamHost !== undefined;
   }
 
+  isStoppedBy(table: RouteTable): boolean {
+    const decision = decide(table, this.head);
+    return decision.kind === 'refuse' && decision.reason === 'Stopped';
+  }
+
   /** What a tunnel carries is judged again where the pod is. */
   isAllowedBy(table: RouteTable, endpoint: Endpoint, { isJudgedHere }: Hop): boolean {
     if (!isJudgedHere) return true;

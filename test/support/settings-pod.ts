@@ -128,6 +128,12 @@ export class SettingsPod {
       this.answer(one, this.requests.length);
     };
     const http1 = http.createServer({ keepAliveTimeout: 0 }, asked);
+    http1.on('upgrade', (_, socket) => {
+      socket.on('error', () => undefined);
+      const lines = ['Connection: upgrade', 'Upgrade: echo', '', ''];
+      socket.write(['HTTP/1.1 101 Switching Protocols', ...lines].join('\r\n'));
+      socket.pipe(socket);
+    });
     const h2c = (): http2.Http2Server => {
       const { streamsMax } = this;
       const settings = streamsMax === undefined ? {} : { maxConcurrentStreams: streamsMax };

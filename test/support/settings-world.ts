@@ -30,6 +30,8 @@ export type Told = {
   readonly grpcStatus: number | undefined;
   readonly headers: http.IncomingHttpHeaders;
   readonly body: string;
+  /** It was broken off. */
+  readonly isCut: boolean;
 };
 
 export type Asked = {
@@ -40,7 +42,12 @@ export type Asked = {
 };
 
 /** One request under way. */
-export type Call = { readonly reply: Promise<Told>; readonly cancel: () => void };
+export type Call = {
+  readonly reply: Promise<Told>;
+  /** The head of its answer has come, or nothing will. */
+  readonly begun: Promise<unknown>;
+  readonly cancel: () => void;
+};
 
 /** What each refusal is in HTTP and in gRPC (contract §4). */
 const contractCodes = {
@@ -196,7 +203,7 @@ export class SettingsWorld {
     });
     request.end(body);
     const reply = new Promise<Told>((done) => {
-      const nothing = { status: 0, grpcStatus: undefined, headers: {}, body: '' };
+      const nothing = { status: 0, grpcStatus: undefined, headers: {}, body: '', isCut: true };
       request.on('error', () => done(nothing));
       request.on('response', (response) => {
         let text = '';
@@ -207,11 +214,16 @@ export class SettingsWorld {
         response.on('error', () => undefined);
         response.on('close', () => {
           const { statusCode: status = 0, headers: got } = response;
-          done({ status, grpcStatus: undefined, headers: got, body: text });
+          const isCut = !response.complete;
+          done({ status, grpcStatus: undefined, headers: got, body: text, isCut });
         });
       });
     });
-    return { reply, cancel: () => request.destroy() };
+    const begun = new Promise((done) => {
+      request.on('response', done);
+      request.on('close', done);
+    });
+    return { reply, begun, cancel: () => request.destroy() };
   }
 
   /** All on one connection. */
@@ -225,11 +237,13 @@ export class SettingsWorld {
       ...headers,
     });
     call.end(body ?? (isGrpc ? 'message' : ''));
-    return { reply: call.reply.then(toldBy), cancel: () => call.stream.close(8) };
+    const reply = call.reply.then(toldBy);
+    return { reply, begun: call.head, cancel: () => call.stream.close(8) };
   }
 }
 
-function toldBy({ status, headers, trailers, body }: Http2Reply): Told {
+function toldBy({ status, headers, trailers, body, resetCode }: Http2Reply): Told {
   const said = trailers['grpc-status'] ?? headers['grpc-status'];
-  return { status, grpcStatus: said === undefined ? undefined : Number(said), headers, body };
+  const grpcStatus = said === undefined ? undefined : Number(said);
+  return { status, grpcStatus, headers, body, isCut: resetCode !== 0 };
 }
