@@ -70,9 +70,8 @@ export class Mirrors implements CopyOwner {
 
   #take({ requestId, traceparent }: Original, plan: Plan, body: RequestBody): void {
     const rule = plan.decision.host?.rules.shaping?.mirror;
-    if (rule === undefined || !mayBeCopied(plan.head)) return;
-    if (this.engine.random() * 100 >= rule.percent) return;
-    const planned = this.#plans.of(plan, rule);
+    if (rule === undefined || this.engine.random() * 100 >= rule.percent) return;
+    const planned = mayBeCopied(plan.head) ? this.#plans.of(plan, rule) : undefined;
     if (planned === undefined) return;
     const obstacle = this.#obstacleOf(plan.head);
     if (obstacle !== undefined) {

@@ -59,6 +59,7 @@ const quietSettings: ReadonlyMap<string, string> = new Map([
   ['max-request-body', '10Mi'],
   ['hedge-after', '20s'],
   ['fault', 'abort=503@0%,delay=200ms@0%'],
+  ['mirror', 'copy@0%'],
 ]);
 
 const names = ['off', 'on', 'control'] as const;

@@ -93,6 +93,16 @@ describe('a copy', () => {
     expect(tried.sort()).toEqual(['copy 200', 'h1 200']);
   });
 
+  test('is made once, however often the original is tried', async () => {
+    mesh.settle({}, { endpoints: [nowhere, mesh.app.endpoint] });
+    for (let n = 1; n <= 8; n += 1) {
+      expectUntouched(await mesh.ask(post('hello')));
+      await mesh.ended(n);
+    }
+    expect(mesh.exchanges.some(({ attempts }) => attempts > 1)).toBe(true);
+    expect(mesh.mirror.got.length).toBe(8);
+  });
+
   test('goes on connections that only copies use, and uses them again', async () => {
     for (let n = 0; n < 5; n += 1) {
       await mesh.ask(get);
