@@ -147,7 +147,9 @@ export const metricTable = {
   },
   weft_mirrored_requests_total: {
     type: 'counter',
-    help: 'Copies of requests to this service (weft.dev/mirror) by what became of them',
+    help:
+      'Copies of requests to this service (weft.dev/mirror): answered, failed, timeout, denied, ' +
+      'refused, too_large, over_budget, incomplete',
     labels: [...service, 'outcome'],
   },
   weft_endpoint_ejections_total: {

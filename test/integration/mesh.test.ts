@@ -165,6 +165,33 @@ describe('routing', () => {
     await untilColours('the split is gone', 'blue');
   });
 
+  test('an annotation sends copies to another Service, which metrics count', async () => {
+    const { metadata, ...rest } = serviceObject('shop', 'copied', 'blue');
+    const annotated = (annotations: Readonly<Record<string, string>>) => ({
+      ...rest,
+      metadata: { ...metadata, annotations },
+    });
+    await mesh.apply(annotated({ 'weft.dev/mirror': 'reviews-green' }));
+    const to = 'copied.shop.mesh';
+    const path = '/copied';
+    const isServed = async () => (await asked(front[0], to))?.pod?.startsWith('shop/blue') === true;
+    await until('it is served', isServed, visibleMs);
+    for (let n = 0; n < 10; n += 1) {
+      expect((await mesh.call({ from: front[0], host: to, path })).pod).toMatch(/^shop\/blue-/);
+    }
+    const copies = () => green.reduce((sum, pod) => sum + pod.receivedAt(path), 0);
+    await until('ten copies have come', () => Promise.resolve(copies() === 10), visibleMs);
+    const counted =
+      /weft_mirrored_requests_total\{[^}]*="reviews-green",outcome="answered"\} (\d+)/;
+    await until('they are counted', async () => {
+      const { body } = await mesh.admin(1, '/metrics');
+      return Number(counted.exec(body)?.[1]) >= 10;
+    }, visibleMs);
+    await mesh.apply(annotated({ 'weft.dev/mirror': 'nobody' }));
+    await untilProblem(/MirrorMissing Service shop\/copied: .*shop\/nobody/);
+    await mesh.remove(annotated({}));
+  });
+
   test('endpoints follow pods that come and go', async () => {
     const sea = await mesh.startPod({ name: 'blue-3', node: 2, account: 'reviews', app: 'blue' });
     await until('the new pod is called', async () => {

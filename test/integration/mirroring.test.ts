@@ -157,6 +157,18 @@ describe('what is not copied', () => {
     },
   );
 
+  test('a stream that nobody ends', async () => {
+    const caller = new Http2Caller(mesh.harness.port);
+    const grpc = { ':method': 'POST', ':path': '/s.S/Chat', 'content-type': 'application/grpc' };
+    caller.open(grpc).send('a message');
+    await eventually(() => mesh.app.began === 1, 'the original has begun');
+    expect(mesh.harness.dataplane.state().mirrors).toMatchObject({ copies: 1, bytes: 9 });
+    // To close a stream of Node's client would be to end it first.
+    caller.session.destroy();
+    expect(await mesh.ended(1)).toEqual(['incomplete']);
+    expect(mesh.mirror.began).toBe(0);
+  });
+
   test('a request whose client goes away before it is whole', async () => {
     const client = await mesh.client();
     client.send(request('POST /p', 'Content-Length: 10')).send('hello');
@@ -373,6 +385,15 @@ describe('a target that is not there', () => {
     expect(problems).toHaveLength(1);
     expect(mesh.settle({ mirror: 'h1' })[0]).toContain('InvalidSetting');
   });
+});
+
+test('a fault of ours in a copy ends the copy, and nothing else', async () => {
+  mesh.onAttempt = ({ backend }) => {
+    if (backend.service === 'copy') throw new Error('planted');
+  };
+  expectUntouched(await mesh.ask(post('hello')));
+  expect(await mesh.ended(1)).toEqual(['failed']);
+  expect(mesh.harness.bugs.splice(0)).toContainEqual(new Error('planted'));
 });
 
 test('a drain ends copies at once and begins none', async () => {

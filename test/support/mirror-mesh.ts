@@ -100,6 +100,7 @@ export class MirrorMesh {
   readonly exchanges: ExchangeFacts[] = [];
   readonly attempts: AttemptFacts[] = [];
   readonly clients: Peer[] = [];
+  onAttempt: (attempt: AttemptFacts) => void = () => undefined;
 
   private constructor(app: HttpPod, mirror: HttpPod, harness: Harness) {
     this.app = app;
@@ -115,7 +116,10 @@ export class MirrorMesh {
     const observer: Partial<ExchangeObserver> = {
       copyEnded: (_, outcome) => seen.mesh?.outcomes.push(outcome),
       exchangeFinished: (facts) => seen.mesh?.exchanges.push(facts),
-      attemptFinished: (_, attempt) => seen.mesh?.attempts.push(attempt),
+      attemptFinished: (_, attempt) => {
+        seen.mesh?.attempts.push(attempt);
+        seen.mesh?.onAttempt(attempt);
+      },
     };
     const endpoints = [app.endpoint, mirror.endpoint, nowhere];
     const harness = await startHarness({ endpoints, observer, limits: options.limits ?? {} });
