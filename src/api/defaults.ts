@@ -136,7 +136,11 @@ export const settingTable = {
     values:
       'a list of connect-failure, reset, refused-stream, 5xx, gateway-error, retriable-4xx, ' +
       'unavailable and status codes',
-    doc: 'what is retried, with `retry-attempts`: connect-failure,reset,gateway-error by default',
+    doc:
+      'what is retried, with `retry-attempts`: connect-failure,reset,gateway-error by default. ' +
+      'An endpoint that says Retry-After is asked again when that time is over, and only where ' +
+      'no other one is left; where there is not so much time (`timeout`, `idle-timeout`, five ' +
+      'minutes), its answer is passed on',
   }),
   retryBudgetPercent: define<number>('retry-budget', {
     read: readPercent,

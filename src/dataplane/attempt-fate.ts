@@ -8,10 +8,10 @@ import type { Engine } from './engine.ts';
 import type { Fields } from './http1/fields.ts';
 import type { Reason } from './refusals.ts';
 import type { Fault } from './outliers.ts';
+import { retryAfterMaxMs, retryAfterMs } from './retry-after.ts';
 
 /** An endpoint that fails counts as at least this slow (Finagle's failure penalty). */
 const penaltyMs = 5_000;
-const penaltyMaxMs = 300_000;
 
 const faults: ReadonlyMap<Reason, Fault> = new Map([
   ['UpstreamConnect', 'refused'],
@@ -35,7 +35,7 @@ export type Answered = {
 
 /** An answer is judged. True: its endpoint is ejected by this. */
 export function noteAnswer(
-  { loads, random }: Engine,
+  { loads, clock, random }: Engine,
   endpoint: Endpoint,
   { status, fields, latencyMs }: Answered,
 ): boolean {
@@ -45,9 +45,9 @@ export function noteAnswer(
     return false;
   }
   const isBusy = status === 429 || status === 503;
-  const asked = isBusy ? Number(fields.get('retry-after') ?? 0) * 1_000 : 0;
-  const waitMs = Number.isFinite(asked) ? asked : 0;
-  loads.measured(endpoint, Math.min(penaltyMaxMs, Math.max(penaltyMs, waitMs, latencyMs ?? 0)));
+  const askedMs = isBusy ? retryAfterMs(fields.get('retry-after'), clock.wallMs()) : 0;
+  const waitMs = Math.min(retryAfterMaxMs, askedMs);
+  loads.measured(endpoint, Math.max(penaltyMs, waitMs, latencyMs ?? 0));
   return loads.failed(endpoint, status === 429 ? 'soft' : 'hard', random);
 }
 

@@ -125,6 +125,17 @@ export class EndpointLoads implements LoadView {
     return picked;
   }
 
+  /** Whether an attempt could go to another endpoint than this one and those tried before. */
+  hasOther(backend: Backend, tried: ReadonlySet<string>, endpoint: Endpoint | undefined): boolean {
+    this.#place.now = cellTime(this.#clock.wallMs());
+    this.#lookAtEjected(backend, false);
+    this.#tried = tried;
+    this.#inFlightMax = Infinity;
+    this.#found = undefined;
+    this.#next = -1;
+    return backend.endpoints.some((one) => !this.isExcluded(one) && one.id !== endpoint?.id);
+  }
+
   /**
    * An attempt begins: counts it in flight, unless it has a place there already; the cell has to be
    * counted down again. Only now is the probe taken that the pick has found due: a call that is

@@ -22,6 +22,8 @@ export class ExchangeWaits {
   #user: WaitsUser | undefined;
   #idleMs = 0;
   #activeMs = 0;
+  /** When the total time is over; Infinity: there is none. */
+  #totalAtMs = Infinity;
   readonly #guard: (step: () => void) => void;
 
   /** `guard` runs what expires. */
@@ -37,6 +39,7 @@ export class ExchangeWaits {
     this.#idleMs = idleMs;
     this.touch();
     this.#deadlines.arm(this.#idle, idleMs);
+    this.#totalAtMs = totalMs === undefined ? Infinity : this.#activeMs + totalMs;
     if (totalMs === undefined) return;
     this.#total ??= new Deadline(() => this.#guard(() => this.#user?.totalExpired()));
     this.#deadlines.arm(this.#total, totalMs);
@@ -45,6 +48,16 @@ export class ExchangeWaits {
   /** Something was sent or received. */
   touch(): void {
     this.#activeMs = this.#deadlines.nowMs();
+  }
+
+  /** Of the total time; Infinity: there is none. */
+  get totalLeftMs(): number {
+    return this.#totalAtMs === Infinity ? Infinity : this.#totalAtMs - this.#deadlines.nowMs();
+  }
+
+  /** Whether so long a wait from now on leaves anything of the time that there is. */
+  hasTimeFor(delayMs: number): boolean {
+    return delayMs < this.#idleMs && delayMs < this.totalLeftMs;
   }
 
   wait(delayMs: number): void {

@@ -227,7 +227,8 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
   answered(head: HttpResponseHead): void {
     this.client.waits.touch();
     if (this.#attempt?.isRefusedBy(head) === true) return;
-    const failure = failedAnswer(this.host?.rules, this.request.fields, head);
+    const { host, engine } = this;
+    const failure = failedAnswer(host?.rules, this.request.fields, head, engine.clock);
     if (failure === undefined || !this.#mayTryAgain(failure)) {
       this.client.waits.stopWaiting();
       this.body.stopHolding();
@@ -336,7 +337,16 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     const { host } = this;
     if (host === undefined) return false;
     this.#retries ??= new Retries(this.engine, host, this.plan.isRepeatable);
+    const askedMs = this.#askedMs(failure);
+    if (askedMs > 0 && !this.#retries.canWait(askedMs, this.client.waits)) return false;
     return this.#retries.take(failure, this);
+  }
+
+  /** What an endpoint asks for is waited for only where no other one can be asked. */
+  #askedMs({ askedMs = 0 }: AttemptFailure): number {
+    if (askedMs === 0 || this.backend === undefined) return 0;
+    const tried = this.#retries?.tried ?? noneTried;
+    return this.engine.loads.hasOther(this.backend, tried, this.endpoint) ? 0 : askedMs;
   }
 
   /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */
@@ -348,7 +358,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     observer.retryStarted(this);
     const hasOthers = (this.backend?.endpoints.length ?? 0) > retries.tried.size;
     if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
-    else this.client.waits.wait(retries.waitMs());
+    else this.client.waits.wait(this.#askedMs(failure) + retries.waitMs());
   }
 
   waitExpired(): void {

@@ -8,6 +8,8 @@ import type { Engine } from './engine.ts';
 import type { ExchangeFacts, ExchangeObserver } from './observer.ts';
 import { depositRequest, withdrawRetry } from './retry-budget.ts';
 import type { BudgetPlace } from './retry-budget.ts';
+import type { ExchangeWaits } from './exchange-waits.ts';
+import { retryAfterMaxMs } from './retry-after.ts';
 import { mayRetry } from './retry-policy.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 
@@ -98,6 +100,11 @@ export class Retries {
     if (endpoint === undefined) return;
     this.#tried ??= new Set();
     this.#tried.add(endpoint.id);
+  }
+
+  /** Whether a wait that an endpoint asks for, and the one before a retry, find their time. */
+  canWait(askedMs: number, waits: Pick<ExchangeWaits, 'hasTimeFor'>): boolean {
+    return askedMs <= retryAfterMaxMs && waits.hasTimeFor(askedMs + retryBackoff.maxMs);
   }
 
   waitMs(): number {

@@ -2,10 +2,11 @@
 // real sockets is in test/integration/dataplane-retries.test.ts.
 import { describe, expect, test } from 'vitest';
 import { trailersOf } from './http2-fields.ts';
-import { asksForPatience, failedAnswer, isIdempotent, mayRetry } from './retry-policy.ts';
+import { failedAnswer, isIdempotent, mayRetry } from './retry-policy.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 
 const none = { total: 0, afterSent: 0 };
+const clock = { wallMs: () => Date.parse('2026-11-22T01:00:00Z') };
 const byDefault = { retryAttempts: undefined, retryOn: [] };
 const reset: AttemptFailure = { kind: 'reset', status: 502, isUnsent: false };
 const refused: AttemptFailure = { kind: 'connect', status: 502, isUnsent: true };
@@ -66,14 +67,14 @@ describe('with a list', () => {
     });
 
     test('who names it means methods of gRPC, which are never repeatable', () => {
-      const failure = failedAnswer(rules, call, saying('14'));
+      const failure = failedAnswer(rules, call, saying('14'), clock);
       expect(failure?.kind).toBe('unavailable');
       expect(failure && mayRetry(rules, false, none, failure)).toBe(true);
-      expect(failedAnswer(rules, call, saying('13'))?.kind).toBe('status');
+      expect(failedAnswer(rules, call, saying('13'), clock)?.kind).toBe('status');
     });
 
     test('nothing is sent twice where nobody names it', () => {
-      const failure = failedAnswer(byWord, call, saying('14', 503));
+      const failure = failedAnswer(byWord, call, saying('14', 503), clock);
       expect(failure?.kind).toBe('unavailable');
       expect(failure && mayRetry(byWord, false, none, failure)).toBe(false);
       expect(failure && mayRetry(byWord, true, none, failure)).toBe(true);
@@ -83,7 +84,7 @@ describe('with a list', () => {
       ['a request that is no call of gRPC', plain, saying('14', 503)],
       ['an answer with content', call, { ...saying('14'), framing: { kind: 'chunked' } }],
     ] as const)('%s has no such status', (_, request, answer) => {
-      const failure = failedAnswer(rules, request, answer);
+      const failure = failedAnswer(rules, request, answer, clock);
       expect(failure?.kind).toBe('status');
       expect(failure && mayRetry(rules, false, none, failure)).toBe(false);
     });
@@ -105,11 +106,14 @@ test.each([
   expect(isIdempotent(method, hasKey)).toBe(expected);
 });
 
-test('only a Retry-After of zero asks for no patience', () => {
-  expect([undefined, '0', '1', 'Fri, 21 Nov 2026 07:28:00 GMT'].map(asksForPatience)).toEqual([
-    false,
-    false,
-    true,
-    true,
-  ]);
+test.each([
+  [undefined, undefined],
+  ['0', undefined],
+  ['2', 2_000],
+  ['Sun, 22 Nov 2026 01:00:20 GMT', 20_000],
+])('Retry-After: %s is a wish of %s ms', (said, askedMs) => {
+  const fields = trailersOf(said === undefined ? [] : [{ name: 'retry-after', value: said }]);
+  const answer = { status: 503, fields, framing: { kind: 'length', length: 0 } } as const;
+  const failure = failedAnswer({ retryAttempts: 1, retryOn: [] }, trailersOf([]), answer, clock);
+  expect(failure?.askedMs).toBe(askedMs);
 });

@@ -1,10 +1,12 @@
 // Whether a failed attempt may be tried again: pure, the rules of the contract §3-§4 in one place.
 // What it does not decide: the budget (retry-budget.ts), whether the body can be sent again, and
 // whether a byte of the answer went to the client – after that nothing is ever retried.
+import type { Clock } from '../lib/clock.ts';
 import type { RetryCondition, ServiceRules } from '../snapshot/index.ts';
 import { isGrpc } from './grpc.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
+import { retryAfterMs } from './retry-after.ts';
 import type { UpstreamFailure } from './upstream.ts';
 
 /** How an attempt failed; `status` answers count as failures only for `retry-on`. */
@@ -15,6 +17,8 @@ export type AttemptFailure = {
   readonly status: number;
   /** No byte of the request reached the kernel of the endpoint's connection. */
   readonly isUnsent: boolean;
+  /** So long the endpoint asks to be left alone: others may be asked meanwhile. */
+  readonly askedMs?: number;
 };
 
 /** What of an attempt a failed connection is. */
@@ -119,20 +123,23 @@ function covers(condition: RetryCondition, failure: AttemptFailure): boolean {
 
 /**
  * The failure that an answer may stand for: only where rules name statuses (by default nothing is
- * tried again that got an answer), and not where the pod asks for patience: the client is told.
+ * tried again that got an answer).
  */
 export function failedAnswer(
   rules: RetryRules | undefined,
   request: Fields,
   answer: Pick<HttpResponseHead, 'status' | 'fields' | 'framing'>,
+  clock: Pick<Clock, 'wallMs'>,
 ): AttemptFailure | undefined {
   if (rules?.retryAttempts === undefined) return undefined;
   const { status, fields, framing } = answer;
-  if (asksForPatience(fields.get('retry-after'))) return undefined;
   // A trailers-only answer: its head is all there is. Elsewhere the field is anybody's word.
   const isAll = framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0);
   const isUnavailable = isAll && fields.get('grpc-status') === grpcUnavailable && isGrpc(request);
-  return { kind: isUnavailable ? 'unavailable' : 'status', status, isUnsent: false };
+  const kind = isUnavailable ? 'unavailable' : 'status';
+  const said = fields.get('retry-after');
+  const askedMs = said === undefined ? 0 : retryAfterMs(said, clock.wallMs());
+  return { kind, status, isUnsent: false, ...(askedMs > 0 ? { askedMs } : {}) };
 }
 
 /** Whether an answer of this status earns its service a part of a retry. */
@@ -142,8 +149,3 @@ export function isGood(status: number): boolean {
 
 /** UNAVAILABLE. */
 const grpcUnavailable = '14';
-
-/** An endpoint that names a time to wait is not asked again at once: the client is told. */
-export function asksForPatience(retryAfter: string | undefined): boolean {
-  return retryAfter !== undefined && retryAfter !== '0';
-}

@@ -393,18 +393,6 @@ describe('where and when', () => {
     expect(upstreams[0]?.connections).toHaveLength(2);
   });
 
-  test('an endpoint that names a time to wait is not asked again', async () => {
-    const { heads } = await start({ deeds: [], rules: once });
-    const upstream = upstreams[0];
-    if (upstream === undefined) throw new Error('no upstream');
-    upstream.answer = (peer, head) => {
-      heads.push(head);
-      peer.send('HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n');
-    };
-    expect(await send(get)).toBe(503);
-    expect(heads).toHaveLength(1);
-  });
-
   test('retries stop when the proxy has used up the budget of the service', async () => {
     const exhausted: ExchangeFacts[] = [];
     const { heads } = await start({
