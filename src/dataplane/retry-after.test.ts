@@ -1,4 +1,5 @@
-// Retry-After in all its forms, as text and time in, milliseconds out.
+// Retry-After in all its forms, and what only looks like one: text and time in, milliseconds
+// out. What a retry makes of it is in test/integration/retry-after.test.ts.
 import { expect, test } from 'vitest';
 import { retryAfterMs } from './retry-after.ts';
 

@@ -1,5 +1,5 @@
-// Retry-After (RFC 9110 section 10.2.3): seconds, or a date. What is no such value asks for nothing;
-// the obsolete date without a zone is read as none, because it would be read in ours.
+// Retry-After (RFC 9110 section 10.2.3): seconds, or a date. What is no such value asks for
+// nothing; the obsolete date without a zone is read as none, because it would be read in ours.
 
 /** Longer than that nobody is waited for, and nobody counts as slow. */
 export const retryAfterMaxMs = 300_000;
