@@ -244,10 +244,9 @@ export const settingTable = {
     doc: 'an active check of each pod by the proxy of its node; none by default',
   }),
   hedgeAfter: optional<NonNullable<ServiceSettings['hedgeAfter']>>('hedge-after', {
-    isInForce: false,
     read: readHedgeAfter,
     values: 'p95 or a duration',
-    doc: 'a second attempt of an idempotent request that takes longer; none by default',
+    doc: 'a GET or HEAD that takes longer is sent to another endpoint as well; none by default',
   }),
   fault: define<ServiceSettings['fault']>('fault', {
     read: readFault,

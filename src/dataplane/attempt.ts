@@ -13,6 +13,7 @@ import type { HttpResponseHead } from './http1/response-head.ts';
 import type { AttemptFacts, ExchangeFacts } from './observer.ts';
 import type { Ticket } from './places.ts';
 import type { Reason } from './refusals.ts';
+import { noteLatency, noteWaited } from './slow-mark.ts';
 import { readTunnelRefusal } from './tunnel-fields.ts';
 import { refusedThere } from './tunnel-refusal.ts';
 import type { RefusedThere } from './tunnel-refusal.ts';
@@ -22,12 +23,13 @@ import type { UpstreamConnection } from './upstream.ts';
 /** The exchange that tries. */
 type AttemptedExchange = ExchangeFacts & {
   readonly request: HttpRequestHead;
-  readonly ticket: Ticket | undefined;
 };
 
 export type AttemptOptions = {
   readonly engine: Engine;
   readonly facts: AttemptedExchange;
+  /** Has its place at the endpoint, where it needs one. */
+  readonly ticket: Ticket | undefined;
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly destination: Destination;
@@ -74,7 +76,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     const { engine, endpoint, hop, connectTimeoutMs } = options;
     this.isPatient = options.facts.attempts > options.backend.endpoints.length;
     this.mayBeRefused = isHttp2To(options.backend, hop);
-    const { ticket } = options.facts;
+    const { ticket } = options;
     const stream = this.mayBeRefused
       ? engine.http2Pools.take(endpoint, connectTimeoutMs, ticket)
       : undefined;
@@ -107,8 +109,10 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     const told = this.hop.tunnel === undefined ? undefined : readTunnelRefusal(head.fields);
     this.refusal = told && refusedThere(told);
     if (told !== undefined) return true;
+    // A hedge has been asked before its exchange asks again.
+    if (this.#hasAnswered) return false;
     this.#hasAnswered = true;
-    const latencyMs = this.#engine.clock.nowMs() - this.#startedMs;
+    const latencyMs = this.ageMs;
     const called = statusInHead(head);
     if (called === 'later') {
       this.#begun = head;
@@ -118,7 +122,12 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     } else {
       this.#judge(head.status, head.fields, latencyMs);
     }
+    if (head.status < 500) this.#slowMark(noteLatency, latencyMs);
     return false;
+  }
+
+  get ageMs(): number {
+    return this.#engine.clock.nowMs() - this.#startedMs;
   }
 
   /** The answer is complete. */
@@ -151,7 +160,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#hasEnded = true;
     this.status = status;
     this.reason = reason;
-    this.durationMs = this.#engine.clock.nowMs() - this.#startedMs;
+    this.durationMs = this.ageMs;
     this.#engine.loads.countDown(this.#loadCell);
     if (this.#isLimited) this.#engine.gate.freed(this.#exchange, this.endpoint);
     this.#noteEnd();
@@ -165,12 +174,21 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   #noteEnd(): void {
     const { reason, endpoint } = this;
     if (this.isCancelled) {
-      if (!this.#hasAnswered) this.#engine.loads.waitedFor(endpoint, this.durationMs);
+      if (this.#hasAnswered) return;
+      this.#engine.loads.waitedFor(endpoint, this.durationMs);
+      this.#slowMark(noteWaited, this.durationMs);
       return;
     }
     const isStale = this.isReused && !this.#hasAnswered && reason === 'UpstreamReset';
     if (reason === undefined || isStale) return;
     if (noteFailed(this.#engine, endpoint, reason)) this.#tellEjected();
+  }
+
+  /** Measured for hedges alone, and by the proxy that makes them. */
+  #slowMark(note: typeof noteLatency, latencyMs: number): void {
+    const { host } = this.#exchange;
+    if (host?.rules.shaping?.hedgeAfterMs !== 'p95' || this.#engine.answersTunnels) return;
+    note(this.#engine.budgets.of(host), latencyMs);
   }
 
   #tellEjected(): void {

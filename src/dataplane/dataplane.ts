@@ -12,7 +12,7 @@ import { renderFinalRefusal } from './http1-answer.ts';
 import { AddressOwners } from './address-owners.ts';
 import { ConnectionList } from './connection-list.ts';
 import type { IdentityUpdate } from './credentials.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines, fineTickMs } from './deadlines.ts';
 import { DownstreamConnection } from './downstream.ts';
 import { drain } from './drain.ts';
 import type { DrainOptions } from './drain.ts';
@@ -146,12 +146,11 @@ class RunningDataplane {
   };
 
   constructor(options: DataplaneOptions) {
-    const { runtime, observer, limits } = options;
+    const { runtime, observer, limits, network, localAddress, slots } = options;
     const clock = new TurnClock(runtime.clock);
     const deadlines = new Deadlines(clock, runtime.timers);
     const buffers = new BodyBuffers(options.bufferReturned);
     const sessions = sharedBySessions(limits);
-    const { network, localAddress, slots } = options;
     const { bugFound } = observer;
     const shared = { network, localAddress, deadlines, buffers, clock, bugFound };
     const opened = new OpenConnections(slots, (id) => this.#engine.gate.connectionFreed(id));
@@ -166,6 +165,7 @@ class RunningDataplane {
       clock,
       random: runtime.random,
       deadlines,
+      fineDeadlines: new Deadlines(clock, runtime.timers, fineTickMs),
       slots,
       loads: new EndpointLoads(slots, clock),
       budgets: new RetryBudgets(slots, clock),
@@ -189,7 +189,7 @@ class RunningDataplane {
       isDraining: false,
     };
     this.#listeners = new Listeners({
-      network: options.network,
+      network,
       deadlines,
       bindAddresses: options.bindAddresses,
       reusePort: options.reusePort,
@@ -266,16 +266,18 @@ class RunningDataplane {
     this.#engine.http2Pools.close();
     this.#engine.gate.close();
     this.#engine.deadlines.close();
+    this.#engine.fineDeadlines.close();
   }
 
   state(): DataplaneState {
-    const { counts, pools, http2Pools, deadlines, buffers, isDraining } = this.#engine;
+    const { counts, pools, http2Pools, buffers, isDraining } = this.#engine;
+    const { deadlines, fineDeadlines } = this.#engine;
     return {
       ...counts,
       listeners: this.#listeners.states(),
       upstreamOpen: pools.openCount + http2Pools.openCount,
       upstreamIdle: pools.idleCount + http2Pools.idleCount,
-      deadlines: deadlines.armed,
+      deadlines: deadlines.armed + fineDeadlines.armed,
       bodyBuffers: buffers.owners,
       waitingSources: this.#gate.size,
       tcpConnections: this.#tcp?.size ?? 0,

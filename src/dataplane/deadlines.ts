@@ -4,9 +4,11 @@
 // Invariant: an armed deadline is in exactly one bucket, the one of its tick.
 import type { Clock, Timer, Timers } from '../lib/clock.ts';
 
-/** Coarse on purpose; the shortest wait that users set is a back-off of 25 ms. */
-const tickMs = 25;
-/** A turn of the wheel is 12.8 s; what is due later is looked at once per turn. */
+/** Coarse on purpose; most waits are seconds, the shortest back-off is 25 ms. */
+const coarseTickMs = 25;
+/** For waits that have to be as short as they say (hedge-after). */
+export const fineTickMs = 2;
+/** A turn of the coarse wheel is 12.8 s; what is due later is looked at once per turn. */
 const bucketCount = 512;
 
 /** One wait of a connection or an exchange, made once and armed again and again. */
@@ -36,12 +38,14 @@ export class Deadlines {
   /** Every bucket up to this tick has been looked at. */
   #seenTick: number;
   #armed = 0;
+  readonly #tickMs: number;
 
-  constructor(clock: Clock, timers: Timers) {
+  constructor(clock: Clock, timers: Timers, tickMs = coarseTickMs) {
+    this.#tickMs = tickMs;
     this.#clock = clock;
     this.#timers = timers;
     this.#heads = new Array<Deadline | undefined>(bucketCount).fill(undefined);
-    this.#seenTick = Math.floor(clock.nowMs() / tickMs);
+    this.#seenTick = Math.floor(clock.nowMs() / this.#tickMs);
   }
 
   get armed(): number {
@@ -56,8 +60,8 @@ export class Deadlines {
   arm(deadline: Deadline, delayMs: number): void {
     this.disarm(deadline);
     const nowMs = this.#clock.nowMs();
-    if (this.#armed === 0) this.#seenTick = Math.floor(nowMs / tickMs);
-    const due = Math.ceil((nowMs + delayMs) / tickMs);
+    if (this.#armed === 0) this.#seenTick = Math.floor(nowMs / this.#tickMs);
+    const due = Math.ceil((nowMs + delayMs) / this.#tickMs);
     deadline.dueTick = Math.max(due, this.#seenTick + 1);
     deadline.bucket = deadline.dueTick % bucketCount;
     const head = this.#heads[deadline.bucket];
@@ -96,7 +100,7 @@ export class Deadlines {
     if (tick >= this.#wakeTick) return;
     this.#timer?.cancel();
     this.#wakeTick = tick;
-    const delayMs = Math.max(1, tick * tickMs - this.#clock.nowMs());
+    const delayMs = Math.max(1, tick * this.#tickMs - this.#clock.nowMs());
     this.#timer = this.#timers.after(delayMs, () => {
       this.#wakeTick = Infinity;
       this.#timer = undefined;
@@ -105,7 +109,7 @@ export class Deadlines {
   }
 
   #turn(): void {
-    const nowTick = Math.floor(this.#clock.nowMs() / tickMs);
+    const nowTick = Math.floor(this.#clock.nowMs() / this.#tickMs);
     const from = Math.max(this.#seenTick + 1, nowTick - bucketCount + 1);
     this.#seenTick = Math.max(this.#seenTick, nowTick);
     for (let tick = from; tick <= nowTick; tick += 1) {

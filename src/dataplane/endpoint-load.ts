@@ -54,6 +54,8 @@ export class EndpointLoads implements LoadView {
   /** Endpoint ids that the exchange which picks now does not want again. */
   #tried: ReadonlySet<string> = noneTried;
   #keepsOutliers = false;
+  /** Nor is anybody wanted who is on probation. */
+  #wantsSound = false;
   /** Some endpoint of the backend is out, or its probe is due. */
   #areSomeOut = false;
   /** Who has so many in flight is passed over while another has fewer. */
@@ -100,7 +102,9 @@ export class EndpointLoads implements LoadView {
       if (this.#slots.inFlight(this.#at(endpoint).offset) >= this.#inFlightMax) return true;
     }
     if (this.#connectionsMax !== Infinity && this.#isConnectedFully(endpoint)) return true;
-    return this.#areSomeOut && !this.#keepsOutliers && isEjected(this.#at(endpoint));
+    if (!this.#areSomeOut || this.#keepsOutliers) return false;
+    const place = this.#at(endpoint);
+    return this.#wantsSound ? isOut(place.cells, place.offset) : isEjected(place);
   };
 
   /** The endpoint for an attempt; those tried already only when there is no other. */
@@ -134,6 +138,30 @@ export class EndpointLoads implements LoadView {
     this.#found = undefined;
     this.#next = -1;
     return backend.endpoints.some((one) => !this.isExcluded(one) && one.id !== endpoint?.id);
+  }
+
+  /**
+   * The endpoint for a second attempt beside one at `first`: another one that is neither out nor
+   * on probation, nor busier. Undefined: there is none.
+   */
+  pickBeside(
+    backend: Backend,
+    first: Endpoint,
+    tried: ReadonlySet<string>,
+    { asker, random }: { readonly asker: Asker; readonly random: Random },
+  ): Endpoint | undefined {
+    this.#place.now = cellTime(this.#clock.wallMs());
+    this.#lookAtEjected(backend, false);
+    this.#tried = new Set(tried).add(first.id);
+    this.#keepsOutliers = false;
+    this.#limitBy(asker.host?.rules.shaping ?? {}, backend, asker);
+    const inFlight = this.#slots.inFlight(this.#at(first).offset);
+    this.#inFlightMax = Math.min(this.#inFlightMax, inFlight + 1);
+    this.#wantsSound = true;
+    const picked = this.#pickOnce(backend, random, undefined, undefined);
+    this.#wantsSound = false;
+    this.#probed = undefined;
+    return picked;
   }
 
   /**

@@ -45,6 +45,8 @@ export type Engine = {
   readonly clock: TurnClock;
   readonly random: Random;
   readonly deadlines: Deadlines;
+  /** For the few waits of some milliseconds. */
+  readonly fineDeadlines: Deadlines;
   readonly slots: SlotView;
   readonly loads: EndpointLoads;
   readonly budgets: RetryBudgets;

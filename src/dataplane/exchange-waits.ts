@@ -1,7 +1,8 @@
 // What an exchange waits for: progress in either direction, its total time, the back-off before a
-// retry or the time-out of one try. Made once per client connection and used by one exchange after
-// the other, so that a request makes no timer and no closure. Progress is noted, not armed: the
-// deadline looks at the note when it is due, and goes on where there was some.
+// retry or the time-out of one try, the moment for a second attempt beside a slow one. Made once
+// per client connection and used by one exchange after the other, so that a request makes no timer
+// and no closure. Progress is noted, not armed: the deadline looks at the note when it is due, and
+// goes on where there was some.
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 
@@ -10,15 +11,22 @@ export type WaitsUser = {
   totalExpired(): void;
   /** The back-off is over, or the try took too long: whichever was waited for. */
   waitExpired(): void;
+  /** No answer has begun for so long that a second attempt should be made. */
+  hedgeDue(): void;
 };
+
+/** `fine`: for what has to come as soon as it says. */
+export type WaitsWheels = { readonly deadlines: Deadlines; readonly fineDeadlines: Deadlines };
 
 export class ExchangeWaits {
   readonly #deadlines: Deadlines;
+  readonly #fine: Deadlines;
   readonly #idle: Deadline;
   /** Both are rare, hence made when they are first needed. */
   #total: Deadline | undefined;
   /** The back-off before a retry, or the per-try timeout: never both. */
   #wait: Deadline | undefined;
+  #hedge: Deadline | undefined;
   #user: WaitsUser | undefined;
   #idleMs = 0;
   #activeMs = 0;
@@ -27,8 +35,9 @@ export class ExchangeWaits {
   readonly #guard: (step: () => void) => void;
 
   /** `guard` runs what expires. */
-  constructor(deadlines: Deadlines, guard: (step: () => void) => void) {
+  constructor({ deadlines, fineDeadlines }: WaitsWheels, guard: (step: () => void) => void) {
     this.#deadlines = deadlines;
+    this.#fine = fineDeadlines;
     this.#guard = guard;
     this.#idle = new Deadline(() => guard(() => this.#idleExpired()));
   }
@@ -69,12 +78,22 @@ export class ExchangeWaits {
     if (this.#wait !== undefined) this.#deadlines.disarm(this.#wait);
   }
 
+  waitForHedge(delayMs: number): void {
+    this.#hedge ??= new Deadline(() => this.#guard(() => this.#user?.hedgeDue()));
+    this.#fine.arm(this.#hedge, delayMs);
+  }
+
+  stopHedge(): void {
+    if (this.#hedge !== undefined) this.#fine.disarm(this.#hedge);
+  }
+
   /** Nothing expires any more. Idempotent. */
   end(): void {
     this.#user = undefined;
     this.#deadlines.disarm(this.#idle);
     if (this.#total !== undefined) this.#deadlines.disarm(this.#total);
     this.stopWaiting();
+    this.stopHedge();
   }
 
   #idleExpired(): void {

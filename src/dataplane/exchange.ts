@@ -9,6 +9,7 @@ import { Attempt } from './attempt.ts';
 import type { ConnectionFate } from './client.ts';
 import { ExchangeRecord } from './exchange-record.ts';
 import { callTimeoutMs, statusToldBy } from './grpc.ts';
+import { beginHedge, hedgeDelayMs, type Hedge, type Hedged } from './hedge.ts';
 import type { Hop } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
@@ -25,11 +26,13 @@ import type { WaitsUser } from './exchange-waits.ts';
 import { noTunnel, type RefusedThere } from './tunnel-refusal.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
 
-export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser {
+export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser, Hedged {
   ticket: Ticket | undefined;
   /** Undefined until something has failed. */
   #retries: Retries | undefined;
   #attempt: Attempt | undefined;
+  /** The second attempt beside a slow one; at most one is made (hedge.ts). */
+  #hedge: Hedge | undefined;
   #bodyBytesMax = Infinity;
   #wantsFreshConnection = false;
   /** A pod may have got something of the request. */
@@ -114,6 +117,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     const attempt = new Attempt({
       engine: this.engine,
       facts: this,
+      ticket: this.ticket,
       backend,
       endpoint,
       destination: hop.verdict.destination,
@@ -124,6 +128,8 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     this.#attempt = attempt;
     attempt.connection.use(this);
     if (rules?.perTryTimeoutMs !== undefined) this.client.waits.wait(rules.perTryTimeoutMs);
+    const hedgeMs = this.#hedge === undefined ? hedgeDelayMs(this.engine, this) : undefined;
+    if (hedgeMs !== undefined) this.client.waits.waitForHedge(hedgeMs);
     if (attempt.isReused) this.#send(attempt);
   }
 
@@ -221,6 +227,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
       this.#failAttempt('UpstreamProtocol', { kind: 'protocol', isUnsent: false });
       return;
     }
+    this.#stopHedge();
     this.answer.interim(head);
   }
 
@@ -230,6 +237,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     const { host, engine } = this;
     const failure = failedAnswer(host?.rules, this.request.fields, head, engine.clock);
     if (failure === undefined || !this.#mayTryAgain(failure)) {
+      this.#stopHedge();
       this.client.waits.stopWaiting();
       this.body.stopHolding();
       if (isGood(statusToldBy(head))) this.engine.budgets.deposit(this.host);
@@ -327,19 +335,25 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
 
   #tryElsewhere(reason: Reason, failure: AttemptFailure, wasStale = false): void {
     const isOver = this.engine.answersTunnels && !wasStale;
-    if (isOver || !this.#mayTryAgain(failure)) this.refuse(reason);
+    if (this.#hedge?.isRunning === true) this.#goOnWith(this.#hedge);
+    else if (isOver || !this.#mayTryAgain(failure)) this.refuse(reason);
     else this.#tryAgain(failure, wasStale);
   }
 
   /** All conditions of a retry; the budget comes last, because asking takes from it. */
   #mayTryAgain(failure: AttemptFailure): boolean {
+    if (this.#hedge?.isRunning === true) return this.#retries?.isRetried(failure) === true;
     if (this.answer.hasBegun || this.answer.hasInterim || !this.body.isReplayable) return false;
     const { host } = this;
     if (host === undefined) return false;
-    this.#retries ??= new Retries(this.engine, host, this.plan.isRepeatable);
+    const retries = this.#retriesOf(host);
     const askedMs = this.#askedMs(failure);
-    if (askedMs > 0 && !this.#retries.canWait(askedMs, this.client.waits)) return false;
-    return this.#retries.take(failure, this);
+    if (askedMs > 0 && !retries.canWait(askedMs, this.client.waits)) return false;
+    return retries.take(failure, this);
+  }
+
+  #retriesOf(host: VirtualHost): Retries {
+    return (this.#retries ??= new Retries(this.engine, host, this.plan.isRepeatable));
   }
 
   /** What an endpoint asks for is waited for only where no other one can be asked. */
@@ -354,11 +368,46 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     const { observer } = this.engine;
     const retries = this.#retries;
     assert(retries !== undefined, 'a retry of nothing');
+    if (this.#hedge?.isRunning === true) return this.#goOnWith(this.#hedge);
     retries.begin(failure, this.endpoint);
     observer.retryStarted(this);
     const hasOthers = (this.backend?.endpoints.length ?? 0) > retries.tried.size;
     if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
     else this.client.waits.wait(this.#askedMs(failure) + retries.waitMs());
+  }
+
+  // ---- a second attempt beside a slow one -----------------------------------------------------
+
+  hedgeDue(): void {
+    const { engine, plan, host } = this;
+    const first = this.#attempt;
+    if (host === undefined || first === undefined || this.#hedge !== undefined) return;
+    if (!this.body.isEmpty) return;
+    const retries = this.#retriesOf(host);
+    this.#hedge = beginHedge({ engine, plan, exchange: this, first, retries });
+    this.#hedge?.start();
+  }
+
+  hedgeWon(hedge: Hedge): void {
+    this.#endAttempt(0, undefined, true);
+    this.#goOnWith(hedge);
+  }
+
+  /** The first attempt is over: the other one is the attempt now. */
+  #goOnWith(hedge: Hedge): void {
+    if (this.endpoint !== undefined && !hedge.hasAnswered) this.#retries?.avoid(this.endpoint);
+    const attempt = hedge.lead();
+    this.#attempt = attempt;
+    this.endpoint = attempt.endpoint;
+    this.destination = attempt.destination;
+    const perTryMs = this.host?.rules.perTryTimeoutMs;
+    if (perTryMs !== undefined) this.client.waits.wait(Math.max(0, perTryMs - attempt.ageMs));
+  }
+
+  /** What the first attempt says is the answer. */
+  #stopHedge(): void {
+    this.client.waits.stopHedge();
+    this.#hedge?.cancel();
   }
 
   waitExpired(): void {
@@ -434,6 +483,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser 
     this.#isFinished = true;
     if (this.ticket !== undefined) this.engine.gate.leave(this);
     this.#endAttempt(this.answer.status, this.reason, true);
+    this.#hedge?.cancel();
     this.client.waits.end();
     this.body.end();
     this.answer.clearWaiting();

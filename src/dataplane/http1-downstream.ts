@@ -75,7 +75,7 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     this.buffer = connection.buffer;
     this.#pending = new PendingBytes(engine.counts);
     this.#unsent = new WaitingBytes(engine.counts);
-    this.waits = new ExchangeWaits(engine.deadlines, connection.guard);
+    this.waits = new ExchangeWaits(engine, connection.guard);
     this.#quietSinceMs = engine.clock.nowMs();
     this.#intake = new RequestIntake(this, {
       limits: engine.headLimits,

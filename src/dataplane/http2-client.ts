@@ -64,7 +64,7 @@ export class Http2Client implements Client {
     const { engine, guarded, idleWaits } = owner;
     this.#owner = owner;
     this.#stream = stream;
-    this.waits = idleWaits.pop() ?? new ExchangeWaits(engine.deadlines, guarded);
+    this.waits = idleWaits.pop() ?? new ExchangeWaits(engine, guarded);
   }
 
   // ---- what an exchange may do ----------------------------------------------------------------

@@ -65,7 +65,7 @@ export class MirrorCopy implements Client, BodyTaker {
     this.#owner = owner;
     this.plan = plan;
     this.#ids = ids;
-    this.waits = new ExchangeWaits(deadlines, guarded);
+    this.waits = new ExchangeWaits(owner.engine, guarded);
     this.buffer = new ReadBuffer(buffers);
     this.#answer = new MirrorAnswer(answerBytesMax, () => this.#giveUp('answered'));
     this.#deadline = new Deadline(() => guarded(() => this.#expired()));

@@ -55,7 +55,9 @@ export class MirrorPlans {
     const known = this.#hosts.get(host);
     if (known !== undefined) return known;
     const { namespace, service, rules } = host;
-    const made = { namespace, service, rules: { ...rules, retryAttempts: 0, retryOn: [] } };
+    const shaping = rules.shaping && { ...rules.shaping, hedgeAfterMs: undefined };
+    const once = { ...rules, retryAttempts: 0, retryOn: [], shaping };
+    const made = { namespace, service, rules: once };
     this.#hosts.set(host, made);
     return made;
   }

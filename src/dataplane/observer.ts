@@ -81,6 +81,9 @@ export type RejectFacts = {
   readonly detail: string;
 };
 
+/** Of a second attempt beside a slow one: its answer was the one, or not, or it failed. */
+export type HedgeOutcome = 'won' | 'lost' | 'failed';
+
 export type TunnelSide = 'client' | 'server';
 
 export type HandshakeFacts = {
@@ -102,6 +105,7 @@ export type ExchangeObserver = {
   readonly attemptFinished: (facts: ExchangeFacts, attempt: AttemptFacts) => void;
   readonly retryStarted: (facts: ExchangeFacts) => void;
   readonly retryBudgetExhausted: (facts: ExchangeFacts) => void;
+  readonly hedgeEnded: (facts: ExchangeFacts, outcome: HedgeOutcome) => void;
   /** The endpoint of its attempt fails too often, and gets no requests for a while. */
   readonly endpointEjected: (facts: ExchangeFacts) => void;
   readonly exchangeFinished: (facts: ExchangeFacts, outcome: ExchangeOutcome) => void;
@@ -132,6 +136,7 @@ export const silentObserver: ExchangeObserver = {
   attemptFinished: ignore,
   retryStarted: ignore,
   retryBudgetExhausted: ignore,
+  hedgeEnded: ignore,
   endpointEjected: ignore,
   exchangeFinished: ignore,
   faultInjected: ignore,

@@ -141,8 +141,15 @@ export class Places {
     return 'waits';
   }
 
+  /** A place that is free now and that nobody waits for; undefined: there is none. */
+  takeNow(id: string, wish: Wish): Ticket | undefined {
+    if ((this.#lines.get(id)?.waiting.length ?? 0) > 0) return undefined;
+    const ticket = new Ticket();
+    return this.#isTaken(ticket, id, wish) ? ticket : undefined;
+  }
+
   /** It waits no more, for whatever reason, and needs no place. Idempotent. */
-  leave({ ticket }: Waiting): void {
+  leave({ ticket }: Pick<Waiting, 'ticket'>): void {
     if (ticket === undefined) return;
     this.#stepBack(ticket);
     const { line } = ticket;

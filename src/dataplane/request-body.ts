@@ -47,6 +47,11 @@ export class RequestBody {
     return this.#isComplete;
   }
 
+  /** Nothing came but its end; the same can be said to another connection. */
+  get isEmpty(): boolean {
+    return this.#isComplete && this.#bytes === 0 && this.#trailers === undefined;
+  }
+
   get bytes(): number {
     return this.#bytes;
   }

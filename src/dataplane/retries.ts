@@ -57,6 +57,8 @@ export type RetryEngine = Pick<Engine, 'budgets' | 'random'> & {
 
 export const noneTried: ReadonlySet<string> = new Set<string>([]);
 
+const noneDone = { total: 0, afterSent: 0 };
+
 export class Retries {
   #tried: Set<string> | undefined;
   readonly #engine: RetryEngine;
@@ -85,6 +87,18 @@ export class Retries {
     return answer === 'granted';
   }
 
+  /** Whether a second attempt may be made beside one that is under way: as a retry costs. */
+  takeHedge(facts: ExchangeFacts): boolean {
+    const isGranted = withdrawRetry(this.#budget, this.#engine.clock.wallMs());
+    if (!isGranted) this.#engine.observer.retryBudgetExhausted(facts);
+    return isGranted;
+  }
+
+  /** Whether an answer of this kind would be tried again, had nothing been tried yet. */
+  isRetried(failure: AttemptFailure): boolean {
+    return mayRetry(this.#host.rules, this.#isRepeatable, noneDone, failure);
+  }
+
   /** The same for who tells of it himself. */
   ask(failure: AttemptFailure): 'granted' | 'refused' | 'exhausted' {
     const { rules } = this.#host;
@@ -97,7 +111,11 @@ export class Retries {
   begin(failure: AttemptFailure, endpoint: Endpoint | undefined): void {
     this.#done.total += 1;
     if (!failure.isUnsent) this.#done.afterSent += 1;
-    if (endpoint === undefined) return;
+    if (endpoint !== undefined) this.avoid(endpoint);
+  }
+
+  /** It has failed; others are tried first. */
+  avoid(endpoint: Endpoint): void {
     this.#tried ??= new Set();
     this.#tried.add(endpoint.id);
   }

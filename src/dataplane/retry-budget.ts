@@ -4,7 +4,8 @@
 // units, each retry takes 100; Finagle counts failed ones as well, which lets retries multiply over
 // the tiers of a call chain (docs/performance.md). Seconds are wall clock seconds, because workers
 // share no other clock; a jump of the clock empties the window and harms nothing else.
-// Cells: [0..9] second that the ring place counts for, [10..19] its balance, the rest is spare.
+// Cells: [0..9] second that the ring place counts for, [10..19] its balance, [20..21] belong to
+// slow-mark.ts, the rest is spare.
 
 const windowSeconds = 10;
 const unitsPerRetry = 100;

@@ -11,18 +11,22 @@ import type { SlotView } from '../telemetry/index.ts';
 import { Circuits } from './circuits.ts';
 import type { Hop } from './hop.ts';
 import type { AttemptFacts, ExchangeFacts, ExchangeObserver } from './observer.ts';
-import { Places, type OwnConnections, type Waiting } from './places.ts';
+import { Places, type OwnConnections, type Ticket, type Waiting, type Wish } from './places.ts';
 import { RateLimits } from './rate-limit.ts';
 import type { Reason } from './refusals.ts';
 import type { TcpFacts } from './tcp-observer.ts';
 
+/** What an attempt may use instead of a new connection. */
+export type Spared = ExchangeFacts & {
+  /** Where one that is open already would do. */
+  readonly spare: OwnConnections | undefined;
+};
+
 /** An exchange that is about to be sent. */
-export type Gated = ExchangeFacts &
+export type Gated = Spared &
   Waiting & {
     /** For a refusal that has a time after which asking again makes sense. */
     retryAfterS: number | undefined;
-    /** Where one that is open already would do. */
-    readonly spare: OwnConnections | undefined;
     refuse(reason: Reason, status?: number): void;
   };
 
@@ -110,8 +114,16 @@ export class TrafficGate {
     return answer === 'placed';
   }
 
+  /** The place for an attempt beside one that is under way; undefined: it needs none. */
+  placeBeside(exchange: Spared, endpoint: Endpoint, hop: Hop): Ticket | 'full' | undefined {
+    const { host } = exchange;
+    if (host === undefined || !isHeldHere(exchange, host, hop)) return undefined;
+    const wish = wishOf(exchange, hop, host.rules.shaping);
+    return wish && (this.#places.takeNow(endpoint.id, wish) ?? 'full');
+  }
+
   /** It ends; it may have been waiting. */
-  leave(exchange: Waiting): void {
+  leave(exchange: Pick<Waiting, 'ticket'>): void {
     this.#places.leave(exchange);
   }
 
@@ -136,23 +148,28 @@ export class TrafficGate {
     this.#circuits.note(host, breaker, attempt);
   }
 
-  /** A tunnel is no connection to the pod: the proxy at its end counts those. */
-  #hasPlace(
-    exchange: Gated,
-    endpoint: Endpoint,
-    { way }: Hop,
-    { maxRequests, maxConnections }: ShapingRules,
-  ): boolean {
-    const connectionsMax = way === 'tunnel' ? undefined : maxConnections;
-    if (maxRequests === undefined && connectionsMax === undefined) return true;
-    const answer = this.#places.take(exchange, endpoint.id, {
-      requestsMax: maxRequests ?? Infinity,
-      connectionsMax: connectionsMax ?? Infinity,
-      spare: exchange.spare,
-    });
+  #hasPlace(exchange: Gated, endpoint: Endpoint, hop: Hop, shaping: ShapingRules): boolean {
+    const wish = wishOf(exchange, hop, shaping);
+    if (wish === undefined) return true;
+    const answer = this.#places.take(exchange, endpoint.id, wish);
     if (answer === 'full') exchange.refuse('Overloaded');
     return answer === 'placed';
   }
+}
+
+/** A tunnel is no connection to the pod: the proxy at its end counts those. */
+function wishOf(
+  { spare }: Spared,
+  { way }: Hop,
+  { maxRequests, maxConnections }: ShapingRules = {},
+): Wish | undefined {
+  const connectionsMax = way === 'tunnel' ? undefined : maxConnections;
+  if (maxRequests === undefined && connectionsMax === undefined) return undefined;
+  return {
+    requestsMax: maxRequests ?? Infinity,
+    connectionsMax: connectionsMax ?? Infinity,
+    spare,
+  };
 }
 
 function refuseFor(exchange: Gated, reason: Reason, waitS: number): false {

@@ -75,6 +75,7 @@ export function meteringObserver(options: MeteringOptions): Metering {
     attemptFinished: (facts, attempt) => countAttempt(http, facts, attempt),
     retryStarted: (facts) => http.of(facts.host).service.retried('started'),
     retryBudgetExhausted: (facts) => http.of(facts.host).service.retryBudgetExhausted(),
+    hedgeEnded: (facts, outcome) => http.of(facts.host).service.hedged(outcome),
     endpointEjected: (facts) => http.of(facts.host).service.endpointEjected(),
     exchangeFinished: (facts, outcome) => {
       addInFlight(http, facts, -1);

@@ -53,6 +53,8 @@ export type MirrorRule = {
 export type ShapingRules = {
   readonly breaker?: BreakerRule | undefined;
   readonly fault?: FaultRule | undefined;
+  /** When a second attempt is made beside a slow one; `p95`: as the service is measured. */
+  readonly hedgeAfterMs?: number | 'p95' | undefined;
   /** Open to each endpoint. */
   readonly maxConnections?: number | undefined;
   /** In flight at each endpoint. */
@@ -67,11 +69,13 @@ export type ShapingRules = {
 /** Its keys in alphabetical order; undefined when there is none. */
 export function shapingInOrder(rules: ShapingRules | undefined): ShapingRules | undefined {
   if (rules === undefined) return undefined;
-  const { balancer, breaker, fault, keepsOutliers, maxRequests, mirror, rateLimit } = rules;
+  const { balancer, breaker, fault, hedgeAfterMs, keepsOutliers } = rules;
+  const { maxRequests, mirror, rateLimit } = rules;
   return {
     balancer: balancer && balancerInOrder(balancer),
     breaker: breaker && { expression: breaker.expression, ratios: breaker.ratios },
     fault: fault && faultInOrder(fault),
+    hedgeAfterMs,
     keepsOutliers,
     maxConnections: rules.maxConnections,
     maxRequests,
@@ -127,6 +131,7 @@ const isMirror = hasShape<MirrorRule>({
 export const isShaping: Guard<ShapingRules> = hasShape<ShapingRules>({
   breaker: isAbsentOr(isBreaker),
   fault: isAbsentOr(isFault),
+  hedgeAfterMs: isAbsentOr(isEither(isAmount, isOneOf('p95'))),
   maxConnections: isAbsentOr(isCount),
   maxRequests: isAbsentOr(isCount),
   balancer: isAbsentOr(isBalancer),

@@ -199,6 +199,11 @@ export class ServiceMeters {
     this.#arena.add(this.#arena.counter('weft_retries_total', labels), 1);
   }
 
+  hedged(outcome: string): void {
+    const labels = { ...this.#labels, outcome };
+    this.#arena.add(this.#arena.counter('weft_hedges_total', labels), 1);
+  }
+
   endpointEjected(): void {
     this.#arena.add(this.#arena.counter('weft_endpoint_ejections_total', this.#labels), 1);
   }

@@ -132,8 +132,13 @@ export const metricTable = {
   },
   weft_retry_budget_exhausted_total: {
     type: 'counter',
-    help: 'Retries that were allowed by their rules and refused by the budget',
+    help: 'Retries and hedges that were allowed by their rules and refused by the budget',
     labels: service,
+  },
+  weft_hedges_total: {
+    type: 'counter',
+    help: 'Second attempts beside a slow one: the answer was theirs (won), or not (lost, failed)',
+    labels: [...service, 'outcome'],
   },
   weft_rate_limited_total: {
     type: 'counter',

@@ -127,6 +127,23 @@ export const attemptRows: readonly SettingRow[] = [
     },
   },
   {
+    setting: 'hedgeAfter',
+    value: shortMs,
+    bad: 'p99',
+    // Calls of gRPC are POSTs, which are sent once.
+    protocols: plainHttp,
+    isInForce: async (world) => {
+      const before = world.requests.length;
+      const isFirst = (): boolean => world.requests.length === before + 1;
+      world.answers((request) => {
+        if (isFirst()) setTimeout(() => request.ok(), slowMs);
+        else request.ok();
+      });
+      await world.ask();
+      return world.requests.length === before + 2;
+    },
+  },
+  {
     setting: 'upstreamHost',
     value: 'service',
     bad: 'a host',
