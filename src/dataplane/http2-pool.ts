@@ -8,7 +8,7 @@ import type { Http2Carriage } from './http2-carriage.ts';
 import { AnswerHeads, RequestLines } from './http2-heads.ts';
 import { Http2Upstream } from './http2-upstream.ts';
 import type { Http2Shared, Http2UpstreamOwner } from './http2-upstream.ts';
-import { upstreamIdleMs } from './limits.ts';
+import { partingMs, upstreamIdleMs } from './limits.ts';
 import type { OpenConnections } from './open-connections.ts';
 import type { OwnConnections, Ticket } from './places.ts';
 
@@ -69,9 +69,11 @@ export class Http2Pools implements Http2UpstreamOwner, OwnConnections {
   }
 
   giveUp(endpointId: string): boolean {
-    const idle = this.#connections.get(endpointId)?.find((one) => one.isIdle);
-    idle?.destroy();
-    return idle !== undefined;
+    const idle = this.#connections.get(endpointId)?.find((one) => one.isIdle && one.canTake);
+    if (idle === undefined) return false;
+    idle.retire();
+    this.#options.deadlines.arm(idle.deadline, partingMs);
+    return true;
   }
 
   endpointIds(): Iterable<string> {

@@ -71,6 +71,8 @@ export class Http2Upstream
   readonly #waiting = new Set<Http2Carriage>();
   #touched: (readonly [carriage: Http2Carriage, user: UpstreamUser | undefined])[] = [];
   #isClosed = false;
+  /** Its pod is given time to end its side. */
+  #isRetired = false;
 
   constructor({ socket, endpointId, shared, owner }: Http2UpstreamOptions) {
     this.endpointId = endpointId;
@@ -118,6 +120,14 @@ export class Http2Upstream
     else this.#begin(this.#session, carriage);
     this.#owner.busy(this);
     return carriage;
+  }
+
+  /** Idle, it ends its side: it is closed when the pod has ended the other, or by its deadline. */
+  retire(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isRetired = true;
+    this.#socket.end();
   }
 
   /** Cuts the connection; its exchanges are told. Idempotent. */
@@ -228,7 +238,9 @@ export class Http2Upstream
   #read(buffer: Buffer, bytes: number): void {
     const { clock } = this.#shared;
     clock.begin();
-    this.#guard(() => this.#session?.read(buffer, 0, bytes));
+    this.#guard(() => {
+      if (!this.#isRetired) this.#session?.read(buffer, 0, bytes);
+    });
     this.#guard(() => this.#endRead());
     clock.end();
   }
@@ -276,12 +288,18 @@ export class Http2Upstream
   }
 
   #fail(kind: 'connect' | 'connect-timeout', detail: string): void {
+    if (this.#isRetired) this.#close();
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#owner.forget(this);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const carriage of waiting) carriage.fail(kind, detail);
+    this.#close();
+  }
+
+  #close(): void {
+    this.#isRetired = false;
+    this.#owner.forget(this);
     this.#session?.disconnected();
     this.#buffer.close();
     // What was said last may still leave.

@@ -51,6 +51,8 @@ export const lingeringMax = 1_024;
 export const idlePerEndpointMax = 4096;
 /** How long they are kept: most servers wait longer. */
 export const upstreamIdleMs = 30_000;
+/** How long a pod may take to end its side of one that another connection is to replace. */
+export const partingMs = 250;
 
 /** Below this a queue of unsent bytes counts as sent when the next pipelined request starts. */
 export const unsentBytesMax = 64 * 1024;

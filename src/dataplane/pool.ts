@@ -5,7 +5,7 @@ import type { Network } from '../lib/network.ts';
 import type { Endpoint } from '../route/index.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { HeadLimits } from './http1/limits.ts';
-import { idlePerEndpointMax, lingerMs } from './limits.ts';
+import { idlePerEndpointMax, lingerMs, partingMs } from './limits.ts';
 import type { OpenConnections } from './open-connections.ts';
 import type { OwnConnections, Ticket } from './places.ts';
 import type { BodyBuffers } from './read-buffers.ts';
@@ -65,9 +65,11 @@ export class Pools implements UpstreamOwner, OwnConnections {
 
   /** The one that has been idle for the longest time. */
   giveUp(endpointId: string): boolean {
-    const oldest = this.#idle.get(endpointId)?.[0];
-    oldest?.destroy();
-    return oldest !== undefined;
+    const oldest = this.#idle.get(endpointId)?.shift();
+    if (oldest === undefined) return false;
+    this.#options.deadlines.arm(oldest.deadline, partingMs);
+    oldest.retire();
+    return true;
   }
 
   endpointIds(): Iterable<string> {

@@ -236,6 +236,11 @@ export class UpstreamConnection implements SocketReader {
     this.#owner.keepIdle(this, idleMs);
   }
 
+  /** Idle, it ends its side: it is closed when the pod has ended the other, or by its deadline. */
+  retire(): void {
+    this.#socket.end();
+  }
+
   /** Cuts the connection; its user hears nothing. Idempotent. */
   destroy(): void {
     this.#user = undefined;

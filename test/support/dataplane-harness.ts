@@ -22,7 +22,7 @@ import type {
   ServiceRules,
 } from '../../src/snapshot/index.ts';
 import { createSlotMemory, SlotView } from '../../src/telemetry/index.ts';
-import type { SlotMemory, SlotWorker } from '../../src/telemetry/index.ts';
+import type { SlotDelta, SlotMemory, SlotWorker } from '../../src/telemetry/index.ts';
 
 export const plainRules: ServiceRules = {
   upstreamHost: undefined,
@@ -223,6 +223,14 @@ const fastest = fastestNetwork();
 /** Slot 0 is nobody's own. */
 const firstEndpointSlot = 1;
 
+/** Slots of the service and of its endpoints. */
+export function harnessSlots({ endpoints }: Pick<MeshOptions, 'endpoints'>): SlotDelta {
+  const set = endpoints.map((one, index) => {
+    return ['endpoint', `${one.address}:${one.port}`, firstEndpointSlot + index] as const;
+  });
+  return { set: [['service', 't/h1', 1], ...set], freed: [] };
+}
+
 export type Harness = {
   readonly dataplane: Dataplane;
   readonly port: number;
@@ -238,10 +246,7 @@ export type Harness = {
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const { memory, ...worker } = options.worker ?? { memory: harnessMemory(), index: 0, count: 1 };
   const slots = new SlotView(memory, worker);
-  const endpoints = options.endpoints.map((one, index) => {
-    return ['endpoint', `${one.address}:${one.port}`, firstEndpointSlot + index] as const;
-  });
-  slots.apply({ set: [['service', 't/h1', 1], ...endpoints], freed: [] });
+  slots.apply(harnessSlots(options));
   const bugs: unknown[] = [];
   let count = 0;
   let opened: () => void = () => undefined;

@@ -46,6 +46,8 @@ export class PodCall {
 export class Http2Pod {
   readonly endpoint: TestEndpoint;
   readonly sessions: http2.ServerHttp2Session[] = [];
+  /** Open at one time. */
+  sessionsMost = 0;
   readonly #server: http2.Http2Server;
   readonly #calls: PodCall[] = [];
   readonly #waiting: ((call: PodCall) => void)[] = [];
@@ -56,6 +58,8 @@ export class Http2Pod {
     server.on('session', (session) => {
       session.on('error', () => undefined);
       this.sessions.push(session);
+      const open = this.sessions.filter(({ closed, destroyed }) => !closed && !destroyed);
+      this.sessionsMost = Math.max(this.sessionsMost, open.length);
     });
     server.on('stream', (stream, headers) => {
       const call = new PodCall(stream, headers);
