@@ -3,8 +3,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
-import { request } from 'undici';
 import { readyParser } from './ready-parser.ts';
+import { Client } from './undici.ts';
 
 type Compile = new (bytes: Uint8Array) => object;
 
@@ -25,8 +25,11 @@ test('the first answer finds its parser compiled', async () => {
     const before = compiled;
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const { body } = await request(`http://127.0.0.1:${port}/`);
+    // The global dispatcher may be Node's own, with a parser of its own.
+    const client = new Client(`http://127.0.0.1:${port}`);
+    const { body } = await client.request({ method: 'GET', path: '/' });
     expect(await body.text()).toBe('ok');
+    await client.close();
     expect([before, compiled]).toEqual([1, 1]);
   } finally {
     WebAssembly.Module = native;

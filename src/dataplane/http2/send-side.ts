@@ -16,7 +16,7 @@ import type { Http2Stream } from './stream.ts';
  */
 const windowsPerFrame = 2;
 const windowStepBytes = 1_024;
-const smallFrameBytes = 1_024;
+const smallFrameBytes = 256;
 
 export type SendSideOptions<User> = {
   readonly writer: FrameWriter;
