@@ -215,6 +215,7 @@ class RunningDataplane {
   publish(table: RouteTable): void {
     this.#engine.table = table;
     this.#tunnels?.tableChanged();
+    this.#mirrors.tableChanged(table);
     if (!this.#hasLeft) this.#listeners.follow(streamListeners(table, this.#tcp));
     const reassigned = this.#owners.take(table.node);
     this.#connections.forEach((connection) => {

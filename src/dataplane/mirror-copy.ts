@@ -3,6 +3,7 @@
 // it: whatever it cannot take ends the copy, and so does any fault. A request whose client goes
 // away before it is complete was never sent: a mirror sees whole requests only.
 // Invariant: it ends once, and its owner is told once.
+import type { RouteTable } from '../route/index.ts';
 import type { Client } from './client.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
@@ -32,11 +33,14 @@ export type CopyOwner = {
   /** False: there is no room for so many bytes more. */
   reserve(bytes: number): boolean;
   bugFound(error: unknown): void;
+  /** By the table in force; undefined: there is no such service any more. */
+  renewed(plan: MirrorPlan): MirrorPlan | undefined;
   ended(copy: MirrorCopy, outcome: MirrorOutcome): void;
 };
 
 export class MirrorCopy implements Client, BodyTaker {
-  readonly plan: MirrorPlan;
+  /** Of the table that was in force when its body was complete. */
+  plan: MirrorPlan;
   readonly waits: ExchangeWaits;
   readonly buffer: ReadBuffer;
   forwarded: Client['forwarded'];
@@ -101,6 +105,15 @@ export class MirrorCopy implements Client, BodyTaker {
     this.#guarded(() => this.#giveUp('incomplete'));
   }
 
+  /** Another table is in force: what goes on may be stopped by it, or not be allowed any more. */
+  recheck(table: RouteTable): void {
+    this.#guarded(() => {
+      const exchange = this.#exchange;
+      if (exchange?.isStoppedBy(table) === true) exchange.refuse('Stopped');
+      else if (exchange?.isAllowedBy(table) === false) exchange.refuse('RouteNotAllowed');
+    });
+  }
+
   // ---- what its exchange does -------------------------------------------------------------------
 
   answerTo(): MirrorAnswer {
@@ -146,7 +159,11 @@ export class MirrorCopy implements Client, BodyTaker {
   #send(trailers: Fields | undefined): void {
     if (this.#isOver) return;
     const { engine } = this.#owner;
-    const hasOwn = this.plan.host.rules.timeoutMs !== undefined;
+    // A body may take its time, and who may be called is another matter by then.
+    const plan = this.#owner.renewed(this.plan);
+    if (plan === undefined) return this.#end('refused');
+    this.plan = plan;
+    const hasOwn = plan.host.rules.timeoutMs !== undefined;
     if (hasOwn) engine.deadlines.disarm(this.#deadline);
     else engine.deadlines.arm(this.#deadline, copyTimeoutMs);
     const body = this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces);
@@ -155,7 +172,7 @@ export class MirrorCopy implements Client, BodyTaker {
     const exchange = new Exchange({
       engine,
       client: this,
-      plan: this.plan,
+      plan,
       isBodyComplete,
       ids: this.#ids,
     });

@@ -2,7 +2,7 @@
 // written as the original was, with its Host and a field that says whose copy it is. Only what is
 // about one exchange, or about this one's connection, is left out: `Expect`, an offer to upgrade.
 // Invariant: who calls is who called, by the very same source.
-import { decide } from '../route/index.ts';
+import { authorise, decide } from '../route/index.ts';
 import type { Backend, Decision, Endpoint, RouteTable, Source } from '../route/index.ts';
 import type { VirtualHost } from '../route/index.ts';
 import type { MirrorRule } from '../snapshot/index.ts';
@@ -43,11 +43,19 @@ export class MirrorPlans {
     const written = withoutExpect(original.head);
     const servicePort = port ?? written.servicePort;
     const head = { ...written, hostname, authority: hostname, servicePort };
-    const found = decide(table, head);
+    return this.#plan({ engine: this.#engine, original, written, head, table });
+  }
+
+  /** The same by another table; undefined: it does not know the service any more. */
+  renewed(plan: MirrorPlan, table: RouteTable): MirrorPlan | undefined {
+    return plan.table === table ? plan : this.#plan({ ...plan.facts, table });
+  }
+
+  #plan(facts: MirrorPlanFacts): MirrorPlan | undefined {
+    const found = decide(facts.table, facts.head);
     if (found.host === undefined) return undefined;
     const host = this.#withoutRetries(found.host);
-    const decision = { ...found, host };
-    return new MirrorPlan({ engine: this.#engine, original, written, head, decision, host });
+    return new MirrorPlan(facts, { ...found, host }, host);
   }
 
   /** One try is all that a copy gets; what limits the service, and its time-outs, hold for it. */
@@ -70,16 +78,14 @@ function withoutExpect(head: HttpRequestHead): HttpRequestHead {
   return { ...head, nominated, expectsContinue: false };
 }
 
-export type MirrorPlanOptions = {
+export type MirrorPlanFacts = {
   readonly engine: Engine;
   readonly original: Plan;
+  readonly table: RouteTable;
   /** What is sent. */
   readonly written: HttpRequestHead;
   /** As the routes and permissions of the mirror's service see it. */
   readonly head: HttpRequestHead;
-  readonly decision: Decision;
-  /** Of the decision. */
-  readonly host: VirtualHost;
 };
 
 export class MirrorPlan implements Plan {
@@ -93,13 +99,14 @@ export class MirrorPlan implements Plan {
   readonly isRepeatable = false;
   readonly sentRequestId: string | undefined;
   readonly sentTraceparent: string | undefined;
-  readonly #engine: Engine;
-  readonly #written: HttpRequestHead;
-  readonly #called: VirtualHost | undefined;
+  readonly facts: MirrorPlanFacts;
   #parts: RequestHeadParts | undefined;
 
-  constructor({ engine, original, written, head, decision, host }: MirrorPlanOptions) {
-    this.table = original.table;
+  /** `host`: that of the decision. */
+  constructor(facts: MirrorPlanFacts, decision: Decision, host: VirtualHost) {
+    const { original, table, head } = facts;
+    this.facts = facts;
+    this.table = table;
     this.head = head;
     this.remoteAddress = original.remoteAddress;
     this.source = original.source;
@@ -107,9 +114,6 @@ export class MirrorPlan implements Plan {
     this.host = host;
     this.sentRequestId = original.sentRequestId;
     this.sentTraceparent = original.sentTraceparent;
-    this.#engine = engine;
-    this.#written = written;
-    this.#called = original.decision.host;
   }
 
   isOf(): boolean {
@@ -120,7 +124,7 @@ export class MirrorPlan implements Plan {
     const { table, source, head } = this;
     // The pod's node judges by the mirror's name as well, which is not the Host that is sent.
     const asking = { table, source, head, isHostRewritten: true };
-    return requestHop(this.#engine, asking, backend, endpoint);
+    return requestHop(this.facts.engine, asking, backend, endpoint);
   }
 
   upstreamHead(ids: RequestIds, { tunnel }: Hop): string {
@@ -133,19 +137,22 @@ export class MirrorPlan implements Plan {
     return this.#parts;
   }
 
-  /** It is over within seconds, whatever the next table says. */
-  isStoppedBy(): boolean {
-    return false;
+  isStoppedBy(table: RouteTable): boolean {
+    const decision = decide(table, this.head);
+    return decision.kind === 'refuse' && decision.reason === 'Stopped';
   }
 
-  isAllowedBy(): boolean {
-    return true;
+  /** What a tunnel carries is judged again where the pod is. */
+  isAllowedBy(table: RouteTable, endpoint: Endpoint, { isJudgedHere }: Hop): boolean {
+    if (!isJudgedHere) return true;
+    return authorise(table, this.source, endpoint, this.head).kind !== 'deny';
   }
 
   #render(): RequestHeadParts {
     const forwarding = { forwarded: undefined };
-    const parts = renderUpstreamHead(this.#engine, this.#written, forwarding, this);
-    const { namespace, service } = this.#called ?? this.host;
+    const { engine, written, original } = this.facts;
+    const parts = renderUpstreamHead(engine, written, forwarding, this);
+    const { namespace, service } = original.decision.host ?? this.host;
     const before = `${parts.before}${mirrorField}: ${namespace}/${service}\r\n`;
     return { before, behind: parts.behind };
   }

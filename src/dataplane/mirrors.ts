@@ -3,6 +3,7 @@
 // in the counts of any original, and the original neither waits for them nor fails with them. Their
 // exchanges run on an engine that has no mirrors, so a copy is never copied again.
 // Invariant: what is not closed yet is in `#copies`, and its bytes are in `#bytes`.
+import type { RouteTable } from '../route/index.ts';
 import { isOverloaded } from './admission.ts';
 import type { Engine } from './engine.ts';
 import type { Plan } from './hop.ts';
@@ -13,6 +14,7 @@ import { copiedBytesMax, MirrorCopy } from './mirror-copy.ts';
 import type { CopyOwner } from './mirror-copy.ts';
 import type { MirrorOutcome } from './mirror-outcome.ts';
 import { MirrorPlans } from './mirror-plan.ts';
+import type { MirrorPlan } from './mirror-plan.ts';
 import type { ExchangeObserver } from './observer.ts';
 import type { RequestBody } from './request-body.ts';
 
@@ -99,6 +101,14 @@ export class Mirrors implements CopyOwner {
     this.#copies.delete(copy);
     this.#bytes -= copy.bytes;
     this.engine.observer.copyEnded(copy.plan.host, outcome);
+  }
+
+  renewed(plan: MirrorPlan): MirrorPlan | undefined {
+    return this.#plans.renewed(plan, this.engine.table ?? plan.table);
+  }
+
+  tableChanged(table: RouteTable): void {
+    for (const copy of [...this.#copies]) copy.recheck(table);
   }
 
   bugFound(error: unknown): void {

@@ -327,15 +327,10 @@ describe('the original is untouched by a mirror that', () => {
 
 describe('a mirror is called as its service', () => {
   test('by the source of the original, which its TrafficTargets have to allow', async () => {
-    const enforced = {
-      keepsPolicy: true,
-      onNamespace: { 'weft.dev/policy': 'enforce', 'weft.dev/mtls': 'off' },
-    };
-    const toApp = targetOf('t/app', 'default', ['t/client']);
     mesh.settle({}, { ...enforced, others: [toApp] });
     expectUntouched(await mesh.ask(get));
     expect(await mesh.ended(1)).toEqual(['denied']);
-    mesh.settle({}, { ...enforced, others: [toApp, targetOf('t/copy', 'copy', ['t/client'])] });
+    mesh.settle({}, { ...enforced, others: [toApp, toCopy] });
     expectUntouched(await mesh.ask(get));
     expect(await mesh.ended(2)).toEqual(['denied', 'answered']);
     expect(mesh.mirror.got.length).toBe(1);
@@ -349,6 +344,48 @@ describe('a mirror is called as its service', () => {
       host: 'copy.t.svc.cluster.local',
       'x-forwarded-host': 'h1.t.mesh',
     });
+  });
+});
+
+const enforced = {
+  keepsPolicy: true,
+  onNamespace: { 'weft.dev/policy': 'enforce', 'weft.dev/mtls': 'off' },
+};
+const toApp = targetOf('t/app', 'default', ['t/client']);
+const toCopy = targetOf('t/copy', 'copy', ['t/client']);
+
+describe('a table that comes while a copy is under way', () => {
+  test.each([
+    ['denies it', () => mesh.settle({}, { ...enforced, others: [toApp] }), 'denied'],
+    ['stops its service', () => mesh.settle({ onCopy: { 'weft.dev/traffic': 'stop' } }), 'refused'],
+    ['knows its service no more', () => mesh.settleObjects('copy', []), 'refused'],
+  ])('and %s, while its body comes, is the one that counts', async (_, settle, outcome) => {
+    mesh.settle({}, { ...enforced, others: [toApp, toCopy] });
+    const client = await mesh.client();
+    client.send(request('POST /p', 'Content-Length: 10')).send('hello');
+    await eventually(() => mesh.app.began === 1, 'the original has begun');
+    settle();
+    client.send('world');
+    await client.see('app');
+    expect(await mesh.ended(1)).toEqual([outcome]);
+    expect(mesh.mirror.began).toBe(0);
+  });
+
+  test.each([
+    ['denied', () => mesh.settle({}, { ...enforced, others: [toApp] })],
+    ['refused', () => mesh.settle({ onCopy: { 'weft.dev/traffic': 'stop' } })],
+  ])('ends what streams: %s', async (outcome, settle) => {
+    mesh.settle({}, { ...enforced, others: [toApp, toCopy] });
+    mesh.mirror.answer = (response) => response.write('the beginning');
+    expectUntouched(await mesh.ask(get));
+    const copyAnswers = (): boolean => mesh.attempts.length === 1 && mesh.mirror.got.length === 1;
+    await eventually(copyAnswers, 'the copy has come');
+    // Until its answer has begun, which nobody tells, a table lets it come.
+    await eventually(() => {
+      settle();
+      return mesh.outcomes.length > 0;
+    }, 'the copy has ended');
+    expect(mesh.outcomes).toEqual([outcome]);
   });
 });
 
