@@ -194,7 +194,8 @@ export const settingTable = {
     also: ['ratelimit-average'],
     maesh: { names: ['ratelimit-average', 'rate-limit-average'], read: readRate },
     values: 'a number of requests a second, more than 0',
-    doc: 'requests a second for each source identity; no limit by default',
+    doc:
+      'requests a second for each source identity, over TCP new connections; no limit by default',
   }),
   rateLimitBurst: optional<number>('rate-limit-burst', {
     read: readCount,
@@ -211,7 +212,9 @@ export const settingTable = {
   maxConnections: optional<number>('max-connections', {
     read: readCount,
     values: countValues,
-    doc: 'connections to each endpoint; no limit by default',
+    doc:
+      'connections of a proxy to each endpoint, of HTTP and TCP, busy and idle; no limit by ' +
+      'default',
   }),
   maxRequests: optional<number>('max-requests', {
     read: readCount,

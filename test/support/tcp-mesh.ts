@@ -9,6 +9,7 @@ import type {
   TcpFacts,
   TcpObserver,
 } from '../../src/dataplane/index.ts';
+import type { Network } from '../../src/lib/network.ts';
 import { compileTable, type RouteTable } from '../../src/route/index.ts';
 import type {
   AddressBinding,
@@ -133,6 +134,7 @@ export type TcpHarness = {
 export async function startTcpHarness(
   mesh: TcpMesh,
   limits: Partial<DataplaneLimits> = {},
+  ownNetwork: Partial<Network> = {},
 ): Promise<TcpHarness> {
   const memory = createSlotMemory({ split: 64, endpoint: 64, service: 64 });
   const slots = new SlotView(memory, { index: 0, count: 1 });
@@ -149,7 +151,7 @@ export async function startTcpHarness(
   const watch = watchTcp();
   const dataplane = startDataplane({
     runtime: testRuntime,
-    network: (await fastestNetwork()).network,
+    network: { ...(await fastestNetwork()).network, ...ownNetwork },
     ids: { requestId: () => 'request', traceparent: () => 'trace' },
     slots,
     limits: { ...defaultLimits, ...limits },
