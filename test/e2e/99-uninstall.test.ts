@@ -13,7 +13,7 @@ import { openDesk } from './support/typed.ts';
 import { weft } from './support/weft.ts';
 
 /** Made by cases in between. */
-const extraNamespaces = ['depot', 'desk', 'kinds', 'mesh', 'vault', 'wrong', 'yard'];
+const extraNamespaces = 'chat depot desk kinds mesh talk tuned vault wrong yard'.split(' ');
 
 function snapshotBefore(): Snapshot {
   const path = join(process.env['WEFT_E2E_STATE'] ?? 'build/e2e', 'before.json');
