@@ -2,13 +2,14 @@
 // refuse, to hang, to reset, to answer 503 or to take 20 times as long while they get 1 000
 // requests a second: what do callers see of it, behind ours, HAProxy and nginx (faults-rivals.ts)?
 // Requests are due whatever the answers do, so that who keeps connections busy with waiting is
-// seen to; times are those of good answers. Each fault hits another pod, so that nobody profits
-// from what it has learned of the one before.
+// seen to; times are those of good answers. Proxies are started anew for each fault, because ours
+// remembers for a minute who has failed.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { hostOf, podPort, sources, startBenchMesh, startWeft } from './dataplane-mesh.ts';
+import type { BenchMesh } from './dataplane-mesh.ts';
 import { tableLines } from './dataplane-rows.ts';
 import { buildTools, get, loadCore, moveToLoadCore, runLoad } from './dataplane-tools.ts';
 import { startChild, until, type LoadResult } from './dataplane-tools.ts';
@@ -66,20 +67,26 @@ export async function benchFaults(argv: readonly string[]): Promise<number> {
     const up = startChild({ core: loadCore, command, logFile: join(directory, 'pods.log') });
     stops.push(() => up.stop());
     await until('the pods listen', () => up.lastLines().endsWith('ready'));
-    const targets = await startTargets(directory, wish, stops);
-    for (const { name, version } of targets) console.log(`${name}: ${version}`);
+    const mesh = await startMesh(directory);
+    stops.push(() => mesh.stop());
     const seen: Seen[] = [];
-    for (const target of targets) await run(tools.load, target, target.name === 'weft' ? 4 : 1);
     for (const [pod, fault] of faults.entries()) {
+      const running: (() => Promise<void>)[] = [];
+      stops.push(async () => {
+        for (const stop of running.splice(0)) await stop();
+      });
+      const targets = await startTargets({ directory, mesh, wish }, running);
       for (const target of targets) {
-        seen.push({
-          fault,
-          name: target.name,
-          result: await suffer(tools.load, target, { pod, fault }, wish),
-        });
+        if (pod === 0) console.log(`${target.name}: ${target.version}`);
+        await run(tools.load, target, target.name === 'weft' ? 3 : 0.5);
       }
+      for (const target of targets) {
+        const result = await suffer(tools.load, target, { pod, fault }, wish);
+        seen.push({ fault, name: target.name, result });
+      }
+      await stops.pop()?.();
     }
-    for (const line of report(seen, targets)) console.log(line);
+    for (const line of report(seen)) console.log(line);
     return 0;
   } finally {
     for (const stop of stops.reverse()) await stop();
@@ -101,17 +108,21 @@ function wishOf(argv: readonly string[]): Wish | undefined {
   return { only, seconds, isByLoad: argv.includes('--by-load') };
 }
 
+function startMesh(directory: string): Promise<BenchMesh> {
+  const addresses = new Map([[service, pods]]);
+  const size = { services: service + 1, endpointsPerService: 1, addresses };
+  return startBenchMesh(directory, size, { annotations: settings });
+}
+
+type Place = { readonly directory: string; readonly mesh: BenchMesh; readonly wish: Wish };
+
 async function startTargets(
-  directory: string,
-  { only, isByLoad }: Wish,
+  { directory, mesh, wish }: Place,
   stops: (() => Promise<void>)[],
 ): Promise<readonly Target[]> {
   const targets: Target[] = [];
+  const { only, isByLoad } = wish;
   if (only.includes('weft')) {
-    const addresses = new Map([[service, pods]]);
-    const size = { services: service + 1, endpointsPerService: 1, addresses };
-    const mesh = await startBenchMesh(directory, size, { annotations: settings });
-    stops.push(() => mesh.stop());
     const { kubeconfig } = mesh;
     const [address, program] = ['127.90.0.1', 'dist/weft.js'];
     const weft = await startWeft({ kubeconfig, directory, address, program, service });
@@ -158,10 +169,11 @@ async function suffer(
   return result;
 }
 
-function report(seen: readonly Seen[], targets: readonly Target[]): readonly string[] {
+function report(seen: readonly Seen[]): readonly string[] {
+  const names = proxies.filter((name) => seen.some((one) => one.name === name));
   const ms = (us: number): string => (us / 1_000).toFixed(us < 100_000 ? 1 : 0);
   const cells = faults.map((fault) => {
-    const of = targets.map(({ name }) => {
+    const of = names.map((name) => {
       const result = seen.find((one) => one.fault === fault && one.name === name)?.result;
       if (result === undefined) return '–';
       const { failed, requests, late, p50Us, p99Us, maxUs } = result;
@@ -171,5 +183,5 @@ function report(seen: readonly Seen[], targets: readonly Target[]): readonly str
     });
     return [fault, ...of];
   });
-  return tableLines([['one of five', ...targets.map(({ name }) => name)], ...cells]);
+  return tableLines([['one of five', ...names], ...cells]);
 }

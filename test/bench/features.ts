@@ -2,13 +2,13 @@
 // settings of a service cost while none of them has anything to do. Two proxies with the same
 // objects, one of which finds every setting on the namespace, with values that nothing reaches; and
 // a third one without settings, whose distance to the first says what chance does. GET 200 B, one
-// worker each, same core, rounds interleaved in shuffled order; proxies are started anew a few
-// times, because two runs of one program are compiled differently. Ratios within a round count.
+// worker each, same core, many short rounds in shuffled order; proxies are started anew a few times,
+// because two runs of one program are compiled differently. Ratios within a round count, and their
+// median, since others on the machine disturb single rounds.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  complaintOf,
   hostOf,
   measuredService,
   podPort,
@@ -35,7 +35,6 @@ import {
 const size: MeshSize = { services: 100, endpointsPerService: 2 };
 const work = { path: '/bytes/200', answerBytes: 200, connections: 64 };
 const costMax = 1.03;
-const triesPerRound = 3;
 
 /** Every setting of a service that stays quiet with such a value. */
 const quietSettings: ReadonlyMap<string, string> = new Map([
@@ -127,8 +126,8 @@ function wishOf(argv: readonly string[]): Wish | undefined {
       keys.map((key) => [`weft.dev/${key}`, quietSettings.get(key) ?? '']),
     ),
     starts: Number(given.get('--starts') ?? 2),
-    rounds: Number(given.get('--rounds') ?? 7),
-    seconds: Number(given.get('--seconds') ?? 1),
+    rounds: Number(given.get('--rounds') ?? 40),
+    seconds: Number(given.get('--seconds') ?? 0.3),
     warmUpSeconds: Number(given.get('--warm-up') ?? 4),
   };
 }
@@ -156,16 +155,21 @@ async function measureStart(tool: string, plan: Plan): Promise<readonly Round[]>
     }
     for (const weft of proxies.values()) await load(tool, weft, wish.warmUpSeconds);
     for (let round = 0; round < wish.rounds; round += 1) {
-      const results = new Map<Name, LoadResult | undefined>();
+      const results = new Map<Name, LoadResult>();
       for (const name of shuffled(names)) {
         const weft = proxies.get(name);
-        if (weft !== undefined) results.set(name, await measure(tool, weft, wish.seconds));
+        if (weft !== undefined) results.set(name, await load(tool, weft, wish.seconds));
       }
       const [off, on, control] = names.map((name) => results.get(name));
       if (off !== undefined && on !== undefined && control !== undefined) {
         rounds.push({ off, on, control });
       }
     }
+    for (const [name, weft] of proxies)
+      await judge(
+        weft,
+        rounds.map((round) => round[name]),
+      );
   } finally {
     for (const { child } of proxies.values()) await child.stop();
   }
@@ -176,39 +180,33 @@ async function load(tool: string, weft: RunningWeft, seconds: number): Promise<L
   const { address, port, child } = weft;
   const target = { address, port, host: hostOf(measuredService) };
   const pids = processTree(child.pid);
-  return runLoad(tool, { work, target, sources, pids, seconds, warmUpSeconds: 0.2 });
+  return runLoad(tool, { work, target, sources, pids, seconds, warmUpSeconds: 0.05 });
 }
 
-/** A round in which something fired, or anything else went wrong, is repeated. */
-async function measure(
-  tool: string,
-  weft: RunningWeft,
-  seconds: number,
-): Promise<LoadResult | undefined> {
-  for (let attempt = 0; attempt < triesPerRound; attempt += 1) {
-    const before = await weft.counters();
-    const result = await load(tool, weft, seconds);
-    const complaint =
-      result.errors > 0
-        ? `${result.errors} errors, first: ${result.firstError}`
-        : complaintOf(before, await weft.counters(), result.total);
-    if (complaint === undefined) return result;
-    console.log(`  void: ${complaint}`);
-  }
-  return undefined;
+/** Nothing may have fired: every request was decided, split and answered as without settings. */
+async function judge(weft: RunningWeft, results: readonly LoadResult[]): Promise<void> {
+  const failed = results.find(({ errors }) => errors > 0);
+  if (failed !== undefined) throw new Error(`not all was answered: ${failed.firstError}`);
+  const { bugs, denied } = await weft.counters();
+  if (bugs + denied > 0) throw new Error(`${bugs} bugs, ${denied} denied`);
 }
 
 /** Ratio of a proxy's CPU per request to that of the one without settings, over the rounds. */
 function costOf(rounds: readonly Round[], name: Name): Ratio {
-  const ratios = rounds.map((round) => round[name].cpuUs / round.off.cpuUs);
-  return { median: median(ratios), low: Math.min(...ratios), high: Math.max(...ratios) };
+  const ratios = rounds
+    .map((round) => round[name].cpuUs / round.off.cpuUs)
+    .sort((left, right) => left - right);
+  const [low = NaN, high = NaN] = [0.25, 0.75].map(
+    (share) => ratios[Math.floor(share * ratios.length)] ?? NaN,
+  );
+  return { median: median(ratios), low, high };
 }
 
 function report(rounds: readonly Round[]): readonly string[] {
   if (rounds.length === 0) return ['features: no round counted'];
   const cpu = (name: Name): string => median(rounds.map((one) => one[name].cpuUs)).toFixed(2);
   const text = ({ median: middle, low, high }: Ratio): string =>
-    `${middle.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)})`;
+    `${middle.toFixed(3)} (middle half ${low.toFixed(3)}–${high.toFixed(3)})`;
   const cost = costOf(rounds, 'on');
   return [
     `GET 200 B, ${work.connections} connections, ${rounds.length} rounds, CPU per request:`,
