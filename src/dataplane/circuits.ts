@@ -29,6 +29,9 @@ export class Circuits {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #cells = new WeakMap<VirtualHost, BreakerCells>();
+  /** The last one asked for, which is often the next one, too. */
+  #lastHost: VirtualHost | undefined;
+  #lastCells: BreakerCells | undefined;
 
   constructor(slots: SlotView, clock: Clock, random: Random) {
     this.#slots = slots;
@@ -56,10 +59,16 @@ export class Circuits {
   }
 
   #of(host: VirtualHost): BreakerCells | undefined {
-    const known = this.#cells.get(host);
-    if (known !== undefined) return known;
-    const cells = this.#slots.breaker(`${host.namespace}/${host.service}`);
-    if (cells !== undefined) this.#cells.set(host, cells);
+    if (host === this.#lastHost) return this.#lastCells;
+    let cells = this.#cells.get(host);
+    if (cells === undefined) {
+      cells = this.#slots.breaker(`${host.namespace}/${host.service}`);
+      // It may get a slot later.
+      if (cells === undefined) return undefined;
+      this.#cells.set(host, cells);
+    }
+    this.#lastHost = host;
+    this.#lastCells = cells;
     return cells;
   }
 }

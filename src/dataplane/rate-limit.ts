@@ -33,12 +33,13 @@ export function paceOf({ average, burst }: RateLimitRule): Pace {
 /** Takes one request out of the bucket at `at`; 0: it may pass, else how long until one may. */
 export function takeFrom(cells: BigInt64Array, at: number, pace: Pace, nowNs: bigint): bigint {
   const { intervalNs, toleranceNs } = pace;
+  // Each of these numbers is an object on the heap: nothing is computed that is not needed.
+  const latestNs = nowNs + toleranceNs;
   for (;;) {
     const emptyAt = Atomics.load(cells, at);
-    const isStray = emptyAt - nowNs > toleranceNs + intervalNs + clockSlackNs;
-    const from = emptyAt < nowNs || isStray ? nowNs : emptyAt;
-    const waitNs = from - nowNs - toleranceNs;
-    if (waitNs > 0n) return waitNs;
+    const isAhead = emptyAt > latestNs;
+    if (isAhead && emptyAt - latestNs <= intervalNs + clockSlackNs) return emptyAt - latestNs;
+    const from = isAhead || emptyAt < nowNs ? nowNs : emptyAt;
     if (Atomics.compareExchange(cells, at, emptyAt, from + intervalNs) === emptyAt) return 0n;
   }
 }
@@ -69,12 +70,29 @@ function callerOf(source: Source): string {
   return source.kind === 'workload' ? source.principal : '';
 }
 
+function keyOf(host: VirtualHost, source: Source): bigint {
+  const text = `${host.namespace}/${host.service} ${callerOf(source)}`;
+  // The lowest bit: 0 stands for a place that nobody has had.
+  return BigInt.asIntN(64, BigInt(`0x${contentHash(text)}`) | 1n);
+}
+
+/** A caller's key, and where its bucket was last; it may belong to somebody else by now. */
+type Caller = { readonly key: bigint; at: number };
+
+type Limit = {
+  readonly rule: RateLimitRule;
+  readonly pace: Pace;
+  readonly callers: WeakMap<Source, Caller>;
+};
+
 /** Lives as long as its worker; what it remembers lives as long as the table's objects. */
 export class RateLimits {
   readonly #cells: BigInt64Array;
   readonly #clock: Clock;
-  readonly #keys = new WeakMap<VirtualHost, WeakMap<Source, bigint>>();
-  readonly #paces = new WeakMap<RateLimitRule, Pace>();
+  readonly #limits = new WeakMap<VirtualHost, Limit>();
+  /** The last one asked for, which is often the next one, too. */
+  #host: VirtualHost | undefined;
+  #limit: Limit | undefined;
   #wallMinusNowMs = 0;
   #syncedMs = -Infinity;
 
@@ -86,34 +104,29 @@ export class RateLimits {
   /** 0: the request may pass; else the whole seconds after which one may. */
   take(host: VirtualHost, source: Source, rule: RateLimitRule): number {
     const nowNs = this.#nowNs();
-    const at = bucketOf(this.#cells, this.#keyOf(host, source), nowNs);
-    const waitNs = takeFrom(this.#cells, at, this.#paceOf(rule), nowNs);
-    return Math.ceil(Number(waitNs) / nsPerSecond);
+    const { pace, callers } = this.#limitOf(host, rule);
+    let caller = callers.get(source);
+    if (caller === undefined) {
+      caller = { key: keyOf(host, source), at: 0 };
+      callers.set(source, caller);
+    }
+    const { key } = caller;
+    const isThere = caller.at > 0 && Atomics.load(this.#cells, caller.at - 1) === key;
+    if (!isThere) caller.at = bucketOf(this.#cells, key, nowNs);
+    const waitNs = takeFrom(this.#cells, caller.at, pace, nowNs);
+    return waitNs === 0n ? 0 : Math.ceil(Number(waitNs) / nsPerSecond);
   }
 
-  #paceOf(rule: RateLimitRule): Pace {
-    let pace = this.#paces.get(rule);
-    if (pace === undefined) {
-      pace = paceOf(rule);
-      this.#paces.set(rule, pace);
+  #limitOf(host: VirtualHost, rule: RateLimitRule): Limit {
+    if (host === this.#host && this.#limit?.rule === rule) return this.#limit;
+    let limit = this.#limits.get(host);
+    if (limit?.rule !== rule) {
+      limit = { rule, pace: paceOf(rule), callers: limit?.callers ?? new WeakMap() };
+      this.#limits.set(host, limit);
     }
-    return pace;
-  }
-
-  #keyOf(host: VirtualHost, source: Source): bigint {
-    let ofHost = this.#keys.get(host);
-    if (ofHost === undefined) {
-      ofHost = new WeakMap();
-      this.#keys.set(host, ofHost);
-    }
-    let key = ofHost.get(source);
-    if (key === undefined) {
-      const text = `${host.namespace}/${host.service} ${callerOf(source)}`;
-      // The lowest bit: 0 stands for a place that nobody has had.
-      key = BigInt.asIntN(64, BigInt(`0x${contentHash(text)}`) | 1n);
-      ofHost.set(source, key);
-    }
-    return key;
+    this.#host = host;
+    this.#limit = limit;
+    return limit;
   }
 
   /** Wall time, which all workers share, at the precision of the monotonic clock. */

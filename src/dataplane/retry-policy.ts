@@ -136,6 +136,8 @@ export function failedAnswer(
   // A trailers-only answer: its head is all there is. Elsewhere the field is anybody's word.
   const isAll = framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0);
   const isUnavailable = isAll && fields.get('grpc-status') === grpcUnavailable && isGrpc(request);
+  // No condition names a status below 400: nearly every answer needs no further look.
+  if (status < 400 && !isUnavailable) return undefined;
   const kind = isUnavailable ? 'unavailable' : 'status';
   const said = fields.get('retry-after');
   const askedMs = said === undefined ? 0 : retryAfterMs(said, clock.wallMs());

@@ -63,12 +63,12 @@ export class TrafficGate {
     const fault = exchange.host?.rules.shaping?.fault;
     if (fault === undefined) return false;
     const { abort, delay } = fault;
-    if (abort !== undefined && this.#random() * 100 < abort.percent) {
+    if (abort !== undefined && this.#happens(abort.percent)) {
       this.#observer.faultInjected(exchange, 'abort');
       exchange.refuse('FaultInjected', abort.status);
       return true;
     }
-    if (delay === undefined || this.#random() * 100 >= delay.percent) return false;
+    if (delay === undefined || !this.#happens(delay.percent)) return false;
     this.#observer.faultInjected(exchange, 'delay');
     exchange.pause(delay.ms);
     return true;
@@ -146,6 +146,10 @@ export class TrafficGate {
     const breaker = host?.rules.shaping?.breaker;
     if (host === undefined || breaker === undefined || !isHeldHere({ backend }, host, hop)) return;
     this.#circuits.note(host, breaker, attempt);
+  }
+
+  #happens(percent: number): boolean {
+    return percent > 0 && this.#random() * 100 < percent;
   }
 
   #hasPlace(exchange: Gated, endpoint: Endpoint, hop: Hop, shaping: ShapingRules): boolean {

@@ -3,7 +3,7 @@
 import type { BreakerExpression, BreakerMetric } from '../lib/breaker-expression.ts';
 import type { BreakerWindow, CodeRatio } from '../telemetry/index.ts';
 
-const requestsMin = 10;
+export const requestsMin = 10;
 
 export type BreakerCase = {
   readonly expression: BreakerExpression;

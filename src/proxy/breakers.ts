@@ -8,7 +8,7 @@ import { parseBreakerExpression, type BreakerExpression } from '../lib/breaker-e
 import type { Clock, Timer, Timers } from '../lib/clock.ts';
 import type { BreakerRule, Snapshot } from '../snapshot/index.ts';
 import type { BreakerCells, BreakerState, Log } from '../telemetry/index.ts';
-import { holds } from './breaker-verdict.ts';
+import { holds, requestsMin } from './breaker-verdict.ts';
 
 const lookMs = 100;
 const openMs = 10_000;
@@ -76,7 +76,8 @@ export class Breakers {
     for (const { rule, expression, cells, machine } of this.#breakers.values()) {
       if (machine.opened) continue;
       const { ratios } = rule;
-      if (holds({ expression, ratios, window: cells.window(wallMs) })) machine.open();
+      const isBusy = cells.total(wallMs) >= requestsMin;
+      if (isBusy && holds({ expression, ratios, window: cells.window(wallMs) })) machine.open();
       else if (machine.halfOpen && cells.stateAgeMs(wallMs) >= rampMs) machine.close();
     }
   }

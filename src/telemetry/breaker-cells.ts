@@ -87,6 +87,18 @@ export class BreakerCells {
     Atomics.add(cells, at + latenciesAt + latencyBucket(outcome.latencyMs), 1);
   }
 
+  /** Requests of the last ten seconds: of most services too few to look any further. */
+  total(wallMs: number): number {
+    const second = secondOf(wallMs);
+    let sum = 0;
+    for (let index = 0; index < windowSeconds; index += 1) {
+      const at = this.#offset + windowCell + index * secondWidth;
+      const age = second - Atomics.load(this.#cells, at);
+      if (age >= 0 && age < windowSeconds) sum += Atomics.load(this.#cells, at + totalAt);
+    }
+    return sum;
+  }
+
   /** The last ten seconds, this one included. */
   window(wallMs: number): BreakerWindow {
     const second = secondOf(wallMs);
