@@ -1,8 +1,9 @@
 // What an exchange waits for: progress in either direction, its total time, the back-off before a
 // retry or the time-out of one try, the moment for a second attempt beside a slow one. Made once
 // per client connection and used by one exchange after the other, so that a request makes no timer
-// and no closure. Progress is noted, not armed: the deadline looks at the note when it is due, and
-// goes on where there was some.
+// and no closure. All but the last share one deadline, armed for what is due first. Progress is
+// noted, not armed, and so is the end of a wait: the deadline looks at the notes when it is due,
+// and goes on to what is due next.
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 
@@ -21,25 +22,26 @@ export type WaitsWheels = { readonly deadlines: Deadlines; readonly fineDeadline
 export class ExchangeWaits {
   readonly #deadlines: Deadlines;
   readonly #fine: Deadlines;
-  readonly #idle: Deadline;
-  /** Both are rare, hence made when they are first needed. */
-  #total: Deadline | undefined;
-  /** The back-off before a retry, or the per-try timeout: never both. */
-  #wait: Deadline | undefined;
+  readonly #deadline: Deadline;
+  /** Rare, hence made when it is first needed. */
   #hedge: Deadline | undefined;
+  readonly #guard: (step: () => void) => void;
   #user: WaitsUser | undefined;
-  #idleMs = 0;
+  /** What the deadline is armed for; nothing is due before. */
+  #dueMs = Infinity;
+  #idleMs = Infinity;
   #activeMs = 0;
   /** When the total time is over; Infinity: there is none. */
   #totalAtMs = Infinity;
-  readonly #guard: (step: () => void) => void;
+  /** The back-off before a retry, or the per-try timeout is over: never both. */
+  #waitAtMs = Infinity;
 
   /** `guard` runs what expires. */
   constructor({ deadlines, fineDeadlines }: WaitsWheels, guard: (step: () => void) => void) {
     this.#deadlines = deadlines;
     this.#fine = fineDeadlines;
     this.#guard = guard;
-    this.#idle = new Deadline(() => guard(() => this.#idleExpired()));
+    this.#deadline = new Deadline(() => guard(() => this.#expired()));
   }
 
   /** For an exchange that begins; `totalMs`: from now to the end of its answer. */
@@ -47,11 +49,8 @@ export class ExchangeWaits {
     this.#user = user;
     this.#idleMs = idleMs;
     this.touch();
-    this.#deadlines.arm(this.#idle, idleMs);
     this.#totalAtMs = totalMs === undefined ? Infinity : this.#activeMs + totalMs;
-    if (totalMs === undefined) return;
-    this.#total ??= new Deadline(() => this.#guard(() => this.#user?.totalExpired()));
-    this.#deadlines.arm(this.#total, totalMs);
+    this.#arm(this.#activeMs, Math.min(this.#activeMs + idleMs, this.#totalAtMs));
   }
 
   /** Something was sent or received. */
@@ -70,12 +69,13 @@ export class ExchangeWaits {
   }
 
   wait(delayMs: number): void {
-    this.#wait ??= new Deadline(() => this.#guard(() => this.#user?.waitExpired()));
-    this.#deadlines.arm(this.#wait, delayMs);
+    const nowMs = this.#deadlines.nowMs();
+    this.#waitAtMs = nowMs + delayMs;
+    if (this.#waitAtMs < this.#dueMs) this.#arm(nowMs, this.#waitAtMs);
   }
 
   stopWaiting(): void {
-    if (this.#wait !== undefined) this.#deadlines.disarm(this.#wait);
+    this.#waitAtMs = Infinity;
   }
 
   waitForHedge(delayMs: number): void {
@@ -90,15 +90,32 @@ export class ExchangeWaits {
   /** Nothing expires any more. Idempotent. */
   end(): void {
     this.#user = undefined;
-    this.#deadlines.disarm(this.#idle);
-    if (this.#total !== undefined) this.#deadlines.disarm(this.#total);
-    this.stopWaiting();
+    this.#idleMs = Infinity;
+    this.#totalAtMs = Infinity;
+    this.#waitAtMs = Infinity;
+    this.#dueMs = Infinity;
+    this.#deadlines.disarm(this.#deadline);
     this.stopHedge();
   }
 
-  #idleExpired(): void {
-    const leftMs = this.#activeMs + this.#idleMs - this.#deadlines.nowMs();
-    if (leftMs > 0) this.#deadlines.arm(this.#idle, leftMs);
-    else this.#user?.idleExpired();
+  #arm(nowMs: number, dueMs: number): void {
+    this.#dueMs = dueMs;
+    this.#deadlines.arm(this.#deadline, dueMs - nowMs);
+  }
+
+  /** Of several that are due the first of these; what follows may end the exchange. */
+  #expired(): void {
+    const nowMs = this.#deadlines.nowMs();
+    const [user, totalAtMs, waitAtMs] = [this.#user, this.#totalAtMs, this.#waitAtMs];
+    const idleAtMs = this.#activeMs + this.#idleMs;
+    if (nowMs >= totalAtMs) this.#totalAtMs = Infinity;
+    else if (nowMs >= waitAtMs) this.#waitAtMs = Infinity;
+    else if (nowMs >= idleAtMs) this.#idleMs = Infinity;
+    this.#dueMs = Infinity;
+    const nextMs = Math.min(this.#totalAtMs, this.#waitAtMs, this.#activeMs + this.#idleMs);
+    if (nextMs !== Infinity) this.#arm(nowMs, nextMs);
+    if (nowMs >= totalAtMs) user?.totalExpired();
+    else if (nowMs >= waitAtMs) user?.waitExpired();
+    else if (nowMs >= idleAtMs) user?.idleExpired();
   }
 }
