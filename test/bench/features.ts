@@ -2,9 +2,9 @@
 // settings of a service cost while none of them has anything to do. Two proxies with the same
 // objects, one of which finds every setting on the namespace, with values that nothing reaches; and
 // a third one without settings, whose distance to the first says what chance does. GET 200 B, one
-// worker each, same core, many short rounds in shuffled order; proxies are started anew a few times,
-// because two runs of one program are compiled differently. Ratios within a round count, and their
-// median, since others on the machine disturb single rounds.
+// worker each, same core, many short rounds in shuffled order; proxies are started anew a few
+// times, because two runs of one program are compiled differently. Ratios within a round count, and
+// their median, since others on the machine disturb single rounds.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
