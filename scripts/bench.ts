@@ -11,6 +11,7 @@ import { benchDataplane } from '../test/bench/dataplane.ts';
 import { benchFaults } from '../test/bench/faults.ts';
 import { benchFeatures } from '../test/bench/features.ts';
 import { benchHttp2 } from '../test/bench/http2.ts';
+import { benchLimits } from '../test/bench/limits.ts';
 import { benchRoute } from '../test/bench/route.ts';
 import { benchScale } from '../test/bench/scale.ts';
 import { benchStorm } from '../test/bench/tunnel-storm.ts';
@@ -27,6 +28,7 @@ const inProcess: ReadonlyMap<string, () => Promise<readonly string[]>> = new Map
   ['storm', benchStorm],
   ['udp', benchUdp],
   ['tcp', benchTcp],
+  ['limits', benchLimits],
 ]);
 const withFlags: ReadonlyMap<string, (flags: readonly string[]) => Promise<number>> = new Map([
   ['dataplane', benchDataplane],

@@ -2,12 +2,15 @@
 // first, because the oldest Node that we run on does not read TypeScript. The bundle is made anew
 // each time, so it is never stale.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { build } from 'rolldown';
 
-const root = resolve(import.meta.dirname, '../..');
+/** From this folder, or from that of a bundle. */
+const root = ['..', '../..']
+  .map((up) => resolve(import.meta.dirname, up))
+  .find((folder) => existsSync(join(folder, 'package.json'))) ?? process.cwd();
 const banner =
   "import { createRequire as __weftRequire } from 'node:module'; " +
   'const require = __weftRequire(import.meta.url);';
