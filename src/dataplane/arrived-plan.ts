@@ -22,7 +22,7 @@ import type { Reason } from './refusals.ts';
 import { sentRequestId, sentTraceparent } from './request-fields.ts';
 import { isIdempotent } from './retry-policy.ts';
 import { readTunnelFields } from './tunnel-fields.ts';
-import type { TunnelFields } from './tunnel-fields.ts';
+import type { TunnelDeadline, TunnelFields } from './tunnel-fields.ts';
 import { readTunnelIds } from './tunnel-ids.ts';
 
 const nowhere: Decision = { kind: 'refuse', reason: 'UnknownService', host: undefined };
@@ -52,6 +52,7 @@ export class ArrivedPlan implements Plan {
   readonly isRepeatable: boolean;
   readonly sentRequestId: string | undefined;
   readonly sentTraceparent: string | undefined;
+  readonly deadline: TunnelDeadline | undefined;
   /** As it came. */
   readonly #sent: HttpRequestHead;
   readonly #fields: TunnelFields | undefined;
@@ -71,6 +72,7 @@ export class ArrivedPlan implements Plan {
     this.source = fields?.isLowered === true ? unauthenticated : source;
     this.decision = decisionOf(end);
     this.refusal = refusalOf(head, fields, end);
+    this.deadline = fields?.deadline;
     this.isRepeatable = isIdempotent(head.method, head.fields.has('idempotency-key'));
     const ids = readTunnelIds(head.fields);
     this.sentRequestId = ids?.requestId ?? sentRequestId(head);

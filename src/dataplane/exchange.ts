@@ -8,7 +8,7 @@ import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
 import { Attempt } from './attempt.ts';
 import type { ConnectionFate } from './client.ts';
 import { ExchangeRecord } from './exchange-record.ts';
-import { callTimeoutMs, statusToldBy } from './grpc.ts';
+import { statusToldBy } from './grpc.ts';
 import { beginHedge, hedgeDelayMs, type Hedge, type Hedged } from './hedge.ts';
 import type { Hop } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
@@ -22,6 +22,8 @@ import { noneTried, Retries } from './retries.ts';
 import { attemptKind, failedAnswer, isGood, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
+import { totalTimeOf } from './total-time.ts';
+import { renderTunnelDeadline } from './tunnel-fields.ts';
 import type { WaitsUser } from './exchange-waits.ts';
 import { noTunnel, type RefusedThere } from './tunnel-refusal.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
@@ -38,6 +40,8 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
   /** A pod may have got something of the request. */
   #wasSent = false;
   #interims = 0;
+  /** The total time is one that the caller has set. */
+  #isCallersTime = false;
   #isFinished = false;
 
   // ---- the way of a request -------------------------------------------------------------------
@@ -66,8 +70,12 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     }
     this.backend = takeTurn(this.engine, split);
     const idleMs = host.rules.idleTimeoutMs ?? this.engine.limits.idleTimeoutMs;
-    this.client.waits.begin(this, idleMs, callTimeoutMs(host.rules.timeoutMs, this.request));
-    if (!this.engine.gate.injectsFault(this)) this.#try();
+    const total = totalTimeOf(host.rules.timeoutMs, this.plan);
+    this.#isCallersTime = total?.isCallers === true;
+    this.client.waits.begin(this, idleMs, total?.ms);
+    // Too late before it has begun: the pod is not asked for nothing.
+    if (total?.ms === 0) this.refuse('TimeoutRequest');
+    else if (!this.engine.gate.injectsFault(this)) this.#try();
   }
 
   /** Where an attempt may find a connection that is open already. */
@@ -75,6 +83,11 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     const { pools, http2Pools } = this.engine;
     if (this.backend?.scheme === 'h2c') return http2Pools;
     return this.#wantsFreshConnection ? undefined : pools;
+  }
+
+  get deadlineLine(): string {
+    const ms = this.client.waits.totalLeftMs;
+    return ms === Infinity ? '' : renderTunnelDeadline({ ms, isCallers: this.#isCallersTime });
   }
 
   pause(ms: number): void {
@@ -327,6 +340,8 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     this.#attempt = undefined;
     this.client.waits.stopWaiting();
     this.body.detach();
+    // Both proxies look at the clock; which of them is first says nothing of the pod either.
+    attempt.isCancelled = reason === 'TimeoutRequest' && this.#isCallersTime;
     attempt.end(reasonStatus(reason), reason);
     attempt.connection.release(this.body.isComplete);
     if (failure === undefined) this.refuse(reason);
@@ -424,9 +439,8 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
   }
 
   totalExpired(): void {
-    const rulesMs = this.host?.rules.timeoutMs;
     // How long a caller waits says nothing of the pod.
-    this.#giveUp('TimeoutRequest', callTimeoutMs(rulesMs, this.request) !== rulesMs);
+    this.#giveUp('TimeoutRequest', this.#isCallersTime);
   }
 
   #giveUp(reason: Reason, isCancelled = false): void {

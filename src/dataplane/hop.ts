@@ -6,6 +6,7 @@ import type { PlainReason } from '../route/index.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
 import type { Reason } from './refusals.ts';
+import type { TunnelDeadline } from './tunnel-fields.ts';
 import type { TunnelKey } from './tunnel-pool.ts';
 
 /** Whose tunnel to which node, and the lines that tell its proxy what the request is for. */
@@ -19,6 +20,12 @@ export type Hop = {
   readonly way: 'here' | 'plain' | 'tunnel' | 'none';
   readonly plainReason: PlainReason | undefined;
   readonly tunnel: TunnelHop | undefined;
+};
+
+/** What of an exchange is written into the head that it sends. */
+export type Sender = RequestIds & {
+  /** For a tunnel: how much time is left (tunnel-fields.ts); absent or empty: it has no bound. */
+  readonly deadlineLine?: string;
 };
 
 /** What follows from a request's head, its source and one table, and from nothing else. */
@@ -36,11 +43,13 @@ export type Plan = {
   /** Ids that the client sent and that go on to the pod. */
   readonly sentRequestId: string | undefined;
   readonly sentTraceparent: string | undefined;
+  /** Of a request that came by tunnel, where its caller's proxy has said one. */
+  readonly deadline?: TunnelDeadline | undefined;
   /** It was made of the very same. */
   isOf(table: RouteTable, head: HttpRequestHead): boolean;
   hopTo(backend: Backend, endpoint: Endpoint): Hop;
   /** The head as it is sent on `hop`. */
-  upstreamHead(ids: RequestIds, hop: Hop): string;
+  upstreamHead(sender: Sender, hop: Hop): string;
   /** What a pod gets in front of the ids and behind them; the same object each time. */
   podParts(): RequestHeadParts;
   /** Whether the owner of the service has stopped its traffic, by this table. */

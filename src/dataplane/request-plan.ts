@@ -16,7 +16,7 @@ import { authorise, decide, sourceOf } from '../route/index.ts';
 import { refusalOf } from './admission.ts';
 import type { Client } from './client.ts';
 import type { Engine } from './engine.ts';
-import type { Hop, Plan, TunnelHop } from './hop.ts';
+import type { Hop, Plan, Sender, TunnelHop } from './hop.ts';
 import { flatText } from './http1/bytes.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
@@ -124,14 +124,26 @@ export class RequestPlan implements Plan {
   }
 
   /** The head as it is sent: a tunnel's fields come last, and of them ids of our own. */
-  upstreamHead(ids: RequestIds, { tunnel }: Hop): string {
-    if (tunnel === undefined) return this.#podHead(ids);
+  upstreamHead(sender: Sender, { tunnel }: Hop): string {
+    if (tunnel === undefined) return this.#podHead(sender);
+    const deadline = sender.deadlineLine ?? '';
+    const text = this.#tunnelText(sender, tunnel, deadline);
+    const isWritten = deadline === '' || this.#hasOwnIds;
+    return isWritten ? text : `${text.slice(0, -2)}${deadline}\r\n`;
+  }
+
+  /** The client sent neither: ours are the end of the head. */
+  get #hasOwnIds(): boolean {
+    return this.sentRequestId === undefined && this.sentTraceparent === undefined;
+  }
+
+  #tunnelText(ids: RequestIds, tunnel: TunnelHop, deadline: string): string {
     const sendsId = this.sentRequestId !== undefined;
     const sendsTrace = this.sentTraceparent !== undefined;
     // One id of ours in the middle: hardly anybody sends just the other.
     if (sendsId !== sendsTrace) return this.#tunnelHead(ids, tunnel);
     const start = this.#starts?.get(tunnel) ?? this.#remember(tunnel, ids);
-    return sendsId ? start : start + renderIdsTail(ids);
+    return sendsId ? start : start + deadline + renderIdsTail(ids);
   }
 
   /** With the ids that the client sent; all but the ids where they are ours. */

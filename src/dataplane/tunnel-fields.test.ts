@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { RequestHeadParser } from './http1/request-head.ts';
 import type { Fields } from './http1/fields.ts';
-import { readTunnelFields, renderTunnelFields } from './tunnel-fields.ts';
+import { readTunnelFields, renderTunnelDeadline, renderTunnelFields } from './tunnel-fields.ts';
+import type { TunnelDeadline } from './tunnel-fields.ts';
 import { readGreeting, renderGreeting } from './tunnel-greeting.ts';
 import { refusedThere } from './tunnel-refusal.ts';
 
@@ -39,8 +40,25 @@ describe('the fields of a tunnel', () => {
     });
   });
 
+  test.each<[TunnelDeadline, string, number]>([
+    [{ ms: 5_000, isCallers: false }, 'weft-tunnel-deadline: 5000\r\n', 5_000],
+    [{ ms: 4_999.2, isCallers: true }, 'weft-tunnel-deadline: 5000 caller\r\n', 5_000],
+    [{ ms: 1, isCallers: false }, 'weft-tunnel-deadline: 25\r\n', 25],
+    [{ ms: -3, isCallers: false }, 'weft-tunnel-deadline: 0\r\n', 0],
+  ])('tell what time is left: %j', (deadline, line, ms) => {
+    expect(renderTunnelDeadline(deadline)).toBe(line);
+    expect(read(service + pod + line)?.deadline).toEqual({ ...deadline, ms });
+  });
+
+  test('tell no time beyond measure', () => {
+    expect(renderTunnelDeadline({ ms: 1e9, isCallers: true })).toBe('');
+    expect(read(service + pod)?.deadline).toBeUndefined();
+  });
+
   test.each<[string, string]>([
     ['no service', pod],
+    ['a time that is none', `${service}${pod}weft-tunnel-deadline: soon\r\n`],
+    ['two times', service + pod + 'weft-tunnel-deadline: 1\r\n'.repeat(2)],
     ['no pod', service],
     ['two services', service + service + pod],
     ['two pods', service + pod + pod],

@@ -14,6 +14,7 @@ const serviceField = 'weft-tunnel-service';
 const podField = 'weft-tunnel-pod';
 const authorityField = 'weft-tunnel-authority';
 const sourceField = 'weft-tunnel-source';
+const deadlineField = 'weft-tunnel-deadline';
 const reasonField = 'weft-tunnel-reason';
 const unsentField = 'weft-tunnel-unsent';
 
@@ -61,6 +62,30 @@ function suffixOf(transport: Transport): string {
   return transport === undefined ? '' : '/udp';
 }
 
+/** How long the caller's proxy will wait for the end of the answer. */
+export type TunnelDeadline = {
+  readonly ms: number;
+  /** The caller has set it, not the service: that it passes says nothing of the pod. */
+  readonly isCallers: boolean;
+};
+
+/** In steps, so that the heads of most requests are the same and are recognised. */
+const deadlineStepMs = 25;
+const deadlineMsMax = 999_999_999;
+const byCaller = ' caller';
+
+/** The line that says so; empty where there is no such time, or one longer than matters. */
+export function renderTunnelDeadline({ ms, isCallers }: TunnelDeadline): string {
+  const stepped = Math.max(0, Math.ceil(ms / deadlineStepMs) * deadlineStepMs);
+  if (stepped > deadlineMsMax) return '';
+  return `${deadlineField}: ${stepped}${isCallers ? byCaller : ''}\r\n`;
+}
+
+function deadlineOf(text: string): TunnelDeadline | undefined {
+  const [, ms, caller] = /^([0-9]{1,9})( caller)?$/.exec(text) ?? [];
+  return ms === undefined ? undefined : { ms: Number(ms), isCallers: caller === byCaller };
+}
+
 /** What a request that came by tunnel says of itself. */
 export type TunnelFields = {
   readonly target: TunnelTarget;
@@ -68,6 +93,7 @@ export type TunnelFields = {
   readonly hostname: string | undefined;
   /** The caller is nobody, whatever the certificate says. */
   readonly isLowered: boolean;
+  readonly deadline: TunnelDeadline | undefined;
 };
 
 /** Undefined: a field is missing, comes twice, does not parse, or is of the other transport. */
@@ -80,15 +106,18 @@ export function readTunnelFields(
   if (service.length !== 1 || pod.length !== 1) return undefined;
   const authority = fields.values(authorityField);
   const source = fields.values(sourceField);
-  if (authority.length > 1 || source.length > 1) return undefined;
+  const times = fields.values(deadlineField);
+  if (authority.length > 1 || source.length > 1 || times.length > 1) return undefined;
   const suffix = suffixOf(transport);
   const target = targetOf(without(suffix, service[0]), without(suffix, pod[0]));
   const host = authority[0] === undefined ? undefined : parseAuthority(authority[0]);
   const isHostLost = authority.length === 1 && host === undefined;
   const isSourceLost = source[0] !== undefined && source[0] !== nobody;
-  if (target === undefined || isHostLost || isSourceLost) return undefined;
+  const deadline = times[0] === undefined ? undefined : deadlineOf(times[0]);
+  const isTimeLost = times.length === 1 && deadline === undefined;
+  if (target === undefined || isHostLost || isSourceLost || isTimeLost) return undefined;
   const sent = transport === undefined ? target : { ...target, transport };
-  return { target: sent, hostname: host?.hostname, isLowered: source.length === 1 };
+  return { target: sent, hostname: host?.hostname, isLowered: source.length === 1, deadline };
 }
 
 /** Empty where it does not end so: nothing is named by that. */

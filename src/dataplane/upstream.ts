@@ -11,8 +11,7 @@ import type { HeadLimits } from './http1/limits.ts';
 import type { AnsweredRequest, HttpResponseHead } from './http1/response-head.ts';
 import { ResponseHeadParser } from './http1/response-head.ts';
 import { chunkEnd, renderChunk, renderChunkPrefix, renderLastChunk } from './http1/serialise.ts';
-import type { RequestIds } from './http1/serialise.ts';
-import type { Hop, Plan } from './hop.ts';
+import type { Hop, Plan, Sender } from './hop.ts';
 import { upstreamIdleMs } from './limits.ts';
 import { errorCode } from './node-error.ts';
 import { joinBytesMax, longReadBytes, ReadBuffer, writable } from './read-buffers.ts';
@@ -165,10 +164,10 @@ export class UpstreamConnection implements SocketReader {
   }
 
   /** The head of a request; with what follows at once it leaves in one system call. */
-  sendHead(plan: Plan, ids: RequestIds, hop: Hop): void {
+  sendHead(plan: Plan, sender: Sender, hop: Hop): void {
     this.#isChunked = plan.head.framing.kind === 'chunked';
     this.cork();
-    this.write(plan.upstreamHead(ids, hop));
+    this.write(plan.upstreamHead(sender, hop));
   }
 
   /** A piece of its body; false: full. */
