@@ -14,6 +14,7 @@ import type { ExchangeFacts } from './observer.ts';
 import type { Reason } from './refusals.ts';
 import { RequestBody } from './request-body.ts';
 import type { Switched } from './switched.ts';
+import { renderTunnelDeadline } from './tunnel-fields.ts';
 
 export abstract class ExchangeRecord implements ExchangeFacts {
   readonly request: HttpRequestHead;
@@ -30,6 +31,8 @@ export abstract class ExchangeRecord implements ExchangeFacts {
   firstByteMs: number | undefined;
   durationMs = 0;
   retryAfterS: number | undefined;
+  /** The total time is one that the caller has set. */
+  isCallersTime = false;
 
   protected readonly engine: Engine;
   protected readonly client: Client;
@@ -64,6 +67,12 @@ export abstract class ExchangeRecord implements ExchangeFacts {
 
   get probeHalves(): ProbeHalves | undefined {
     return this.answer.probeHalves;
+  }
+
+  /** What a tunnel is told of the time that is left. */
+  get deadlineLine(): string {
+    const ms = this.client.waits.totalLeftMs;
+    return ms === Infinity ? '' : renderTunnelDeadline({ ms, isCallers: this.isCallersTime });
   }
 
   get requestBytes(): number {

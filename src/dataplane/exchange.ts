@@ -23,7 +23,6 @@ import { attemptKind, failedAnswer, isGood, type AttemptFailure } from './retry-
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
 import { totalTimeOf } from './total-time.ts';
-import { renderTunnelDeadline } from './tunnel-fields.ts';
 import type { WaitsUser } from './exchange-waits.ts';
 import { noTunnel, type RefusedThere } from './tunnel-refusal.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
@@ -40,8 +39,6 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
   /** A pod may have got something of the request. */
   #wasSent = false;
   #interims = 0;
-  /** The total time is one that the caller has set. */
-  #isCallersTime = false;
   #isFinished = false;
 
   // ---- the way of a request -------------------------------------------------------------------
@@ -71,9 +68,8 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     this.backend = takeTurn(this.engine, split);
     const idleMs = host.rules.idleTimeoutMs ?? this.engine.limits.idleTimeoutMs;
     const total = totalTimeOf(host.rules.timeoutMs, this.plan);
-    this.#isCallersTime = total?.isCallers === true;
+    this.isCallersTime = total?.isCallers === true;
     this.client.waits.begin(this, idleMs, total?.ms);
-    // Too late before it has begun: the pod is not asked for nothing.
     if (total?.ms === 0) this.refuse('TimeoutRequest');
     else if (!this.engine.gate.injectsFault(this)) this.#try();
   }
@@ -83,11 +79,6 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     const { pools, http2Pools } = this.engine;
     if (this.backend?.scheme === 'h2c') return http2Pools;
     return this.#wantsFreshConnection ? undefined : pools;
-  }
-
-  get deadlineLine(): string {
-    const ms = this.client.waits.totalLeftMs;
-    return ms === Infinity ? '' : renderTunnelDeadline({ ms, isCallers: this.#isCallersTime });
   }
 
   pause(ms: number): void {
@@ -247,8 +238,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
   answered(head: HttpResponseHead): void {
     this.client.waits.touch();
     if (this.#attempt?.isRefusedBy(head) === true) return;
-    const { host, engine } = this;
-    const failure = failedAnswer(host?.rules, this.request.fields, head, engine.clock);
+    const failure = failedAnswer(this.host?.rules, this.request.fields, head, this.engine.clock);
     if (failure === undefined || !this.#mayTryAgain(failure)) {
       this.#stopHedge();
       this.client.waits.stopWaiting();
@@ -340,8 +330,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     this.#attempt = undefined;
     this.client.waits.stopWaiting();
     this.body.detach();
-    // Both proxies look at the clock; which of them is first says nothing of the pod either.
-    attempt.isCancelled = reason === 'TimeoutRequest' && this.#isCallersTime;
+    attempt.isCancelled = reason === 'TimeoutRequest' && this.isCallersTime;
     attempt.end(reasonStatus(reason), reason);
     attempt.connection.release(this.body.isComplete);
     if (failure === undefined) this.refuse(reason);
@@ -440,7 +429,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
 
   totalExpired(): void {
     // How long a caller waits says nothing of the pod.
-    this.#giveUp('TimeoutRequest', this.#isCallersTime);
+    this.#giveUp('TimeoutRequest', this.isCallersTime);
   }
 
   #giveUp(reason: Reason, isCancelled = false): void {

@@ -120,8 +120,9 @@ export class Retries {
     this.#tried.add(endpoint.id);
   }
 
-  /** Whether a wait that an endpoint asks for, and the one before a retry, find their time. */
+  /** Whether a wait that an endpoint asks for (0: none) and the back-off find their time. */
   canWait(askedMs: number, waits: Pick<ExchangeWaits, 'hasTimeFor'>): boolean {
+    if (askedMs === 0) return true;
     return askedMs <= retryAfterMaxMs && waits.hasTimeFor(askedMs + retryBackoff.maxMs);
   }
 
