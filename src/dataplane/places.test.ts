@@ -179,6 +179,18 @@ describe('in line', () => {
     expect(retried.pausedMs).toBe(975);
   });
 
+  test('a place that is given back and told by nobody is found', async () => {
+    const world = worlds(1, 1);
+    const slots = world.workers[0]?.slots;
+    if (slots === undefined) throw new Error('no such worker');
+    const unlimited = slots.countUp(slots.offset('endpoint', endpoint.id));
+    const guest = new Guest(world, 0, 0);
+    guest.resume();
+    slots.countDown(unlimited);
+    while (!guest.isServed) await settled();
+    expect(world.served.order).toEqual([0]);
+  });
+
   test('a place that another worker gives back just before the line is seen is had', async () => {
     const world = worlds(1);
     const [first, second] = [new Guest(world, 0, 0), new Guest(world, 1, 1)];

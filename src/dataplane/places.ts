@@ -9,6 +9,11 @@ import { endpointCells } from './endpoint-cells.ts';
 
 /** Longest wait; deadlines are up to 25 ms late (deadlines.ts). */
 const waitMaxMs = 975;
+/**
+ * Who waits looks again so often: who has no limits gives places back and tells nobody, and a
+ * connection may turn out to be in use for long.
+ */
+const lookMs = 100;
 /** Waiting requests per endpoint and worker; more are refused at once. */
 const lineMax = 1_024;
 /** Two workers that count up at the same moment both step back; one of them is first again. */
@@ -327,9 +332,9 @@ export class Places {
     Atomics.notify(endpoint, cell);
   }
 
-  /** Other workers tell of places that they give back. */
+  /** Other workers tell of places that they give back; what nobody tells of is looked for. */
   #listen(line: Line, isNew: boolean): void {
-    if (!this.#isShared || waitAsync === undefined) return;
+    if (waitAsync === undefined) return;
     const { endpoint } = this.#slots.cells;
     const freedAt = line.offset + endpointCells.freed;
     const seen = Atomics.load(endpoint, freedAt);
@@ -339,7 +344,7 @@ export class Places {
     if (isDue && this.#hasPlace(line)) queueMicrotask(() => this.#wake(line));
     if (line.isListening) return;
     line.isListening = true;
-    const told = waitAsync(endpoint, freedAt, seen, waitMaxMs);
+    const told = waitAsync(endpoint, freedAt, seen, lookMs);
     void Promise.resolve(told.value).then(() => {
       line.isListening = false;
       this.#wake(line);
