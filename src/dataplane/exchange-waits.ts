@@ -74,6 +74,12 @@ export class ExchangeWaits {
     if (this.#waitAtMs < this.#dueMs) this.#arm(nowMs, this.#waitAtMs);
   }
 
+  /** What is waited for is there before its time. */
+  expire(): void {
+    this.stopWaiting();
+    this.#guard(() => this.#user?.waitExpired());
+  }
+
   stopWaiting(): void {
     this.#waitAtMs = Infinity;
   }

@@ -86,8 +86,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
   }
 
   resume(): void {
-    this.client.waits.stopWaiting();
-    this.#try();
+    this.client.waits.expire();
   }
 
   /** One attempt: pick, authorise, connect, send. */

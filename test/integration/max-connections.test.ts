@@ -154,6 +154,36 @@ describe('one worker', () => {
     await eventually(() => upstream.connections.now === 2, 'two are left');
   });
 
+  test('ends who waits in a fault of the proxy at once, and serves the next', async () => {
+    const upstream = await pod({});
+    const fault = new Error('planted');
+    let decided = 0;
+    const harness = await start({
+      endpoints: [upstream.endpoint],
+      rules: limitedTo(1),
+      observer: {
+        policyDecided: () => {
+          decided += 1;
+          // The first attempt, two that have to wait, and the first of them once more.
+          if (decided === 4) throw fault;
+        },
+      },
+    });
+    const first = await get(harness);
+    await eventually(() => upstream.requests.now === 1, 'the first has come');
+    const second = await get(harness);
+    await eventually(() => decided === 2, 'the second waits');
+    const third = await get(harness);
+    await eventually(() => decided === 3, 'the third waits');
+    upstream.answerAll();
+    await first.see('ok');
+    await second.see('weft-reason: Bug');
+    await eventually(() => upstream.requests.now === 1, 'the third has come');
+    upstream.answerAll();
+    await third.see('ok');
+    expect(harness.bugs.splice(0)).toEqual([fault]);
+  });
+
   test('spreads over endpoints that have room', async () => {
     const upstreams = [await pod({}), await CountingPod.start('127.0.0.3')];
     ends.push(() => upstreams[1]?.close());
