@@ -96,6 +96,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     if (hop.plainReason !== undefined) engine.observer.wentPlain(hop.plainReason);
     this.#loadCell = engine.loads.countUp(endpoint, ticket?.takeCell());
     this.#isLimited = ticket !== undefined;
+    if (ticket !== undefined) engine.gate.begun(ticket, endpoint);
     this.#startedMs = engine.clock.nowMs();
   }
 

@@ -113,8 +113,6 @@ export class Hedge implements UpstreamUser {
       connectTimeoutMs:
         exchange.host?.rules.connectTimeoutMs ?? engine.limits.connectTimeoutMs,
     });
-    // The place for a connection, where one was there.
-    engine.gate.leave(chosen);
   }
 
   /** Neither attempt has had the last word. */

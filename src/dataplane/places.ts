@@ -181,9 +181,22 @@ export class Places {
     });
   }
 
-  /** A connection is gone, or takes more; those who wait elsewhere are told at the same time. */
+  /** An attempt has begun: others may have the place for a connection that it did not open. */
+  begun(ticket: Ticket, id: string): void {
+    const unused = ticket.takeConnection();
+    if (unused === undefined) return;
+    this.#slots.countDown(unused);
+    this.#connectionFreed(id);
+  }
+
+  /** A connection is gone, or takes more. */
   closed(id: string): void {
     this.#noteLeaving(id, -1);
+    this.#connectionFreed(id);
+  }
+
+  /** Those who wait elsewhere are told at the same time. */
+  #connectionFreed(id: string): void {
     const line = this.#lines.get(id);
     const isTold = this.#tellOthers(this.#slots.offset('endpoint', id));
     // Where others are told, this worker hears of it as they do.

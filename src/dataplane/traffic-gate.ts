@@ -122,6 +122,11 @@ export class TrafficGate {
     return wish && (this.#places.takeNow(endpoint.id, wish) ?? 'full');
   }
 
+  /** What of its ticket the attempt has not used is for others. */
+  begun(ticket: Ticket, { id }: Endpoint): void {
+    this.#places.begun(ticket, id);
+  }
+
   /** It ends; it may have been waiting. */
   leave(exchange: Pick<Waiting, 'ticket'>): void {
     this.#places.leave(exchange);
