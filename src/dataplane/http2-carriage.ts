@@ -29,6 +29,7 @@ export type CarriageOwner = {
 
 export class Http2Carriage implements Carriage {
   readonly buffer: ReadBuffer;
+  readonly takenMs: number;
   readonly #owner: CarriageOwner;
   #stream: Http2Stream<Http2Carriage> | undefined;
   #user: UpstreamUser | undefined;
@@ -38,8 +39,9 @@ export class Http2Carriage implements Carriage {
   #isTouched = false;
   #isOver = false;
 
-  constructor(owner: CarriageOwner) {
+  constructor(owner: CarriageOwner, takenMs: number) {
     this.#owner = owner;
+    this.takenMs = takenMs;
     this.buffer = new ReadBuffer(owner.buffers);
   }
 

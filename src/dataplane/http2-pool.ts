@@ -14,6 +14,8 @@ import type { OwnConnections, Ticket } from './places.ts';
 
 /** A connection whose place another worker waits for takes requests so long, and then no more. */
 const sliceMs = 50;
+/** It goes on where an attempt has lasted so long: nobody knows when it could be given up. */
+const soonMs = 400;
 
 export type Http2PoolsOptions = Omit<Http2Shared, 'requests' | 'answers'> & {
   readonly network: Network;
@@ -55,17 +57,18 @@ export class Http2Pools implements Http2UpstreamOwner, OwnConnections {
     connectTimeoutMs: number,
     ticket: Ticket | undefined,
   ): Http2Carriage {
-    for (const connection of this.#connections.get(endpoint.id) ?? []) {
-      if (connection.canTake) return connection.take();
-    }
+    const list = this.#connections.get(endpoint.id) ?? [];
+    // Where connections are limited, one that may be about to become idle is left to do so.
+    const kept = ticket && list.find((one) => this.#isKept(one));
+    if (kept !== undefined) return kept.take();
+    for (const connection of list) if (connection.canTake) return connection.take();
     return this.#open(endpoint, connectTimeoutMs, ticket).take();
   }
 
   hasSpare(endpointId: string, isWanted: boolean): boolean {
     const list = this.#connections.get(endpointId);
     if (list === undefined) return false;
-    const youngMs = isWanted ? this.#options.clock.nowMs() - sliceMs : -Infinity;
-    return list.some((one) => one.canTake && one.openedMs >= youngMs);
+    return list.some((one) => (isWanted ? this.#isKept(one) : one.canTake));
   }
 
   giveUp(endpointId: string): boolean {
@@ -105,6 +108,13 @@ export class Http2Pools implements Http2UpstreamOwner, OwnConnections {
     for (const list of [...this.#connections.values()]) {
       for (const connection of list) connection.destroy();
     }
+  }
+
+  /** It takes requests even while its place is wanted elsewhere. */
+  #isKept(connection: Http2Upstream): boolean {
+    if (!connection.canTake) return false;
+    const ageMs = this.#options.clock.nowMs() - connection.openedMs;
+    return ageMs <= sliceMs || connection.longestMs >= soonMs;
   }
 
   #open(

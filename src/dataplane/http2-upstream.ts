@@ -110,12 +110,18 @@ export class Http2Upstream
   }
 
   get isIdle(): boolean {
-    return this.#waiting.size === 0 && (this.#session?.streamCount ?? 0) === 0;
+    return this.#waiting.size === 0 && (this.#session?.streams.size ?? 0) === 0;
+  }
+
+  /** How long the attempt has lasted that has lasted longest; 0: there is none. */
+  get longestMs(): number {
+    const oldest = this.#waiting.values().next().value ?? this.#session?.streams.oldest?.user;
+    return oldest === undefined ? 0 : this.#shared.clock.nowMs() - oldest.takenMs;
   }
 
   /** A place for an attempt; it can be written to at once where the connection is open. */
   take(): Http2Carriage {
-    const carriage = new Http2Carriage(this);
+    const carriage = new Http2Carriage(this, this.#shared.clock.nowMs());
     if (this.#session === undefined) this.#waiting.add(carriage);
     else this.#begin(this.#session, carriage);
     this.#owner.busy(this);

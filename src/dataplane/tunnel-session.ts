@@ -80,7 +80,7 @@ export class TunnelSession
   }
 
   get streamCount(): number {
-    return this.#session?.streamCount ?? 0;
+    return this.#session?.streams.size ?? 0;
   }
 
   get canOpen(): boolean {

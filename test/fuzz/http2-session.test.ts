@@ -82,7 +82,7 @@ function run(role: Role, pieces: readonly string[], seed: number): readonly stri
   }
   side.session.flush();
   side.session.disconnected();
-  expect(side.session.streamCount).toBe(0);
+  expect(side.session.streams.size).toBe(0);
   return side.told;
 }
 

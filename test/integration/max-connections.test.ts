@@ -2,8 +2,9 @@
 // may be, all of them used, and who waits gets the next – over HTTP/1.1, HTTP/2 and upgraded
 // connections, and over two workers that share their live numbers.
 import { afterEach, describe, expect, test } from 'vitest';
+import { SlotView } from '../../src/telemetry/index.ts';
 import { CountingPod, type PodHabits } from '../support/counting-pod.ts';
-import { harnessMemory, startHarness } from '../support/dataplane-harness.ts';
+import { harnessMemory, harnessSlots, startHarness } from '../support/dataplane-harness.ts';
 import type { Harness, HarnessOptions } from '../support/dataplane-harness.ts';
 import { connectTo, eventually, RawUpstream, request } from '../support/dataplane-sockets.ts';
 import type { Peer } from '../support/dataplane-sockets.ts';
@@ -234,6 +235,53 @@ describe('two workers', () => {
     for (const one of [first, second]) one.publish({ endpoints: [endpoint], rules: limitedTo(1) });
     expect(await load([second], 1)).toEqual(['200']);
     expect(upstream.connections.most).toBe(1);
+  });
+
+  test('go on with a connection of HTTP/2 that a long stream keeps open', async () => {
+    const upstream = await Http2Pod.start({}, '127.0.0.2');
+    ends.push(() => upstream.close());
+    const { endpoint } = upstream;
+    const options = { endpoints: [endpoint], scheme: 'h2c', rules: limitedTo(1) } as const;
+    const [first, second] = await both(options);
+    const watching = await get(first);
+    const watch = await upstream.accept();
+    void (async () => {
+      for (;;) (await upstream.accept()).answer('ok');
+    })();
+    let refused = 0;
+    const asking = (async () => {
+      while (refused < 2) if ((await load([second], 1))[0] === '503') refused += 1;
+    })();
+    // All the time that the other one waits for the connection.
+    while (refused < 2) expect(await load([first], 1)).toEqual(['200']);
+    await asking;
+    const last = await get(second);
+    watch.answer('ok');
+    await watching.see('ok');
+    await last.see('ok');
+    expect(upstream.sessionsMost).toBe(1);
+  });
+
+  test('count no connection that a request of HTTP/2 did not open', async () => {
+    const upstream = await Http2Pod.start({}, '127.0.0.2');
+    ends.push(() => upstream.close());
+    const memory = harnessMemory();
+    const options = { endpoints: [upstream.endpoint], scheme: 'h2c', rules: limitedTo(3) } as const;
+    const harness = await start({ ...options, worker: { memory, index: 0, count: 2 } });
+    const other = new SlotView(memory, { index: 1, count: 2 });
+    other.apply(harnessSlots(options));
+    const offset = other.offset('endpoint', firstId);
+    other.setWaiting(offset, 'connection', true);
+    const askers: Peer[] = [];
+    // Until the connection is so old that it is to be given to the other worker.
+    for (const until = performance.now() + 100; performance.now() < until; ) {
+      askers.push(await get(harness));
+      const call = await upstream.accept();
+      expect(openAt(harness)).toBe(upstream.sessions.length);
+      if (askers.length > 1) call.answer('ok');
+    }
+    other.setWaiting(offset, 'connection', false);
+    expect(upstream.sessions.length).toBe(1);
   });
 
   test('take turns with the one connection of HTTP/2 that there may be', async () => {

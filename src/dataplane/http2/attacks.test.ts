@@ -108,7 +108,7 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
     expect(goAwayOf(side)).toBe(11);
     const told = side.told.filter((line) => line.startsWith('headers')).length;
     expect(told).toBeLessThanOrEqual(defaultSessionLimits.streamsMax);
-    expect(side.session.streamCount).toBe(0);
+    expect(side.session.streams.size).toBe(0);
   });
 
   test.each([
@@ -213,7 +213,7 @@ describe('errors end the connection with the code of RFC 9113', () => {
     feed(side, dependent + head(1, endBoth));
     expect(side.told).toEqual(['failed 1']);
     expect(goAwayOf(side)).toBe(1);
-    expect([side.session.streamCount, side.session.isInMidst]).toEqual([0, false]);
+    expect([side.session.streams.size, side.session.isInMidst]).toEqual([0, false]);
   });
 
   test('a server that enables push', () => {
@@ -331,7 +331,7 @@ describe('what behaves is not taken for an attack', () => {
     for (let turn = 0; turn < 1_000; turn += 1) {
       feed(side, frameText(3, 0, streamIdOf(turn), word(8)));
     }
-    expect([side.session.isOver, side.session.streamCount]).toEqual([false, 0]);
+    expect([side.session.isOver, side.session.streams.size]).toEqual([false, 0]);
   });
 
   test('late frames of a thousand calls that were given up at once', () => {

@@ -34,7 +34,7 @@ describe('a call', () => {
       'closed 1',
     ]);
     expect(client.contentOf(1).toString()).toBe('answer');
-    expect([client.session.streamCount, server.session.streamCount]).toEqual([0, 0]);
+    expect([client.session.streams.size, server.session.streams.size]).toEqual([0, 0]);
   });
 
   test('ends with trailers that are longer than a frame', () => {
@@ -158,7 +158,7 @@ describe('back-pressure', () => {
       settle(client, server);
     }
     expect(client.told).toContain('reset 19 8 peer');
-    expect([client.session.streamCount, server.session.streamCount]).toEqual([0, 0]);
+    expect([client.session.streams.size, server.session.streams.size]).toEqual([0, 0]);
   });
 
   test('the transport is not filled: streams wait and take turns', () => {
@@ -232,7 +232,7 @@ describe('the end', () => {
       'reset 0 8 connection',
       'closed 0',
     ]);
-    expect(client.session.streamCount).toBe(0);
+    expect(client.session.streams.size).toBe(0);
     expect(client.session.canOpen).toBe(false);
   });
 

@@ -69,8 +69,8 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
   }
 
   /** Open streams, those included whose head has not been sent. */
-  get streamCount(): number {
-    return this.#streams.size;
+  get streams(): Pick<StreamTable<User>, 'size' | 'oldest'> {
+    return this.#streams;
   }
 
   /** `openStream` would answer with a stream. */

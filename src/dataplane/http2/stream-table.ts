@@ -27,6 +27,13 @@ export class StreamTable<User> {
     return this.open.size + this.unsent.size;
   }
 
+  /** The one that was opened first; those without an id have none yet because they are new. */
+  get oldest(): Http2Stream<User> | undefined {
+    for (const stream of this.open.values()) return stream;
+    for (const stream of this.unsent) return stream;
+    return undefined;
+  }
+
   /** There is room for one more of ours, and an id. */
   get hasRoom(): boolean {
     const { size } = this;
