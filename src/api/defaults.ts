@@ -241,10 +241,9 @@ export const settingTable = {
     doc: 'stops all traffic to the service with 503',
   }),
   healthCheck: optional<NonNullable<ServiceSettings['healthCheck']>>('health-check', {
-    isInForce: false,
     read: readHealthCheck,
     values: '/path@5s',
-    doc: 'an active check of each pod by the proxy of its node; none by default',
+    doc: 'an active check of each pod by the proxy of its own node; none by default',
   }),
   hedgeAfter: optional<NonNullable<ServiceSettings['hedgeAfter']>>('hedge-after', {
     read: readHedgeAfter,

@@ -6,6 +6,12 @@
 
 /** Offsets from the first cell of the slot. */
 export const endpointCells = {
+  /** 0 in · 1 ejected · 2 probed by one request. */
+  ejection: 12,
+  /** When it may be asked again; of who is in: when it last was out. */
+  ejectedUntil: 13,
+  /** 1: active checks of it fail; these three are telemetry/health-cells.ts' as well. */
+  checkedOut: 19,
   /** Latency, µs (latency.ts); 0 = not measured. */
   estimate: 8,
   /** When it was sampled last, and first. */
@@ -13,10 +19,6 @@ export const endpointCells = {
   born: 10,
   /** Failures since the last success. */
   consecutive: 11,
-  /** 0 in · 1 ejected · 2 probed by one request. */
-  ejection: 12,
-  /** When it may be asked again; of who is in: when it last was out. */
-  ejectedUntil: 13,
   /** How often in a row; the exponent of the back-off. */
   ejections: 14,
   /** Counts places that were given back. */

@@ -11,7 +11,8 @@ import { pickByKey, pickInTurn } from './balance.ts';
 import { balanceKey } from './balance-key.ts';
 import { cellAge, cellTime, endpointCells } from './endpoint-cells.ts';
 import { decayedUs, ewmaLoad, sampled, slowStartFactor } from './latency.ts';
-import { isEjected, isOut, isProbeDue, noteFailure, noteSuccess, takeProbe } from './outliers.ts';
+import { isCheckedOut, isEjected, isOut, isProbeDue } from './outliers.ts';
+import { noteFailure, noteSuccess, takeProbe } from './outliers.ts';
 import type { Fault, OutlierPlace } from './outliers.ts';
 import type { OwnConnections } from './places.ts';
 import { noneTried } from './retries.ts';
@@ -45,6 +46,8 @@ type KnownBackend = {
   /** Endpoints that are not simply in, and those of them that may not be asked now. */
   out: number;
   ejected: number;
+  /** Of the latter, those whose active checks fail. */
+  checkedOut: number;
   countedAt: number;
 };
 
@@ -53,7 +56,10 @@ export class EndpointLoads implements LoadView {
   readonly #clock: Clock;
   /** Endpoint ids that the exchange which picks now does not want again. */
   #tried: ReadonlySet<string> = noneTried;
+  /** All serve. */
   #keepsOutliers = false;
+  /** Only active checks put endpoints of this service out. */
+  #trustsChecksAlone = false;
   /** Nor is anybody wanted who is on probation. */
   #wantsSound = false;
   /** Some endpoint of the backend is out, or its probe is due. */
@@ -104,7 +110,9 @@ export class EndpointLoads implements LoadView {
     if (this.#connectionsMax !== Infinity && this.#isConnectedFully(endpoint)) return true;
     if (!this.#areSomeOut || this.#keepsOutliers) return false;
     const place = this.#at(endpoint);
-    return this.#wantsSound ? isOut(place.cells, place.offset) : isEjected(place);
+    if (this.#wantsSound) return isOut(place.cells, place.offset);
+    const { cells, offset } = place;
+    return this.#trustsChecksAlone ? isCheckedOut(cells, offset) : isEjected(place);
   };
 
   /** The endpoint for an attempt; those tried already only when there is no other. */
@@ -124,7 +132,8 @@ export class EndpointLoads implements LoadView {
       picked = this.#pickFor(backend, tried, random, asker);
     }
     this.#probed = undefined;
-    if (picked === undefined || !this.#areSomeOut || this.#keepsOutliers) return picked;
+    const isAnyServing = this.#keepsOutliers || this.#trustsChecksAlone;
+    if (picked === undefined || !this.#areSomeOut || isAnyServing) return picked;
     if (isProbeDue(this.#at(picked))) this.#probed = picked;
     return picked;
   }
@@ -312,14 +321,17 @@ export class EndpointLoads implements LoadView {
     if (length <= countAlwaysMax || ageMs < 0 || ageMs >= countAgeMs) this.#count(known);
     this.#looked = known;
     this.#areSomeOut = known.out > 0;
-    this.#keepsOutliers = keepsOutliers || known.ejected * 2 > length;
+    const out = keepsOutliers ? known.checkedOut : known.ejected;
+    this.#trustsChecksAlone = keepsOutliers;
+    this.#keepsOutliers = out * 2 > length;
   }
 
   #know(backend: Backend): KnownBackend {
     const { now } = this.#place;
     const offsets = backend.endpoints.map(({ id }) => this.#slots.offset('endpoint', id));
     const { endpoints } = backend;
-    const known = { endpoints, offsets, out: 0, ejected: 0, countedAt: now - countAgeMs };
+    const none = { out: 0, ejected: 0, checkedOut: 0 };
+    const known = { endpoints, offsets, ...none, countedAt: now - countAgeMs };
     // Slot 0 is nobody's: an endpoint may get its own later.
     if (!offsets.includes(0)) this.#known.set(backend, known);
     return known;
@@ -329,12 +341,14 @@ export class EndpointLoads implements LoadView {
     const { cells, now } = this.#place;
     known.out = 0;
     known.ejected = 0;
+    known.checkedOut = 0;
     known.countedAt = now;
     for (const offset of known.offsets) {
       if (!isOut(cells, offset)) continue;
       this.#place.offset = offset;
       known.out += 1;
       if (isEjected(this.#place)) known.ejected += 1;
+      if (isCheckedOut(cells, offset)) known.checkedOut += 1;
     }
   }
 

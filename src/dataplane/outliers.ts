@@ -30,13 +30,21 @@ export type OutlierPlace = {
 /** How an attempt failed. `soft`: it counts in the ratio only (429). `refused`: nobody is there. */
 export type Fault = 'soft' | 'hard' | 'refused';
 
+/** Active checks of it fail (`health-check`), as the proxy of its own node says. */
+export function isCheckedOut(cells: Int32Array, offset: number): boolean {
+  return Atomics.load(cells, offset + endpointCells.checkedOut) !== 0;
+}
+
 /** Neither simply in nor forgotten: out, or about to be tried again. */
 export function isOut(cells: Int32Array, offset: number): boolean {
+  if (isCheckedOut(cells, offset)) return true;
   return Atomics.load(cells, offset + endpointCells.ejection) !== stateIn;
 }
 
 /** Whether it may not be asked now: out, or its one probe is under way. */
-export function isEjected({ cells, offset, now }: OutlierPlace): boolean {
+export function isEjected(place: OutlierPlace): boolean {
+  const { cells, offset, now } = place;
+  if (isCheckedOut(cells, offset)) return true;
   if (Atomics.load(cells, offset + endpointCells.ejection) === stateIn) return false;
   return cellAge(now, Atomics.load(cells, offset + endpointCells.ejectedUntil)) < 0;
 }

@@ -22,6 +22,7 @@ import { startDnsServer, type DnsServer, type OpenDatagrams } from './dns-server
 import { startIdentities, type RunningIdentities } from './identities.ts';
 import { ownIdentity } from './identity-plan.ts';
 import type { TunnelSettings } from './messages.ts';
+import { startHealthChecks, type HealthChecks } from './health-checks.ts';
 import { followNeighbours } from './neighbours.ts';
 import { isOfEndpointsOnly, Publisher } from './publisher.ts';
 import { PodNeed } from './pod-need.ts';
@@ -80,6 +81,7 @@ class Control implements Proxy {
   readonly #slotMemory = createSlotMemory(defaultSlotCapacity);
   readonly #publisher: Publisher;
   readonly #breakers: Breakers;
+  readonly #checks: HealthChecks;
   readonly #fleet: WorkerFleet;
   readonly #watch: ClusterWatch;
   readonly #identities: RunningIdentities | undefined;
@@ -122,6 +124,7 @@ class Control implements Proxy {
       log,
       cellsOf: (key) => this.#slots.breaker(key),
     });
+    this.#checks = startHealthChecks({ ...options, slots: this.#slots });
     this.#fleet = this.#startFleet();
     this.#identities = this.#startIdentities();
     this.#watch = watchCluster({
@@ -175,6 +178,7 @@ class Control implements Proxy {
     this.#second?.cancel();
     this.#next?.cancel();
     this.#breakers.close();
+    this.#checks.close();
     this.#stopNeighbours?.();
     const identitiesStopped = this.#identities?.stop();
     this.#fleet.close();
@@ -256,7 +260,9 @@ class Control implements Proxy {
     this.#followPods(nowMs);
     if (update === undefined) return;
     const sequence = this.#fleet.publish(update);
-    if (this.#publisher.snapshot !== undefined) this.#breakers.follow(this.#publisher.snapshot);
+    const { snapshot, nodePart } = this.#publisher;
+    if (snapshot !== undefined) this.#breakers.follow(snapshot);
+    if (snapshot !== undefined && nodePart !== undefined) this.#checks.follow(snapshot, nodePart);
     this.#appliedTimes.published(sequence, seenMs);
     const version = this.#publisher.snapshot?.version;
     if (version === before) return;
@@ -453,6 +459,7 @@ class Control implements Proxy {
         value: hasDirectSockets ? 1 : 0,
       })),
     );
+    registry.sample('weft_endpoints_checked_out', () => this.#checks.samples());
     registry.sample('weft_circuit_state', () => this.#breakers.samples());
     registry.sample('weft_sources_disputed', () => [
       { labels: {}, value: this.#publisher.disputed },

@@ -31,6 +31,9 @@ export type FaultRule = {
   readonly delay?: { readonly ms: number; readonly percent: number } | undefined;
 };
 
+/** An active check of each pod, by the proxy of its own node. */
+export type HealthCheckRule = { readonly path: string; readonly everyMs: number };
+
 /** How an endpoint is chosen, where not by latency and load. */
 export type BalancerRule =
   | { readonly kind: 'least-request' | 'round-robin' }
@@ -53,6 +56,7 @@ export type MirrorRule = {
 export type ShapingRules = {
   readonly breaker?: BreakerRule | undefined;
   readonly fault?: FaultRule | undefined;
+  readonly healthCheck?: HealthCheckRule | undefined;
   /** When a second attempt is made beside a slow one; `p95`: as the service is measured. */
   readonly hedgeAfterMs?: number | 'p95' | undefined;
   /** Open to each endpoint. */
@@ -75,6 +79,10 @@ export function shapingInOrder(rules: ShapingRules | undefined): ShapingRules | 
     balancer: balancer && balancerInOrder(balancer),
     breaker: breaker && { expression: breaker.expression, ratios: breaker.ratios },
     fault: fault && faultInOrder(fault),
+    healthCheck: rules.healthCheck && {
+      everyMs: rules.healthCheck.everyMs,
+      path: rules.healthCheck.path,
+    },
     hedgeAfterMs,
     keepsOutliers,
     maxConnections: rules.maxConnections,
@@ -131,6 +139,7 @@ const isMirror = hasShape<MirrorRule>({
 export const isShaping: Guard<ShapingRules> = hasShape<ShapingRules>({
   breaker: isAbsentOr(isBreaker),
   fault: isAbsentOr(isFault),
+  healthCheck: isAbsentOr(hasShape<HealthCheckRule>({ path: isText, everyMs: isAmount })),
   hedgeAfterMs: isAbsentOr(isEither(isAmount, isOneOf('p95'))),
   maxConnections: isAbsentOr(isCount),
   maxRequests: isAbsentOr(isCount),

@@ -162,6 +162,11 @@ export const metricTable = {
     help: 'Endpoints that were taken out for a while because they failed',
     labels: service,
   },
+  weft_endpoints_checked_out: {
+    type: 'gauge',
+    help: 'Pods of this node whose active checks (weft.dev/health-check) fail',
+    labels: service,
+  },
   weft_circuit_state: {
     type: 'gauge',
     help: 'Circuit breaker of a service: 0 closed, 1 half-open, 2 open',

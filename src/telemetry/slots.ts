@@ -5,8 +5,10 @@
 // exchange that began under the old one still counts down, and some last for days.
 import type { Random } from '../lib/clock.ts';
 import { BreakerCells, breakerWidth } from './breaker-cells.ts';
+import { HealthCells } from './health-cells.ts';
 
 export type * from './breaker-cells.ts';
+export type * from './health-cells.ts';
 
 /** How many Int32 cells one key of a kind gets. */
 export const slotWidths = {
@@ -142,6 +144,13 @@ export class SlotAllocator {
   breaker(service: string): BreakerCells | undefined {
     const slot = this.#slots.service.get(service) ?? 0;
     return slot === 0 ? undefined : new BreakerCells(new Int32Array(this.#memory.breakers), slot);
+  }
+
+  /** Of an endpoint, by its id; undefined: it has no slot of its own. */
+  health(endpoint: string): HealthCells | undefined {
+    const slot = this.#slots.endpoint.get(endpoint) ?? 0;
+    if (slot === 0) return undefined;
+    return new HealthCells(new Int32Array(this.#memory.endpoint), slot * slotWidths.endpoint);
   }
 
   /** A worker died: nothing of it is in flight or open any more, and nobody waits there. */

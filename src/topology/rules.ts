@@ -38,6 +38,7 @@ function shapingOf(service: Service, said: ServiceSettings): ShapingRules | unde
     balancer: balancerOf(loadBalancer),
     breaker: breakerOf(said.circuitBreaker),
     fault: hasFault(said) ? said.fault : undefined,
+    healthCheck: said.healthCheck,
     hedgeAfterMs: said.hedgeAfter === 'p95' ? 'p95' : said.hedgeAfter?.ms,
     maxConnections: said.maxConnections,
     maxRequests: said.maxRequests,

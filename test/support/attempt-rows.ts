@@ -144,6 +144,31 @@ export const attemptRows: readonly SettingRow[] = [
     },
   },
   {
+    setting: 'healthCheck',
+    value: '/up@100ms',
+    bad: 'up@1s',
+    // A pod of HTTP/2 is only asked whether it accepts; see health-checks.test.ts.
+    protocols: ['http/1.1'],
+    beside: { 'weft.dev/load-balancer': 'round-robin' },
+    isInForce: async (world) => {
+      const [bad] = world.pods;
+      world.answers((request) => request.ok());
+      if (bad === undefined) return false;
+      const checked = (): number => bad.requests.filter(({ path }) => path === '/up').length;
+      const before = checked();
+      bad.answer = (request) => {
+        if (request.path === '/up') request.answer({ status: 500 });
+        else request.ok();
+      };
+      const told = await world.askTimes(1);
+      if (told.length === 0) return false;
+      await new Promise((done) => setTimeout(done, slowMs));
+      const hasChecks = checked() > before + 2;
+      const seen = await world.askTimes(6);
+      return hasChecks && seen.every(({ body }) => body !== bad.endpoint.address);
+    },
+  },
+  {
     setting: 'upstreamHost',
     value: 'service',
     bad: 'a host',

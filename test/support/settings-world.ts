@@ -4,10 +4,13 @@
 import http from 'node:http';
 import net from 'node:net';
 import { expect } from 'vitest';
-import { fastestNetwork } from '../../src/dataplane/index.ts';
+import { fastestNetwork, nodeNetwork } from '../../src/dataplane/index.ts';
 import type { ExchangeObserver } from '../../src/dataplane/index.ts';
 import { Breakers } from '../../src/proxy/breakers.ts';
+import { HealthChecks } from '../../src/proxy/health-checks.ts';
+import { probeHealth } from '../../src/proxy/health-probe.ts';
 import type { RouteTable } from '../../src/route/index.ts';
+import { HealthCells } from '../../src/telemetry/health-cells.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import { startHarness, testRuntime } from './dataplane-harness.ts';
 import type { Harness } from './dataplane-harness.ts';
@@ -95,6 +98,7 @@ export class SettingsWorld {
   readonly requests: readonly PodRequest[];
   readonly swallowing: Swallowing;
   readonly #breakers: Breakers;
+  readonly #checks: HealthChecks;
   readonly #cancels: (() => void)[] = [];
   #table: RouteTable | undefined;
   #caller: Http2Caller | undefined;
@@ -116,6 +120,7 @@ export class SettingsWorld {
       log: silentLog,
       cellsOf: (key) => harness.slots.breaker(key),
     });
+    this.#checks = startChecks(harness);
   }
 
   static async start(protocol: Protocol, options: WorldStart = {}): Promise<SettingsWorld> {
@@ -144,6 +149,7 @@ export class SettingsWorld {
     const { table } = settled;
     this.#table = table;
     this.#breakers.follow({ version: '', sections: table.sections, runs: new Map() });
+    this.#checks.follow(table, table.node);
     this.harness.dataplane.publish(table);
     return settled.problems.map(({ reason }) => reason);
   }
@@ -180,6 +186,7 @@ export class SettingsWorld {
   async end(): Promise<void> {
     const { dataplane, bugs, inFlight } = this.harness;
     this.#breakers.close();
+    this.#checks.close();
     for (const cancel of this.#cancels) cancel();
     this.#caller?.session.destroy();
     await eventually(() => dataplane.state().connections === 0, 'all connections closed');
@@ -240,6 +247,18 @@ export class SettingsWorld {
     const reply = call.reply.then(toldBy);
     return { reply, begun: call.head, cancel: () => call.stream.close(8) };
   }
+}
+
+/** Those of the control thread, on connections of their own. */
+function startChecks({ slots }: Harness): HealthChecks {
+  const { timers } = testRuntime;
+  const options = { network: nodeNetwork(), timers, localAddress: undefined };
+  return new HealthChecks({
+    ...testRuntime,
+    log: silentLog,
+    cellsOf: (id) => new HealthCells(slots.cells.endpoint, slots.offset('endpoint', id)),
+    probe: (target, told) => probeHealth(options, target, told),
+  });
 }
 
 function toldBy({ status, headers, trailers, body, resetCode }: Http2Reply): Told {
