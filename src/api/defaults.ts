@@ -214,7 +214,8 @@ export const settingTable = {
     values: countValues,
     doc:
       'connections of a proxy to each endpoint, of HTTP and TCP, busy and idle; no limit by ' +
-      'default',
+      'default. Through a tunnel between nodes the value of the backend Service holds, at its ' +
+      'pod’s proxy: one at the root of a split holds only for calls without a tunnel',
   }),
   maxRequests: optional<number>('max-requests', {
     read: readCount,
