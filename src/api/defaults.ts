@@ -139,8 +139,8 @@ export const settingTable = {
     doc:
       'what is retried, with `retry-attempts`: connect-failure,reset,gateway-error by default. ' +
       'An endpoint that says Retry-After is asked again when that time is over, and only where ' +
-      'no other one is left; where there is not so much time (`timeout`, `idle-timeout`, five ' +
-      'minutes), its answer is passed on',
+      'no other one is left; where there is not so much time (`timeout`, or a second where it is ' +
+      'not set; `idle-timeout`; five minutes), its answer is passed on',
   }),
   retryBudgetPercent: define<number>('retry-budget', {
     read: readPercent,

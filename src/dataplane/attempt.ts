@@ -56,7 +56,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   durationMs = 0;
   /** It was given up before the pod had done its part. */
   isCancelled = false;
-  isLateForCaller = false;
+  saysNothing = false;
   readonly hop: Hop;
   /** The other proxy has refused; the rest of its answer is nobody's. */
   refusal: RefusedThere | undefined;
@@ -144,9 +144,9 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     const { clock, loads } = this.#engine;
     const { request, startedMs } = this.#exchange;
     this.grpcStatus = status;
-    this.isLateForCaller =
+    this.saysNothing =
       status === deadlineExceeded && isLateForCaller(request, clock.nowMs() - startedMs);
-    if (!this.isLateForCaller) this.#judge(httpStatusOf(status), fields, latencyMs);
+    if (!this.saysNothing) this.#judge(httpStatusOf(status), fields, latencyMs);
     else if (latencyMs !== undefined) loads.waitedFor(this.endpoint, latencyMs);
   }
 
@@ -175,14 +175,34 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   #noteEnd(): void {
     const { reason, endpoint } = this;
     if (this.isCancelled) {
-      if (this.#hasAnswered) return;
-      this.#engine.loads.waitedFor(endpoint, this.durationMs);
-      this.#slowMark(noteWaited, this.durationMs);
+      this.#noteWaited();
+      if (reason === 'TimeoutRequest' && !this.#hasAnswered) this.#noteExpired();
       return;
     }
     const isStale = this.isReused && !this.#hasAnswered && reason === 'UpstreamReset';
     if (reason === undefined || isStale) return;
+    this.saysNothing = this.#isOfCaller(reason);
+    if (this.saysNothing) return this.#noteWaited();
     if (noteFailed(this.#engine, endpoint, reason)) this.#tellEjected();
+  }
+
+  #noteWaited(): void {
+    if (this.#hasAnswered) return;
+    this.#engine.loads.waitedFor(this.endpoint, this.durationMs);
+    this.#slowMark(noteWaited, this.durationMs);
+  }
+
+  /** The caller's own time is up. */
+  #noteExpired(): void {
+    const { loads, random } = this.#engine;
+    if (loads.expired(this.endpoint, this.durationMs, random)) this.#tellEjected();
+  }
+
+  /** Some pods reset calls whose caller's time is up; and streams are silent as their makers like. */
+  #isOfCaller(reason: Reason): boolean {
+    if (reason === 'TimeoutIdle') return this.#hasAnswered;
+    const { request } = this.#exchange;
+    return reason === 'UpstreamReset' && isLateForCaller(request, this.durationMs);
   }
 
   /** Measured for hedges alone, and by the proxy that makes them. */

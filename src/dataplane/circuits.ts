@@ -51,7 +51,7 @@ export class Circuits {
 
   /** An attempt at an endpoint of the service has ended. */
   note(host: VirtualHost, { ratios }: BreakerRule, attempt: AttemptFacts): void {
-    if (attempt.isCancelled || attempt.isLateForCaller) return;
+    if (attempt.isCancelled || attempt.saysNothing) return;
     const { grpcStatus, reason, durationMs: latencyMs } = attempt;
     const status = grpcStatus === undefined ? attempt.status : httpStatusOf(grpcStatus);
     const isNetworkError = reason !== undefined && networkErrors.has(reason);

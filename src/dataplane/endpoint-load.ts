@@ -11,7 +11,7 @@ import { pickByKey, pickInTurn } from './balance.ts';
 import { balanceKey } from './balance-key.ts';
 import { cellAge, cellTime, endpointCells } from './endpoint-cells.ts';
 import { decayedUs, ewmaLoad, sampled, slowStartFactor } from './latency.ts';
-import { isCheckedOut, isEjected, isOut, isProbeDue } from './outliers.ts';
+import { hasSucceededWithin, isCheckedOut, isEjected, isOut, isProbeDue } from './outliers.ts';
 import { noteFailure, noteSuccess, takeProbe } from './outliers.ts';
 import type { Fault, OutlierPlace } from './outliers.ts';
 import type { OwnConnections } from './places.ts';
@@ -35,6 +35,8 @@ export const noHead: RequestHead = {
   fieldValues: () => [],
 };
 
+/** Less is no time in which an endpoint would have had to answer anybody. */
+const callerPatienceMs = 100;
 /** Above so many endpoints the count of ejected ones may be a little old. */
 const countAlwaysMax = 8;
 const countAgeMs = 100;
@@ -143,7 +145,7 @@ export class EndpointLoads implements LoadView {
     this.#place.now = cellTime(this.#clock.wallMs());
     this.#lookAtEjected(backend, false);
     this.#tried = tried;
-    this.#inFlightMax = Infinity;
+    this.#forgetLimits();
     this.#found = undefined;
     this.#next = -1;
     return backend.endpoints.some((one) => !this.isExcluded(one) && one.id !== endpoint?.id);
@@ -164,6 +166,8 @@ export class EndpointLoads implements LoadView {
     this.#tried = new Set(tried).add(first.id);
     this.#keepsOutliers = false;
     this.#limitBy(asker.host?.rules.shaping ?? {}, backend, asker);
+    this.#found = undefined;
+    this.#next = -1;
     const inFlight = this.#slots.inFlight(this.#at(first).offset);
     this.#inFlightMax = Math.min(this.#inFlightMax, inFlight + 1);
     this.#wantsSound = true;
@@ -213,6 +217,17 @@ export class EndpointLoads implements LoadView {
     const estimateUs = Atomics.load(cells, offset + endpointCells.estimate);
     const ageMs = cellAge(now, Atomics.load(cells, offset + endpointCells.sampled));
     if (latencyMs * 1_000 > decayedUs(estimateUs, ageMs)) this.measured(endpoint, latencyMs);
+  }
+
+  /**
+   * A caller's own deadline has passed after `waitedMs`, which says little; but an endpoint that
+   * has answered nobody well meanwhile may be one that swallows requests. True: it is ejected.
+   */
+  expired(endpoint: Endpoint, waitedMs: number, random: Random): boolean {
+    if (waitedMs < callerPatienceMs) return false;
+    const place = this.#placeNow(endpoint);
+    if (place.offset === 0 || hasSucceededWithin(place, waitedMs)) return false;
+    return noteFailure(place, 'soft', random);
   }
 
   succeeded(endpoint: Endpoint): void {

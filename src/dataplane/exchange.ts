@@ -351,7 +351,8 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     if (host === undefined) return false;
     const retries = this.#retriesOf(host);
     const askedMs = this.#askedMs(failure);
-    if (askedMs > 0 && !retries.canWait(askedMs, this.client.waits)) return false;
+    const { isDraining } = this.engine;
+    if (askedMs > 0 && (isDraining || !retries.canWait(askedMs, this.client.waits))) return false;
     return retries.take(failure, this);
   }
 

@@ -27,6 +27,8 @@ const gatherMs = 10_000;
 /** From sending to the end of the answer, unless the mirror's service says how long. */
 const copyTimeoutMs = 5_000;
 
+const nothing = Buffer.alloc(0);
+
 /** Who has the budget. */
 export type CopyOwner = {
   readonly engine: Engine;
@@ -56,7 +58,7 @@ export class MirrorCopy implements Client, BodyTaker {
   readonly #ids: RequestIds;
   readonly #deadline: Deadline;
   readonly #answer: MirrorAnswer;
-  #pieces: Buffer[] = [];
+  #body = nothing;
   #bytes = 0;
   #exchange: Exchange | undefined;
   /** Why it was given up, where its exchange cannot know. */
@@ -151,9 +153,19 @@ export class MirrorCopy implements Client, BodyTaker {
     if (this.#bytes + bytes > copiedBytesMax) this.#end('too_large');
     else if (!this.#owner.reserve(bytes)) this.#end('over_budget');
     else {
+      this.#makeRoom(this.#bytes + bytes);
+      piece.copy(this.#body, this.#bytes);
       this.#bytes += bytes;
-      this.#pieces.push(Buffer.from(piece));
     }
+  }
+
+  /** One buffer: a body may come byte by byte, and an object for each would cost more than it. */
+  #makeRoom(bytes: number): void {
+    const { length } = this.#body;
+    if (bytes <= length) return;
+    const grown = Buffer.allocUnsafe(Math.min(copiedBytesMax, Math.max(bytes, 2 * length)));
+    this.#body.copy(grown, 0, 0, this.#bytes);
+    this.#body = grown;
   }
 
   #send(trailers: Fields | undefined): void {
@@ -166,8 +178,8 @@ export class MirrorCopy implements Client, BodyTaker {
     const hasOwn = plan.host.rules.timeoutMs !== undefined;
     if (hasOwn) engine.deadlines.disarm(this.#deadline);
     else engine.deadlines.arm(this.#deadline, copyTimeoutMs);
-    const body = this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces);
-    this.#pieces = [];
+    const body = this.#body.subarray(0, this.#bytes);
+    this.#body = nothing;
     const isBodyComplete = this.#bytes === 0 && trailers === undefined;
     const exchange = new Exchange({
       engine,
@@ -200,7 +212,7 @@ export class MirrorCopy implements Client, BodyTaker {
   #end(outcome: MirrorOutcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#pieces = [];
+    this.#body = nothing;
     this.#owner.engine.deadlines.disarm(this.#deadline);
     this.buffer.close();
     this.#owner.ended(this, outcome);

@@ -68,8 +68,8 @@ export type AttemptFacts = {
   readonly reason: Reason | undefined;
   readonly durationMs: number;
   readonly isCancelled: boolean;
-  /** Its pod was out of time that the caller had set: says nothing of the pod. */
-  readonly isLateForCaller: boolean;
+  /** It ended for a reason of its caller, as far as can be told: says nothing of the pod. */
+  readonly saysNothing: boolean;
 };
 
 /** A request that never became an exchange: its bytes were no valid request. */

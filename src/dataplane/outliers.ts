@@ -119,6 +119,18 @@ function countInWindow({ cells, offset, now }: OutlierPlace, failures: 0 | 1): v
   Atomics.add(cells, at + 2, 1);
 }
 
+/** Whether some attempt has gone well in the last `ageMs`, or up to a second before. */
+export function hasSucceededWithin({ cells, offset, now }: OutlierPlace, ageMs: number): boolean {
+  const seconds = Math.floor(now / 1_000) - Math.floor((now - ageMs) / 1_000);
+  for (let index = 0; index < windowSeconds; index += 1) {
+    const at = offset + endpointCells.window + index * windowWidth;
+    const age = Math.floor(now / 1_000) - Atomics.load(cells, at);
+    if (age < 0 || age > seconds) continue;
+    if (Atomics.load(cells, at + 2) > Atomics.load(cells, at + 1)) return true;
+  }
+  return false;
+}
+
 function hasPoorWindow({ cells, offset, now }: OutlierPlace): boolean {
   const second = Math.floor(now / 1_000);
   let failures = 0;

@@ -16,6 +16,9 @@ import type { AttemptFailure } from './retry-policy.ts';
 /** Wait before a retry, with full jitter (contract §4: 25 to 250 ms). */
 const retryBackoff = { baseMs: 25, maxMs: 250 } as const;
 
+/** Who has set no time for the whole request is told of a longer wait, not held up by it. */
+const unboundedAskedMaxMs = 1_000;
+
 /** Where the budgets of services are; looked up once per virtual host of a table. */
 export class RetryBudgets {
   readonly #slots: SlotView;
@@ -121,9 +124,11 @@ export class Retries {
   }
 
   /** Whether a wait that an endpoint asks for (0: none) and the back-off find their time. */
-  canWait(askedMs: number, waits: Pick<ExchangeWaits, 'hasTimeFor'>): boolean {
+  canWait(askedMs: number, waits: Pick<ExchangeWaits, 'hasTimeFor' | 'totalLeftMs'>): boolean {
     if (askedMs === 0) return true;
-    return askedMs <= retryAfterMaxMs && waits.hasTimeFor(askedMs + retryBackoff.maxMs);
+    const isBounded = waits.totalLeftMs !== Infinity;
+    const mostMs = isBounded ? retryAfterMaxMs : unboundedAskedMaxMs;
+    return askedMs <= mostMs && waits.hasTimeFor(askedMs + retryBackoff.maxMs);
   }
 
   waitMs(): number {

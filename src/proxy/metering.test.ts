@@ -63,7 +63,7 @@ function exchange(said: Partial<ExchangeFacts> = {}): ExchangeFacts {
 
 function attempt(said: Partial<AttemptFacts> = {}): AttemptFacts {
   const plain = { status: 200, grpcStatus: undefined, reason: undefined, durationMs: 20 };
-  const kept = { isCancelled: false, isLateForCaller: false };
+  const kept = { isCancelled: false, saysNothing: false };
   return { backend, endpoint, destination, ...plain, ...kept, ...said };
 }
 

@@ -122,6 +122,20 @@ test('an endpoint whose calls fail in their trailers is slow for balancing', asy
   expect(told.filter((one) => !isWell(one)).length).toBeLessThanOrEqual(2);
 });
 
+test('streams that fall silent after their first message say nothing of their pods', async () => {
+  const quiet = {
+    'weft.dev/idle-timeout': '300ms',
+    'weft.dev/circuit-breaker': 'NetworkErrorRatio() > 0.3',
+  };
+  const { world, ejected } = await start(quiet);
+  world.answers((request) => request.begin('hello'));
+  await Promise.all(Array.from({ length: 20 }, () => world.ask()));
+  expect(ejected).toEqual([]);
+  world.lookAtBreakers();
+  world.answers((request) => request.ok());
+  expect(isWell(await world.ask())).toBe(true);
+});
+
 test('who is on probation is in again when a stream begins', async () => {
   const { world } = await start();
   const [first] = world.pods;
@@ -148,6 +162,44 @@ test('who is on probation is in again when a stream begins', async () => {
 describe('deadlines', () => {
   const impatient = { headers: { 'grpc-timeout': '60m' } };
 
+  test('a pod that resets a call with CANCEL when the time of its caller is up has not failed', async () => {
+    const breaker = { 'weft.dev/circuit-breaker': 'NetworkErrorRatio() > 0.1' };
+    const { world, ejected, attempts } = await start(breaker);
+    world.answers((request) => void setTimeout(() => request.reset(8), 1_900));
+    const patient = { headers: { 'grpc-timeout': '2000m' } };
+    await Promise.all(Array.from({ length: 24 }, () => world.ask(patient)));
+    expect(attempts.every((one) => one.reason === 'UpstreamReset' && one.saysNothing)).toBe(true);
+    expect(ejected).toEqual([]);
+    world.lookAtBreakers();
+    world.answers((request) => request.ok());
+    expect(isWell(await world.ask())).toBe(true);
+  });
+
+  test('a pod that swallows the calls of impatient callers is ejected', async () => {
+    const { world, ejected } = await start();
+    await world.askTimes(10);
+    const [first] = world.pods;
+    if (first !== undefined) first.answer = () => undefined;
+    // What went well in the second before it began to be silent still speaks for it.
+    await eventually(() => Date.now() % 1_000 < 100, 'another second begins');
+    const told = await world.askTimes(60, { headers: { 'grpc-timeout': '150m' } });
+    expect(ejected.length).toBeGreaterThan(0);
+    expect(told.filter((one) => !isWell(one)).length).toBeLessThan(20);
+  });
+
+  test('one whose other callers are answered meanwhile is not', async () => {
+    const { world, ejected } = await start();
+    world.answers((request) => {
+      if (request.path !== '/slow') request.ok();
+    });
+    const slow = { path: '/slow', headers: { 'grpc-timeout': '150m' } };
+    for (let turn = 0; turn < 5; turn += 1) {
+      const calls = [world.ask(slow), world.ask(slow), world.askTimes(4)];
+      await Promise.all(calls);
+    }
+    expect(ejected).toEqual([]);
+  });
+
   test('a pod that tells a caller of his own deadline has not failed', async () => {
     const { world, ejected, attempts } = await start({
       'weft.dev/circuit-breaker': 'ResponseCodeRatio(500, 600, 0, 600) > 0.1',
@@ -155,7 +207,7 @@ describe('deadlines', () => {
     world.answers((request) => void setTimeout(() => request.answer({ grpcStatus: 4 }), 50));
     const told = await Promise.all(Array.from({ length: 24 }, () => world.ask(impatient)));
     expect(told.every(({ grpcStatus }) => grpcStatus === 4)).toBe(true);
-    expect(attempts.every((one) => one.isLateForCaller || one.isCancelled)).toBe(true);
+    expect(attempts.every((one) => one.saysNothing || one.isCancelled)).toBe(true);
     expect(ejected).toEqual([]);
     world.lookAtBreakers();
     world.answers((request) => request.ok());

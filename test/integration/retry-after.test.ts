@@ -60,9 +60,10 @@ describe.each(allProtocols)('in %s', (protocol) => {
   });
 
   const tooLong: readonly (readonly [string, string, Readonly<Record<string, string>>])[] = [
+    ['a second, where no total time is set,', '2', {}],
     ['the total time', '1', { 'weft.dev/timeout': '1200ms' }],
     ['the idle time', '1', { 'weft.dev/idle-timeout': '900ms' }],
-    ['five minutes', '301', { 'weft.dev/idle-timeout': '1h' }],
+    ['five minutes', '301', { 'weft.dev/idle-timeout': '1h', 'weft.dev/timeout': '1h' }],
   ];
   test.each(tooLong)('a wait over %s is told instead', async (_, retryAfter, annotations) => {
     const told = await ask({ protocol, addresses: one, retryAfter, annotations });

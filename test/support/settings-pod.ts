@@ -99,6 +99,11 @@ export class PodRequest {
     this.finish(0);
   }
 
+  /** RST_STREAM with this code; a pod of HTTP/1.1 has no such thing. */
+  reset(code: number): void {
+    if (!(this.#request instanceof http.IncomingMessage)) this.#request.stream.close(code);
+  }
+
   /** Cuts the connection, or in HTTP/2 the stream. */
   cut(): void {
     if (this.#request instanceof http.IncomingMessage) this.#request.socket.resetAndDestroy();
