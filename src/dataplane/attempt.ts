@@ -198,7 +198,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     if (loads.expired(this.endpoint, this.durationMs, random)) this.#tellEjected();
   }
 
-  /** Some pods reset calls whose caller's time is up; and streams are silent as their makers like. */
+  /** Some pods reset calls whose caller has no time left; and streams are silent as they like. */
   #isOfCaller(reason: Reason): boolean {
     if (reason === 'TimeoutIdle') return this.#hasAnswered;
     const { request } = this.#exchange;
