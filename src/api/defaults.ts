@@ -146,7 +146,9 @@ export const settingTable = {
     read: readPercent,
     values: 'a percentage',
     initial: 20,
-    doc: 'retries are at most this share of the requests over 10 s, plus 10 a second',
+    doc:
+      'retries are at most this share of the requests that were answered well over 10 s, plus ' +
+      '10 a second: what fails earns none, so that tiers of a call chain do not multiply them',
   }),
   timeoutMs: optional<number>('timeout', {
     read: readTimeout,
