@@ -5,7 +5,7 @@ import type { Backend, Destination, Endpoint } from '../route/index.ts';
 import { noteAnswer, noteBegun, noteFailed } from './attempt-fate.ts';
 import type { Engine } from './engine.ts';
 import { deadlineExceeded, grpcStatusIn, httpStatusOf } from './grpc.ts';
-import { isLateForCaller, statusInHead, unknownStatus } from './grpc.ts';
+import { grpcTimeoutMs, isLateForCaller, statusInHead, unknownStatus } from './grpc.ts';
 import type { Hop } from './hop.ts';
 import type { Fields } from './http1/fields.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
@@ -192,10 +192,12 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#slowMark(noteWaited, this.durationMs);
   }
 
-  /** The caller's own time is up. */
+  /** The caller's own time is up: as long as he wanted to wait, however late we looked. */
   #noteExpired(): void {
     const { loads, random } = this.#engine;
-    if (loads.expired(this.endpoint, this.durationMs, random)) this.#tellEjected();
+    const wantedMs = grpcTimeoutMs(this.#exchange.request.fields) ?? this.durationMs;
+    const waitedMs = Math.min(wantedMs, this.durationMs);
+    if (loads.expired(this.endpoint, waitedMs, random)) this.#tellEjected();
   }
 
   /** Some pods reset calls whose caller has no time left; and streams are silent as they like. */

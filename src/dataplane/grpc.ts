@@ -39,8 +39,8 @@ export function callTimeoutMs(
   return saidMs === undefined ? rulesMs : Math.min(saidMs, rulesMs ?? Infinity);
 }
 
-/** Undefined: the caller did not say, or nothing that parses. */
-function grpcTimeoutMs(fields: Fields): number | undefined {
+/** What the caller says (`grpc-timeout`); undefined: nothing, or nothing that parses. */
+export function grpcTimeoutMs(fields: Fields): number | undefined {
   const said = fields.get('grpc-timeout');
   const parsed = said === undefined ? null : /^(\d{1,8})([HMSmun])$/.exec(said);
   const unit = unitMs.get(parsed?.[2] ?? '');
