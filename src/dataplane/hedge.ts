@@ -73,9 +73,12 @@ export function beginHedge(options: HedgeOptions): Hedge | undefined {
   if (endpoint === undefined) return undefined;
   const hop = plan.hopTo(backend, endpoint);
   if (hop.verdict.kind === 'deny' || hop.way === 'none') return undefined;
-  if (!retries.takeHedge(exchange)) return undefined;
   const ticket = engine.gate.placeBeside(exchange, endpoint, hop);
-  return ticket === 'full' ? undefined : new Hedge(options, { backend, endpoint, hop, ticket });
+  if (ticket === 'full') return undefined;
+  // Last, because asking takes from it: full endpoints would use up what retries are to have.
+  if (retries.takeHedge(exchange)) return new Hedge(options, { backend, endpoint, hop, ticket });
+  engine.gate.leave({ ticket });
+  return undefined;
 }
 
 type Chosen = {

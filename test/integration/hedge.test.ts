@@ -302,8 +302,8 @@ describe('no hedge is made', () => {
     await client.see('200 OK');
   });
 
-  test('beyond the retry budget', async () => {
-    const world = await start(2);
+  test('beyond the retry budget, and its place is free again', async () => {
+    const world = await start(2, { shaping: { hedgeAfterMs: 10, maxRequests: 4 } });
     const budget = {
       cells: harness?.slots.cells.service ?? new Int32Array(0),
       offset: harness?.slots.offset('service', 't/h1') ?? 0,
@@ -312,6 +312,7 @@ describe('no hedge is made', () => {
     const client = await send();
     await eventually(() => world.exhausted() === 1, 'the budget has been asked');
     await noMore(world, 1);
+    expect(harness?.inFlight()).toBe(1);
     world.arrived[0]?.peer.send(okAnswer('ok'));
     await client.see('200 OK');
     expect(world.hedges).toEqual([]);
@@ -320,12 +321,14 @@ describe('no hedge is made', () => {
   test.each([
     ['place', { maxRequests: 1 }],
     ['connection', { maxConnections: 1 }],
-  ])('where it would have to wait for a %s', async (_, limit) => {
+  ])('where it would have to wait for a %s, and costs nothing', async (_, limit) => {
     const world = await start(2, { shaping: { hedgeAfterMs: 10, ...limit } });
+    const budgets = harness?.slots.cells.service.slice();
     const two = [await send(), await send()];
     await arrivals(world, 2);
     await noMore(world, 2);
     expect(harness?.inFlight()).toBe(2);
+    expect(harness?.slots.cells.service).toEqual(budgets);
     for (const { peer } of world.arrived) peer.send(okAnswer('ok'));
     for (const one of two) await one.see('200 OK');
     expect(world.hedges).toEqual([]);
