@@ -7,7 +7,7 @@ import type { Backend, Endpoint, RouteTable, Split, VirtualHost } from '../route
 import { bodyBytesMaxOf, endsConnection, isOverloaded } from './admission.ts';
 import { Attempt } from './attempt.ts';
 import type { ConnectionFate } from './client.ts';
-import { ExchangeRecord } from './exchange-record.ts';
+import { RetriedExchange } from './exchange-retries.ts';
 import { statusToldBy } from './grpc.ts';
 import { beginHedge, hedgeDelayMs, type Hedge, type Hedged } from './hedge.ts';
 import type { Hop } from './hop.ts';
@@ -18,7 +18,6 @@ import type { ExchangeOutcome } from './observer.ts';
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import type { OwnConnections, Ticket } from './places.ts';
-import { noneTried, Retries } from './retries.ts';
 import { attemptKind, failedAnswer, isGood, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
@@ -27,10 +26,8 @@ import type { WaitsUser } from './exchange-waits.ts';
 import { noTunnel, type RefusedThere } from './tunnel-refusal.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
 
-export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser, Hedged {
+export class Exchange extends RetriedExchange implements UpstreamUser, WaitsUser, Hedged {
   ticket: Ticket | undefined;
-  /** Undefined until something has failed. */
-  #retries: Retries | undefined;
   #attempt: Attempt | undefined;
   /** The second attempt beside a slow one; at most one is made (hedge.ts). */
   #hedge: Hedge | undefined;
@@ -94,7 +91,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     const { backend } = this;
     assert(backend !== undefined, 'an attempt at nothing');
     const { loads, random } = this.engine;
-    const endpoint = loads.pick(backend, this.#retries?.tried ?? noneTried, random, this);
+    const endpoint = loads.pick(backend, this.tried, random, this);
     if (endpoint === undefined) return this.refuse('NoEndpoints');
     const hop = this.plan.hopTo(backend, endpoint);
     const { verdict } = hop;
@@ -343,41 +340,22 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     else this.#tryAgain(failure, wasStale);
   }
 
-  /** All conditions of a retry; the budget comes last, because asking takes from it. */
   #mayTryAgain(failure: AttemptFailure): boolean {
-    if (this.#hedge?.isRunning === true) return this.#retries?.isRetried(failure) === true;
-    if (this.answer.hasBegun || this.answer.hasInterim || !this.body.isReplayable) return false;
-    const { host } = this;
-    if (host === undefined) return false;
-    const retries = this.#retriesOf(host);
-    const askedMs = this.#askedMs(failure);
-    const { isDraining } = this.engine;
-    if (askedMs > 0 && (isDraining || !retries.canWait(askedMs, this.client.waits))) return false;
-    return retries.take(failure, this);
-  }
-
-  #retriesOf(host: VirtualHost): Retries {
-    return (this.#retries ??= new Retries(this.engine, host, this.plan.isRepeatable));
-  }
-
-  /** What an endpoint asks for is waited for only where no other one can be asked. */
-  #askedMs({ askedMs = 0 }: AttemptFailure): number {
-    if (askedMs === 0 || this.backend === undefined) return 0;
-    const tried = this.#retries?.tried ?? noneTried;
-    return this.engine.loads.hasOther(this.backend, tried, this.endpoint) ? 0 : askedMs;
+    if (this.#hedge?.isRunning === true) return this.retries?.isRetried(failure) === true;
+    return this.mayFollow(failure);
   }
 
   /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */
   #tryAgain(failure: AttemptFailure, wasStale = false): void {
     const { observer } = this.engine;
-    const retries = this.#retries;
+    const retries = this.retries;
     assert(retries !== undefined, 'a retry of nothing');
     if (this.#hedge?.isRunning === true) return this.#goOnWith(this.#hedge);
     retries.begin(failure, this.endpoint);
     observer.retryStarted(this);
     const hasOthers = (this.backend?.endpoints.length ?? 0) > retries.tried.size;
     if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
-    else this.client.waits.wait(this.#askedMs(failure) + retries.waitMs());
+    else this.client.waits.wait(this.askedMs(failure) + retries.waitMs());
   }
 
   // ---- a second attempt beside a slow one -----------------------------------------------------
@@ -387,7 +365,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
     const first = this.#attempt;
     if (host === undefined || first === undefined || this.#hedge !== undefined) return;
     if (!this.body.isEmpty) return;
-    const retries = this.#retriesOf(host);
+    const retries = this.retriesOf(host);
     this.#hedge = beginHedge({ engine, plan, exchange: this, first, retries });
     this.#hedge?.start();
   }
@@ -399,7 +377,7 @@ export class Exchange extends ExchangeRecord implements UpstreamUser, WaitsUser,
 
   /** The first attempt is over: the other one is the attempt now. */
   #goOnWith(hedge: Hedge): void {
-    if (this.endpoint !== undefined && !hedge.hasAnswered) this.#retries?.avoid(this.endpoint);
+    if (this.endpoint !== undefined && !hedge.hasAnswered) this.retries?.avoid(this.endpoint);
     const attempt = hedge.lead();
     this.#attempt = attempt;
     this.endpoint = attempt.endpoint;
