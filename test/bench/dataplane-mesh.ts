@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parse } from 'yaml';
 import { openConnection, resourcePath, type Connection } from '../../src/kube/index.ts';
+import { allocator, nodeFlags as imageFlags } from '../../scripts/image/weft-image.ts';
 import { realRuntime } from '../../src/main/runtime.ts';
 import { startApiServer } from '../../src/playground/index.ts';
 import { get, proxyCore, startChild, until, type Child } from './dataplane-tools.ts';
@@ -320,6 +321,7 @@ export type WeftOptions = {
   readonly address: string;
   /** The built program: dist/weft.js of this tree or of another. */
   readonly program: string;
+  /** Besides those of the image. */
   readonly nodeFlags?: readonly string[];
   /** Besides our own. */
   readonly env?: NodeJS.ProcessEnv;
@@ -362,9 +364,10 @@ export async function startWeft(options: WeftOptions): Promise<RunningWeft> {
   };
   const child = startChild({
     core: options.core ?? proxyCore,
-    env: { ...process.env, ...options.env },
+    env: { ...allocator, ...process.env, ...options.env },
     command: [
       nodeProgram,
+      ...imageFlags,
       ...nodeFlags,
       program,
       'proxy',

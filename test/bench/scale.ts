@@ -7,7 +7,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { allocator, nodeFlags } from '../../scripts/image/weft-image.ts';
 import {
   complaintOf,
   hostOf,
@@ -96,8 +95,6 @@ async function inMesh(
         program: 'dist/weft.js',
         workers,
         core: proxyCores,
-        nodeFlags,
-        env: allocator,
       });
       stops.push(() => weft.child.stop());
       return weft;
