@@ -53,8 +53,15 @@ export const unacceptedShare = 1 / 8;
 /** Pods that a flow's first datagrams are tried at, before they have reached one. */
 export const flowAttemptsMax = 3;
 
-/** What waits for a tunnel to be opened: as many datagrams of one flow. */
-export const untunnelledMax = 8;
+/**
+ * What waits for a tunnel to be opened, of one flow and of all flows of a worker. A resolver asks
+ * all its questions from one port: while a busy node shakes hands, a second of them has to wait.
+ */
+export const untunnelledBytesMax = 64 * 1024;
+export const untunnelledOfAllMax = 4 * 1024 * 1024;
+
+/** What the memory of one that waits costs beside its bytes. */
+export const untunnelledOverhead = 128;
 
 /** Bytes in capsules that a tunnel has not taken; beyond that datagrams are dropped. */
 export const tunnelledBytesMax = 256 * 1024;

@@ -1,11 +1,11 @@
 // A flow's way through a tunnel: a stream of bytes to the proxy of the pod's node, with its
 // datagrams in capsules. A stream waits for nobody here: what it does not take now is dropped, as a
 // wire would drop it, so that one slow flow holds no memory and late datagrams do not pile up.
-// Datagrams that come before it is open wait for it, few of them.
+// Datagrams that come before it is open wait for it, within bounds of the flow and of the worker.
 import type { NetworkSocket } from '../lib/network.ts';
 import type { Reason } from './refusals.ts';
 import { CapsuleReader, renderDatagram } from './udp-capsules.ts';
-import { tunnelledBytesMax, untunnelledMax } from './udp-limits.ts';
+import { tunnelledBytesMax, untunnelledBytesMax, untunnelledOverhead } from './udp-limits.ts';
 import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
 
 /** A stream through a tunnel: a socket that knows why it was not opened. */
@@ -14,9 +14,45 @@ export type TunnelSocket = NetworkSocket & {
   readonly failure: { readonly reason: Reason } | undefined;
 };
 
+/** What may still wait for tunnels to be opened, all flows of a worker together. */
+export type UntunnelledRoom = { bytes: number };
+
+/** Datagrams of a flow that wait until its stream is open. */
+class Untunnelled {
+  readonly #room: UntunnelledRoom;
+  #datagrams: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(room: UntunnelledRoom) {
+    this.#room = room;
+  }
+
+  /** False: it is too much. */
+  add(data: Uint8Array): boolean {
+    const bytes = data.length + untunnelledOverhead;
+    if (this.#bytes + bytes > untunnelledBytesMax || bytes > this.#room.bytes) return false;
+    this.#datagrams.push(data);
+    this.#bytes += bytes;
+    this.#room.bytes -= bytes;
+    return true;
+  }
+
+  take(): readonly Uint8Array[] {
+    const taken = this.#datagrams;
+    this.#room.bytes += this.#bytes;
+    this.#datagrams = [];
+    this.#bytes = 0;
+    return taken;
+  }
+}
+
 /** A `connect` event says that the pod's node has let it in; `close` comes last. */
-export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPath {
-  const waiting: Uint8Array[] = [];
+export function streamPath(
+  socket: TunnelSocket,
+  events: FlowPathEvents,
+  room: UntunnelledRoom,
+): FlowPath {
+  const waiting = new Untunnelled(room);
   let isOpen = false;
   let isClosed = false;
   const reader = new CapsuleReader((data) => {
@@ -25,14 +61,14 @@ export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPa
   const close = (): void => {
     if (isClosed) return;
     isClosed = true;
-    waiting.length = 0;
+    waiting.take();
     socket.resetAndDestroy();
   };
   socket.on('error', () => undefined);
   socket.on('connect', () => {
     isOpen = true;
     if (!isClosed) events.accepted();
-    for (const data of waiting.splice(0)) socket.write(renderDatagram(data));
+    for (const data of waiting.take()) socket.write(renderDatagram(data));
   });
   socket.on('data', (bytes) => {
     if (isClosed || reader.read(bytes)) return;
@@ -48,7 +84,7 @@ export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPa
     if (isClosed) return;
     isClosed = true;
     if (isOpen) events.broken();
-    else events.refused(socket.failure?.reason ?? 'TunnelUnavailable', waiting.splice(0));
+    else events.refused(socket.failure?.reason ?? 'TunnelUnavailable', waiting.take());
   });
   return {
     send: (data) => {
@@ -56,13 +92,12 @@ export function streamPath(socket: TunnelSocket, events: FlowPathEvents): FlowPa
       // It failed before anybody listened to it.
       if (socket.destroyed) {
         isClosed = true;
-        events.refused(socket.failure?.reason ?? 'TunnelUnavailable', [...waiting, data]);
+        events.refused(socket.failure?.reason ?? 'TunnelUnavailable', [...waiting.take(), data]);
         return 'sent';
       }
-      if (!isOpen && waiting.length >= untunnelledMax) return 'full';
       if (socket.writableLength > tunnelledBytesMax) return 'full';
-      if (isOpen) socket.write(renderDatagram(data));
-      else waiting.push(data);
+      if (!isOpen) return waiting.add(data) ? 'sent' : 'full';
+      socket.write(renderDatagram(data));
       return 'sent';
     },
     close,

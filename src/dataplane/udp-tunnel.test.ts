@@ -93,10 +93,12 @@ function capsule(text: string): string {
 }
 
 describe('the end of the caller', () => {
-  function opened() {
+  const roomBytes = 100_000;
+
+  function opened(room = { bytes: roomBytes }) {
     const told: string[] = [];
     const stream = new FakeStream();
-    const path = streamPath(stream, {
+    const events: FlowPathEvents = {
       accepted: () => stream.said.push('accepted'),
       received: (data) => told.push(Buffer.from(data).toString()),
       lost: (why) => told.push(`lost ${why}`),
@@ -104,20 +106,45 @@ describe('the end of the caller', () => {
         told.push(`refused ${reason} ${unsent.map((one) => Buffer.from(one).toString()).join()}`),
       unreachable: () => told.push('unreachable'),
       broken: () => told.push('broken'),
-    });
+    };
+    const path = streamPath(stream, events, room);
     const send = (text: string) => path.send(Buffer.from(text));
-    return { stream, path, send, told };
+    return { stream, path, send, told, room };
   }
 
-  test('keeps few datagrams until it is let in, and then sends them in order', () => {
-    const { stream, send } = opened();
-    const fates = Array.from({ length: 10 }, (_, index) => send(`${index}`));
-    expect(fates).toEqual([...Array<string>(8).fill('sent'), 'full', 'full']);
+  test('keeps what comes until it is let in, and then sends it in order', () => {
+    const { stream, send, room } = opened();
+    const texts = Array.from({ length: 200 }, (_, index) => `${index}`);
+    expect(new Set(texts.map(send))).toEqual(new Set(['sent']));
     expect([stream.written, stream.said]).toEqual([[], []]);
     stream.tell('connect');
     expect(stream.said).toEqual(['accepted']);
     send('last');
-    expect(stream.written).toEqual([...'01234567', 'last'].map(capsule));
+    expect(stream.written).toEqual([...texts, 'last'].map(capsule));
+    expect(room.bytes).toBe(roomBytes);
+  });
+
+  test('keeps no more than 64 kB, however small or large what comes is', () => {
+    const [small, large] = [opened(), opened()];
+    const count = (send: (text: string) => string, text: string): number => {
+      let sent = 0;
+      while (sent < 10_000 && send(text) === 'sent') sent += 1;
+      return sent;
+    };
+    expect(count(small.send, '')).toBe(512);
+    expect(count(large.send, 'x'.repeat(4_000))).toBe(15);
+    expect(small.room.bytes).toBe(roomBytes - 65_536);
+  });
+
+  test('leaves others of the worker their room, and gives back its own in the end', () => {
+    const room = { bytes: 1_000 };
+    const [first, second] = [opened(room), opened(room)];
+    expect(['x'.repeat(600), 'y'.repeat(600)].map(first.send)).toEqual(['sent', 'full']);
+    expect(second.send('z'.repeat(200))).toBe('full');
+    first.path.close();
+    expect([second.send('z'.repeat(200)), room.bytes]).toEqual(['sent', 672]);
+    second.stream.tell('close');
+    expect(room.bytes).toBe(1_000);
   });
 
   test('drops what the stream does not take', () => {

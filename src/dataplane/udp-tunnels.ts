@@ -13,6 +13,7 @@ import type { TunnelStream } from './tunnel-stream.ts';
 import { ArrivedFlow } from './udp-arrived.ts';
 import type { FlowTable, TabledFlow } from './udp-flows.ts';
 import type { UdpObserver } from './udp-observer.ts';
+import { untunnelledOfAllMax } from './udp-limits.ts';
 import { streamPath } from './udp-stream.ts';
 import { directPath } from './udp-upstream.ts';
 import type { DirectWay, FlowPath, FlowPathEvents } from './udp-upstream.ts';
@@ -45,6 +46,7 @@ export class UdpTunnels {
   readonly #options: UdpTunnelsOptions;
   /** Those that were let in. */
   readonly #arrived = new Set<ArrivedFlow>();
+  readonly #room = { bytes: untunnelledOfAllMax };
   #numbered = 0;
 
   constructor(options: UdpTunnelsOptions) {
@@ -66,7 +68,7 @@ export class UdpTunnels {
     const id = isAuthenticated ? formatSpiffeId({ trustDomain, ...source }) : undefined;
     if (isAuthenticated && id === undefined) return undefined;
     const head = tunnelCallHead({ backend, endpoint, isAuthenticated, transport: 'udp' });
-    return (events) => streamPath(tunnelSessions.open({ id, node }, head), events);
+    return (events) => streamPath(tunnelSessions.open({ id, node }, head), events, this.#room);
   }
 
   /** False: it is no flow of datagrams. */
