@@ -222,7 +222,9 @@ export const settingTable = {
   maxRequests: optional<number>('max-requests', {
     read: readCount,
     values: countValues,
-    doc: 'requests in flight at each endpoint; no limit by default',
+    doc:
+      'requests in flight at each endpoint; no limit by default. Who finds all of them full ' +
+      'waits up to a second for whichever has a place first',
   }),
   loadBalancer: define<LoadBalancer>('load-balancer', {
     read: readLoadBalancer,

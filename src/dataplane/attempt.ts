@@ -63,8 +63,6 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   readonly #engine: Engine;
   readonly #exchange: AttemptedExchange;
   readonly #loadCell: number;
-  /** Others may wait for its place (places.ts). */
-  readonly #isLimited: boolean;
   readonly #startedMs: number;
   #hasEnded = false;
   /** Its endpoint has been judged by the head of the answer. */
@@ -95,7 +93,6 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#exchange = options.facts;
     if (hop.plainReason !== undefined) engine.observer.wentPlain(hop.plainReason);
     this.#loadCell = engine.loads.countUp(endpoint, ticket?.takeCell());
-    this.#isLimited = ticket !== undefined;
     if (ticket !== undefined) engine.gate.begun(ticket, endpoint);
     this.#startedMs = engine.clock.nowMs();
   }
@@ -163,11 +160,10 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.reason = reason;
     this.durationMs = this.ageMs;
     this.#engine.loads.countDown(this.#loadCell);
-    if (this.#isLimited) this.#engine.gate.freed(this.#exchange, this.endpoint);
+    const isShaped = this.#exchange.host?.rules.shaping !== undefined;
+    if (isShaped) this.#engine.gate.freed(this.#exchange, this.endpoint);
     this.#noteEnd();
-    if (this.#exchange.host?.rules.shaping !== undefined) {
-      this.#engine.gate.ended(this.#exchange, this, this.hop);
-    }
+    if (isShaped) this.#engine.gate.ended(this.#exchange, this, this.hop);
     this.#engine.observer.attemptFinished(this.#exchange, this);
   }
 

@@ -21,11 +21,11 @@ export const endpointCells = {
   consecutive: 11,
   /** How often in a row; the exponent of the back-off. */
   ejections: 14,
-  /** Counts places that were given back. */
-  freed: 16,
   /** Of slot 0, which is nobody's: counts wishes for idle connections, whatever the endpoint. */
   wished: 18,
-  /** Ten seconds: of each its number, its failures, its attempts. */
+  /** Of slot 0 as well, one per worker: counts places given back where somebody waits there. */
+  bells: 24,
+  /** Ten seconds: of each its number, its failures, its attempts; not of slot 0. */
   window: 24,
 } as const;
 

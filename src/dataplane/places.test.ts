@@ -3,32 +3,46 @@
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../lib/random.ts';
 import type { Endpoint } from '../route/index.ts';
-import { createSlotMemory, SlotView } from '../telemetry/index.ts';
-import { Places, type Ticket, type Waiting } from './places.ts';
+// As a brand constructor does.
+import type { BackendId } from '../snapshot/index.ts';
+import { createSlotMemory, SlotAllocator, SlotView } from '../telemetry/index.ts';
+import { Places, type Ticket, type Waiting, type Wish } from './places.ts';
 
-const endpoint: Endpoint = {
-  id: '10.0.0.1:80',
-  namespace: 't',
-  address: '10.0.0.1',
-  port: 80,
-  nodeName: '',
-  podName: '',
-};
+function endpointAt(address: string): Endpoint {
+  const id = `${address}:80`;
+  return { id, namespace: 't', address, port: 80, nodeName: '', podName: '' };
+}
+
+const endpoint = endpointAt('10.0.0.1');
+const other = endpointAt('10.0.0.2');
+const third = endpointAt('10.0.0.3');
+
+function backendOf(name: string, ...endpoints: Endpoint[]): Wish['backend'] {
+  return { id: name as BackendId, endpoints };
+}
+
+const single = backendOf('t/single:80', endpoint);
 
 function worlds(max: number, count = 2) {
   const memory = createSlotMemory({ split: 2, endpoint: 4, service: 2 });
+  const allocator = new SlotAllocator(memory, seededRandom(1));
+  const ids = [endpoint, other, third].map(({ id }) => id);
+  const delta = allocator.change(
+    ids.map((id) => ['endpoint', id] as const),
+    [],
+  );
   const time = { ms: 1_000 };
   const bugs: unknown[] = [];
   const served = { now: 0, most: 0, order: [] as number[], refused: 0 };
   const workers = Array.from({ length: count }, (_, index) => {
     const slots = new SlotView(memory, { index, count });
-    slots.apply({ set: [['endpoint', endpoint.id, 1]], freed: [] });
+    slots.apply(delta);
     const clock = { nowMs: () => time.ms, wallMs: () => time.ms };
     const own = { hasSpare: () => false, giveUp: () => false, endpointIds: () => [] };
     const bugFound = (error: unknown): void => void bugs.push(error);
     return { slots, places: new Places({ slots, clock, own: [own], bugFound }) };
   });
-  return { time, bugs, served, workers, max };
+  return { allocator, time, bugs, served, workers, max };
 }
 
 type World = ReturnType<typeof worlds>;
@@ -39,9 +53,13 @@ class Guest implements Waiting {
   readonly #world: World;
   readonly #worker: World['workers'][number];
   readonly #number: number;
+  readonly #backend: Wish['backend'];
   #cell: number | undefined;
+  /** Where it is served, or asked last. */
+  at = endpoint;
 
-  constructor(world: World, worker: number, number: number) {
+  constructor(world: World, worker: number, number: number, backend = single) {
+    this.#backend = backend;
     const found = world.workers[worker];
     if (found === undefined) throw new Error('no such worker');
     this.#world = world;
@@ -55,7 +73,13 @@ class Guest implements Waiting {
 
   resume(): void {
     const { served, max } = this.#world;
-    const answer = this.#worker.places.take(this, endpoint.id, {
+    const { places, slots } = this.#worker;
+    const { endpoints } = this.#backend;
+    const hasRoom = ({ id }: Endpoint): boolean =>
+      slots.inFlight(slots.offset('endpoint', id)) < max;
+    this.at = endpoints.find(hasRoom) ?? endpoints[0] ?? endpoint;
+    const answer = places.take(this, this.at.id, {
+      backend: this.#backend,
       requestsMax: max,
       connectionsMax: Infinity,
       spare: undefined,
@@ -77,7 +101,7 @@ class Guest implements Waiting {
     this.#world.served.now -= 1;
     this.#worker.slots.countDown(this.#cell);
     this.#cell = undefined;
-    this.#worker.places.freed(endpoint.id);
+    this.#worker.places.freed(this.at.id);
   }
 }
 
@@ -202,13 +226,126 @@ describe('in line', () => {
     slots.inFlight = (offset) => {
       const found = inFlight(offset);
       looks += 1;
-      // The second finds no place, and steps back.
-      if (looks === 2) first.end();
+      // The second has chosen where to ask, finds no place, and steps back.
+      if (looks === 3) first.end();
       return found;
     };
     second.resume();
     expect(second.isServed).toBe(false);
     await settled();
     expect(second.isServed).toBe(true);
+  });
+});
+
+describe('for any endpoint', () => {
+  const both = backendOf('t/both:80', endpoint, other);
+
+  /** Guests at worker 0 who have all places of both endpoints. */
+  function crowd(world: World): readonly [Guest, Guest] {
+    const guests = [new Guest(world, 0, 0, both), new Guest(world, 0, 1, both)] as const;
+    for (const guest of guests) guest.resume();
+    expect(guests.map(({ at }) => at)).toEqual([endpoint, other]);
+    return guests;
+  }
+
+  async function served(guest: Guest): Promise<void> {
+    while (!guest.isServed) await settled();
+  }
+
+  test('whichever is free first is had, in the order of coming', async () => {
+    const world = worlds(1, 1);
+    const [first, second] = crowd(world);
+    const waiting = [2, 3].map((number) => new Guest(world, 0, number, both));
+    for (const guest of waiting) guest.resume();
+    second.end();
+    await Promise.resolve();
+    first.end();
+    await Promise.resolve();
+    expect(waiting.map(({ at }) => at)).toEqual([other, endpoint]);
+    expect(world.served).toMatchObject({ order: [0, 1, 2, 3], most: 2 });
+  });
+
+  test('and so at another worker', async () => {
+    const world = worlds(1);
+    const [, second] = crowd(world);
+    const waiting = new Guest(world, 1, 2, both);
+    waiting.resume();
+    second.end();
+    // Long before it would look by itself.
+    for (let turns = 0; turns < 20; turns += 1) await settled();
+    expect(waiting.isServed).toBe(true);
+    expect(waiting.at).toBe(other);
+  });
+
+  test("who may go to one endpoint only stands in nobody else's way", async () => {
+    const world = worlds(1, 1);
+    const [, second] = crowd(world);
+    // As whoever came by tunnel: of the same backend.
+    const one = backendOf('t/both:80', endpoint);
+    const bound = [2, 3, 4, 5, 6].map((number) => new Guest(world, 0, number, one));
+    for (const guest of bound) guest.resume();
+    const free = new Guest(world, 0, 7, both);
+    free.resume();
+    second.end();
+    await Promise.resolve();
+    expect(free.at).toBe(other);
+    expect(free.isServed).toBe(true);
+  });
+
+  test('of two lines for one endpoint the one that has waited longer goes first', async () => {
+    const world = worlds(1, 1);
+    const shared = backendOf('t/shared:80', other, third);
+    const [first, second] = crowd(world);
+    new Guest(world, 0, 2, shared).resume();
+    const late = new Guest(world, 0, 3, both);
+    const early = new Guest(world, 0, 4, shared);
+    // The line of both is there first.
+    const hasty = new Guest(world, 0, 5, both);
+    hasty.resume();
+    world.workers[0]?.places.leave(hasty);
+    early.resume();
+    world.time.ms += 1;
+    late.resume();
+    second.end();
+    await Promise.resolve();
+    expect([early.isServed, late.isServed]).toEqual([true, false]);
+    first.end();
+    await served(late);
+  });
+
+  test('a place that nobody wants keeps nobody from the next one', async () => {
+    const world = worlds(1, 1);
+    const [, second] = crowd(world);
+    const fickle = new Guest(world, 0, 2, both);
+    const patient = new Guest(world, 0, 3, both);
+    fickle.resume();
+    patient.resume();
+    // It goes back in line: what is free was tried before, say.
+    const resume = fickle.resume.bind(fickle);
+    fickle.resume = () => {
+      const places = world.workers[0]?.places;
+      const wish = { backend: both, requestsMax: 1, connectionsMax: Infinity, spare: undefined };
+      places?.take(fickle, endpoint.id, wish);
+    };
+    second.end();
+    await Promise.resolve();
+    expect(patient.isServed).toBe(true);
+    fickle.resume = resume;
+    patient.end();
+    await served(fickle);
+  });
+
+  test("who waits has the places of a worker that dies, and its line is nobody's", async () => {
+    const world = worlds(1);
+    for (const number of [0, 1, 2]) new Guest(world, 1, number, both).resume();
+    const waiting = [3, 4].map((number) => new Guest(world, 0, number, both));
+    for (const guest of waiting) guest.resume();
+    const slots = world.workers[0]?.slots;
+    const at = slots?.offset('endpoint', other.id) ?? 0;
+    expect(slots?.isAwaitedElsewhere(at, 'place')).toBe(true);
+    world.workers[1]?.places.close();
+    world.allocator.forgetWorker(1);
+    expect(slots?.isAwaitedElsewhere(at, 'place')).toBe(false);
+    for (const guest of waiting) await served(guest);
   });
 });

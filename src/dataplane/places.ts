@@ -1,102 +1,27 @@
 // Places at endpoints of a service with `max-requests` or `max-connections`: exact by counting,
 // because who wants one counts itself before it looks whether there were too many. Who finds none
-// waits in line, first come first served, at most a second (contract §3); a place that is given
-// back wakes the first in line, here or at another worker. A connection belongs to one worker: one
-// that is idle while somebody waits at another is closed, so that the place is there for all.
+// waits in the line of its backend (place-lines.ts), at most a second (contract §3); a place that
+// is given back at any endpoint of it wakes the first in line, here or at another worker
+// (place-bells.ts). A connection belongs to one worker: one that is idle while somebody waits at
+// another is closed, so that the place is there for all.
 import type { Clock } from '../lib/clock.ts';
 import type { SlotView } from '../telemetry/index.ts';
-import { endpointCells } from './endpoint-cells.ts';
+import { PlaceBells } from './place-bells.ts';
+import { PlaceLines, type Line } from './place-lines.ts';
+import { Ticket, type OwnConnections, type Waiting, type Wish } from './place-ticket.ts';
+
+export type * from './place-ticket.ts';
 
 /** Longest wait; deadlines are up to 25 ms late (deadlines.ts). */
 const waitMaxMs = 975;
-/**
- * Who waits looks again so often: who has no limits gives places back and tells nobody, and a
- * connection may turn out to be in use for long.
- */
-const lookMs = 100;
-/** Waiting requests per endpoint and worker; more are refused at once. */
+/** Waiting requests per backend and worker; more are refused at once. */
 const lineMax = 1_024;
 /** Two workers that count up at the same moment both step back; one of them is first again. */
 const triesMax = 3;
 /** While somebody waits at other workers, each fourth place that is given back is for them. */
 const turnOfOthers = 4;
-/** A wait for wishes begins anew after it; nothing depends on when. */
-const wishWaitMs = 60_000;
-
-/** Connections of this worker to endpoints. */
-export type OwnConnections = {
-  /** One that is open could take a request; `isWanted`: another worker waits for its place. */
-  hasSpare(endpointId: string, isWanted: boolean): boolean;
-  /** Closes one that nobody uses; false: there is none. */
-  giveUp(endpointId: string): boolean;
-  /** Endpoints to which there are connections that nobody may be using. */
-  endpointIds(): Iterable<string>;
-};
-
-/** What a place has to be within; `Infinity`: no such limit. */
-export type Wish = {
-  readonly requestsMax: number;
-  readonly connectionsMax: number;
-  /** Where one that is open already would do; undefined: only a new one will. */
-  readonly spare: OwnConnections | undefined;
-};
-
-/** Who may wait: an exchange, or a TCP connection. */
-export type Waiting = {
-  /** Its place in line or at an endpoint; undefined: it has asked for none yet. */
-  ticket: Ticket | undefined;
-  /** `resume` is called by then at the latest. */
-  pause(ms: number): void;
-  /** Asks for an endpoint once more. */
-  resume(): void;
-};
-
-/** What an exchange holds: a place at an endpoint, or one in line. */
-export class Ticket {
-  /** The cell that was counted up for the attempt that follows. */
-  cell: number | undefined;
-  /** That of the connection which has to be opened for it. */
-  connection: number | undefined;
-  /** When it asked first since it had a place last: each attempt may wait. */
-  sinceMs: number | undefined;
-  line: Line | undefined;
-  wish: Wish | undefined;
-  isWoken = false;
-
-  /** The place, for who counts it down from now on. */
-  takeCell(): number | undefined {
-    const { cell } = this;
-    this.cell = undefined;
-    return cell;
-  }
-
-  /** The same of its connection. */
-  takeConnection(): number | undefined {
-    const { connection } = this;
-    this.connection = undefined;
-    return connection;
-  }
-}
-
-/** Who waits at this worker for a place at one endpoint. */
-type Line = {
-  readonly id: string;
-  readonly waiting: Waiting[];
-  readonly offset: number;
-  isListening: boolean;
-  /** Places that were given back here while others waited as well. */
-  turns: number;
-};
-
-type WaitAsync = (
-  cells: Int32Array,
-  index: number,
-  value: number,
-  timeoutMs: number,
-) => { readonly async: boolean; readonly value: unknown };
-
-/** Node ≥ 16 has it, the library of ES2023 does not tell. */
-const { waitAsync } = Atomics as { readonly waitAsync?: WaitAsync };
+/** So many who have no use for what is free are passed over: it may be ejected, or tried. */
+const passedMax = 3;
 
 export type PlacesOptions = {
   readonly slots: SlotView;
@@ -106,49 +31,57 @@ export type PlacesOptions = {
   readonly bugFound: (error: unknown) => void;
 };
 
+/** Whether others have been told of it, and whether there are more connections than may be. */
+type Share = { readonly isTold: boolean; readonly isOverfull: boolean };
+
 export class Places {
   readonly #slots: SlotView;
   readonly #clock: Clock;
   readonly #own: readonly OwnConnections[];
   readonly #bugFound: (error: unknown) => void;
-  /** By endpoint id; one that is empty and does not listen is forgotten. */
-  readonly #lines = new Map<string, Line>();
+  readonly #lines: PlaceLines;
+  readonly #bells: PlaceBells;
   /** By endpoint id: connections that were given up, and are counted until they are closed. */
   readonly #leaving = new Map<string, number>();
-  #isClosed = false;
+  #wishes = 0;
 
   constructor({ slots, clock, own, bugFound }: PlacesOptions) {
     this.#slots = slots;
     this.#clock = clock;
     this.#own = own;
     this.#bugFound = bugFound;
-    this.#listenForWishes();
+    this.#lines = new PlaceLines(slots);
+    this.#bells = new PlaceBells(slots, {
+      isAwaited: () => !this.#lines.isEmpty,
+      rung: () => this.#look(),
+      wished: () => this.#lookAtWishes(),
+    });
   }
 
   /** `placed`: its ticket has the place · `waits`: it will be asked again · `full`. */
   take(exchange: Waiting, id: string, wish: Wish): 'placed' | 'waits' | 'full' {
     const nowMs = this.#clock.nowMs();
     const ticket = (exchange.ticket ??= new Ticket());
-    const hasWaited = ticket.line !== undefined || ticket.isWoken;
+    const hasWaited = ticket.isInLine || ticket.wokenAt !== undefined;
     this.leave(exchange);
-    const inLine = this.#lines.get(id)?.waiting.length ?? 0;
-    if ((hasWaited || inLine === 0) && this.#isTaken(ticket, id, wish)) {
-      ticket.isWoken = false;
+    const mayTake = hasWaited || !this.#lines.isWaitedFor(id);
+    if (mayTake && this.#isTaken(ticket, id, wish)) {
+      ticket.wokenAt = undefined;
       ticket.sinceMs = undefined;
       return 'placed';
     }
     ticket.sinceMs ??= nowMs;
     const leftMs = ticket.sinceMs + waitMaxMs - nowMs;
-    if (leftMs <= 0 || inLine >= lineMax) return 'full';
+    if (leftMs <= 0 || this.#lines.lengthOf(wish) >= lineMax) return 'full';
     ticket.wish = wish;
-    this.#enter(exchange, ticket, this.#lineOf(id));
+    this.#enter(exchange, ticket, { id, wish });
     exchange.pause(leftMs);
     return 'waits';
   }
 
   /** A place that is free now and that nobody waits for; undefined: there is none. */
   takeNow(id: string, wish: Wish): Ticket | undefined {
-    if ((this.#lines.get(id)?.waiting.length ?? 0) > 0) return undefined;
+    if (this.#lines.isWaitedFor(id)) return undefined;
     const ticket = new Ticket();
     return this.#isTaken(ticket, id, wish) ? ticket : undefined;
   }
@@ -157,12 +90,8 @@ export class Places {
   leave({ ticket }: Pick<Waiting, 'ticket'>): void {
     if (ticket === undefined) return;
     this.#stepBack(ticket);
-    const { line } = ticket;
-    if (line === undefined) return;
-    ticket.line = undefined;
-    const at = line.waiting.findIndex((one) => one.ticket === ticket);
-    if (at >= 0) line.waiting.splice(at, 1);
-    this.#show(line);
+    const line = this.#lines.leave(ticket);
+    if (line !== undefined) this.#show(line);
   }
 
   /**
@@ -171,9 +100,8 @@ export class Places {
    */
   freed(id: string, connectionsMax = Infinity): void {
     const offset = this.#slots.offset('endpoint', id);
-    const isTold = this.#tellOthers(offset);
-    const isWaitedFor = (this.#lines.get(id)?.waiting.length ?? 0) > 0;
-    if (!isWaitedFor && connectionsMax === Infinity) return;
+    const isTold = this.#bells.tellOthers(offset);
+    if (!this.#lines.isWaitedFor(id) && connectionsMax === Infinity) return;
     queueMicrotask(() => {
       const open = this.#slots.inFlight(this.#slots.connectionsAt(offset));
       const isOverfull = open - (this.#leaving.get(id) ?? 0) > connectionsMax;
@@ -197,22 +125,20 @@ export class Places {
 
   /** Those who wait elsewhere are told at the same time. */
   #connectionFreed(id: string): void {
-    const line = this.#lines.get(id);
-    const isTold = this.#tellOthers(this.#slots.offset('endpoint', id));
-    // Where others are told, this worker hears of it as they do.
-    if (line !== undefined && !isTold) queueMicrotask(() => this.#wake(line));
+    const isTold = this.#bells.tellOthers(this.#slots.offset('endpoint', id));
+    if (!this.#lines.isWaitedFor(id)) return;
+    if (isTold) this.#bells.tellHere();
+    else queueMicrotask(() => this.#wakeAt(id));
   }
 
   /** Nothing is listened for any more. */
   close(): void {
-    this.#isClosed = true;
+    this.#bells.close();
   }
 
   /** Waiting exchanges, for tests. */
   get waiting(): number {
-    let sum = 0;
-    for (const { waiting } of this.#lines.values()) sum += waiting.length;
-    return sum;
+    return this.#lines.waiting;
   }
 
   // ---- counting ---------------------------------------------------------------------------------
@@ -252,9 +178,16 @@ export class Places {
     if (connection !== undefined) this.#slots.countDown(connection);
   }
 
-  #hasPlace({ id, offset, waiting }: Line): boolean {
-    const wish = waiting[0]?.ticket?.wish;
-    if (wish === undefined || this.#slots.inFlight(offset) >= wish.requestsMax) return false;
+  /** Whether somebody with this wish would find a place at the endpoint, or at any in the line. */
+  #hasPlace({ offsets }: Line, wish: Wish | undefined, id: string | undefined): boolean {
+    if (wish === undefined) return false;
+    if (id !== undefined) return this.#hasPlaceAt(id, offsets.get(id), wish);
+    for (const [one, offset] of offsets) if (this.#hasPlaceAt(one, offset, wish)) return true;
+    return false;
+  }
+
+  #hasPlaceAt(id: string, offset: number | undefined, wish: Wish): boolean {
+    if (offset === undefined || this.#slots.inFlight(offset) >= wish.requestsMax) return false;
     return !this.#lacksConnection(id, offset, wish);
   }
 
@@ -270,147 +203,125 @@ export class Places {
 
   // ---- lines ------------------------------------------------------------------------------------
 
-  #lineOf(id: string): Line {
-    let line = this.#lines.get(id);
-    if (line === undefined) {
-      const offset = this.#slots.offset('endpoint', id);
-      line = { id, waiting: [], offset, isListening: false, turns: 0 };
-      this.#lines.set(id, line);
-    }
-    return line;
-  }
-
-  #enter(exchange: Waiting, ticket: Ticket, line: Line): void {
-    const isNew = line.waiting.length === 0 && !ticket.isWoken;
-    ticket.line = line;
-    // Who was first in line and found the place taken by another worker stays the first.
-    if (ticket.isWoken) line.waiting.unshift(exchange);
-    else line.waiting.push(exchange);
-    ticket.isWoken = false;
-    this.#listen(line, isNew);
+  #enter(exchange: Waiting, ticket: Ticket, { id, wish }: Asked): void {
+    const isBack = ticket.wokenAt !== undefined;
+    const isNew = this.#lines.lengthOf(wish) === 0;
+    this.#bells.listen();
+    const line = this.#lines.enter(exchange, ticket, wish);
+    this.#show(line);
+    // A place that was given back before this line could be seen is told by nobody. One that is
+    // free although others wait is of no use to the first of them.
+    const isFree = !isBack && this.#hasPlace(line, wish, isNew ? undefined : id);
+    if (isFree) queueMicrotask(() => this.#wake(line, undefined));
     this.#wishFor(line);
   }
 
-  /** Others see that somebody waits, and for what; a line that is nobody's is forgotten. */
+  /** Others see for what the first in line waits. */
   #show(line: Line): void {
-    const { id, offset, waiting } = line;
-    const wish = waiting[0]?.ticket?.wish;
-    if (this.#isShared) {
-      const isLacking = wish !== undefined && this.#lacksConnection(id, offset, wish);
-      this.#slots.setWaiting(offset, 'place', waiting.length > 0);
-      this.#slots.setWaiting(offset, 'connection', isLacking);
+    if (!this.#bells.isShared) return;
+    const wish = line.waiting[0]?.ticket?.wish;
+    const isLacking =
+      wish !== undefined &&
+      wish.connectionsMax !== Infinity &&
+      !this.#hasPlace(line, wish, undefined);
+    if (!isLacking && !line.isLacking) return;
+    line.isLacking = isLacking;
+    for (const [id, offset] of line.offsets) {
+      const isWanted = isLacking && this.#lacksConnection(id, offset, wish);
+      this.#slots.setWaiting(offset, 'connection', isWanted);
     }
-    if (waiting.length === 0 && !line.isListening) this.#lines.delete(id);
   }
 
-  /** Who is woken may not want the place any more, or go to another endpoint: then the next may. */
-  #wake(line: Line): void {
-    while (this.#hasPlace(line) && this.#wakeFirst(line));
+  /** Somebody may have given back a place anywhere. */
+  #look(): void {
+    for (const line of this.#lines.inOrder()) {
+      this.#wake(line, undefined);
+      this.#wishFor(line);
+    }
+    this.#lines.forgetEmpty();
+  }
+
+  #wakeAt(id: string): void {
+    for (const line of this.#lines.inOrder(id)) this.#wake(line, id);
+  }
+
+  /**
+   * As many as there are places for, at this endpoint or at any. Who is woken may not want the
+   * place any more, or go to another endpoint: then the next may have it.
+   */
+  #wake(line: Line, id: string | undefined): void {
+    const { waiting } = line;
+    for (let passed = 0; passed < passedMax;) {
+      if (!this.#hasPlace(line, waiting[passed]?.ticket?.wish, id)) break;
+      if (!this.#isServed(line, passed)) passed += 1;
+    }
     // Not before: what is given back while one of them looks in vain is told.
     this.#show(line);
   }
 
-  /** False: nobody was there, or the first one is back in line. */
-  #wakeFirst(line: Line): boolean {
-    const exchange = line.waiting.shift();
+  /** False: it is back in line. */
+  #isServed({ waiting }: Line, at: number): boolean {
+    const [exchange] = waiting.splice(at, 1);
     const ticket = exchange?.ticket;
-    if (exchange === undefined || ticket === undefined) return false;
-    ticket.line = undefined;
-    ticket.isWoken = true;
+    if (exchange === undefined || ticket === undefined) return true;
+    ticket.isInLine = false;
+    ticket.wokenAt = at;
     try {
       exchange.resume();
     } catch (error) {
       // Nobody's read is under way that would take it; the others in line still get their turn.
       this.#bugFound(error);
     }
-    return ticket.line !== line;
+    ticket.wokenAt = undefined;
+    return !ticket.isInLine;
   }
 
   // ---- other workers ----------------------------------------------------------------------------
 
-  get #isShared(): boolean {
-    return this.#slots.workers > 1 && waitAsync !== undefined;
-  }
-
-  /** False: nobody waits there. */
-  #tellOthers(offset: number): boolean {
-    if (!this.#isShared || !this.#slots.isAwaitedElsewhere(offset, 'place')) return false;
-    this.#ring(offset + endpointCells.freed);
-    return true;
-  }
-
-  #ring(cell: number): void {
-    const { endpoint } = this.#slots.cells;
-    Atomics.add(endpoint, cell, 1);
-    Atomics.notify(endpoint, cell);
-  }
-
-  /** Other workers tell of places that they give back; what nobody tells of is looked for. */
-  #listen(line: Line, isNew: boolean): void {
-    if (waitAsync === undefined) return;
-    const { endpoint } = this.#slots.cells;
-    const freedAt = line.offset + endpointCells.freed;
-    const seen = Atomics.load(endpoint, freedAt);
-    this.#show(line);
-    // A place that was given back before this line could be seen is told by nobody.
-    const isDue = isNew || !line.isListening;
-    if (isDue && this.#hasPlace(line)) queueMicrotask(() => this.#wake(line));
-    if (line.isListening) return;
-    line.isListening = true;
-    const told = waitAsync(endpoint, freedAt, seen, lookMs);
-    void Promise.resolve(told.value).then(() => {
-      line.isListening = false;
-      this.#wake(line);
-      if (line.waiting.length === 0) return;
-      this.#listen(line, false);
-      this.#wishFor(line);
-    });
-  }
-
-  /** Whoever has an idle connection to the endpoint is asked to close it. */
-  #wishFor({ id, offset, waiting }: Line): void {
-    const wish = waiting[0]?.ticket?.wish;
-    if (wish === undefined || !this.#lacksConnection(id, offset, wish)) return;
-    // What is idle here is of no use to who waits, or he would have it.
-    if (!this.#giveUp(id) && this.#isShared) this.#ring(endpointCells.wished);
-  }
-
-  #listenForWishes(): void {
-    if (!this.#isShared || waitAsync === undefined || this.#isClosed) return;
-    const { endpoint } = this.#slots.cells;
-    const seen = Atomics.load(endpoint, endpointCells.wished);
-    const told = waitAsync(endpoint, endpointCells.wished, seen, wishWaitMs);
-    void Promise.resolve(told.value).then(() => {
-      this.#listenForWishes();
-      if (told.value !== 'timed-out') this.#lookAtWishes();
-    });
-  }
-
-  #lookAtWishes(): void {
-    for (const own of this.#own) {
-      for (const id of own.endpointIds()) {
-        const offset = this.#slots.offset('endpoint', id);
-        if (!this.#slots.isAwaitedElsewhere(offset, 'connection')) continue;
-        this.#share(id, offset, { isTold: false, isOverfull: false });
-      }
+  /** Whoever has an idle connection where the first in line could go is asked to close it. */
+  #wishFor(line: Line): void {
+    const wish = line.waiting[0]?.ticket?.wish;
+    if (wish === undefined || wish.connectionsMax === Infinity) return;
+    if (this.#hasPlace(line, wish, undefined)) return;
+    for (const [id, offset] of line.offsets) {
+      // What is idle here is of no use to who waits, or he would have it.
+      if (this.#lacksConnection(id, offset, wish) && this.#giveUp(id)) return;
     }
+    this.#bells.wish();
+  }
+
+  /** One at a time: who waits tells again, and where many could be closed each has its turn. */
+  #lookAtWishes(): void {
+    const wished = this.#own.flatMap((own) =>
+      [...own.endpointIds()].filter((id) => {
+        const offset = this.#slots.offset('endpoint', id);
+        return this.#slots.isAwaitedElsewhere(offset, 'connection');
+      }),
+    );
+    this.#wishes += 1;
+    const id = wished[this.#wishes % wished.length];
+    if (id === undefined) return;
+    const offset = this.#slots.offset('endpoint', id);
+    this.#share(id, offset, { isTold: false, isOverfull: false });
   }
 
   /** Something is free: for who waits here, or now and then for who waits at other workers. */
   #share(id: string, offset: number, { isTold, isOverfull }: Share): void {
-    const line = this.#lines.get(id);
-    const isTheirs = this.#isShared
-      && this.#slots.isAwaitedElsewhere(offset, 'place')
-      && (line === undefined || this.#isTurnOfOthers(line));
+    const line = this.#lines.inOrder(id).find(({ waiting }) => waiting.length > 0);
+    const isTheirs =
+      this.#bells.isShared &&
+      this.#slots.isAwaitedElsewhere(offset, 'place') &&
+      (line === undefined || this.#isTurnOfOthers(line, id));
     const isWanted = isTheirs && this.#slots.isAwaitedElsewhere(offset, 'connection');
     const isGivenUp = (isOverfull || isWanted) && this.#giveUp(id);
-    // This worker hears of it as the others do.
-    if (line !== undefined && !(isTheirs && (isTold || isGivenUp))) this.#wake(line);
+    if (line === undefined) return;
+    if (isTheirs && (isTold || isGivenUp)) this.#bells.tellHere();
+    else this.#wakeAt(id);
   }
 
   /** Of what is of no use here all are. */
-  #isTurnOfOthers(line: Line): boolean {
-    if (!this.#hasPlace(line)) return true;
+  #isTurnOfOthers(line: Line, id: string): boolean {
+    if (!this.#hasPlace(line, line.waiting[0]?.ticket?.wish, id)) return true;
     line.turns += 1;
     return line.turns % turnOfOthers === 0;
   }
@@ -428,5 +339,5 @@ export class Places {
   }
 }
 
-/** Whether others have been told of it, and whether there are more connections than may be. */
-type Share = { readonly isTold: boolean; readonly isOverfull: boolean };
+/** Where an endpoint was asked for in vain. */
+type Asked = { readonly id: string; readonly wish: Wish };

@@ -107,8 +107,14 @@ export class TrafficGate {
         return false;
       }
     }
-    if (maxConnections === undefined || hop.way === 'tunnel') return true;
-    const wish = { requestsMax: Infinity, connectionsMax: maxConnections, spare: undefined };
+    const { backend } = flow;
+    if (backend === undefined || maxConnections === undefined || hop.way === 'tunnel') return true;
+    const wish = {
+      backend,
+      requestsMax: Infinity,
+      connectionsMax: maxConnections,
+      spare: undefined,
+    };
     const answer = this.#places.take(flow, endpoint.id, wish);
     if (answer === 'full') flow.refuse('Overloaded');
     return answer === 'placed';
@@ -132,9 +138,11 @@ export class TrafficGate {
     this.#places.leave(exchange);
   }
 
-  /** An attempt whose service has limits has ended. */
+  /** An attempt has ended; where its service has limits somebody may wait for its place. */
   freed({ host }: Pick<ExchangeFacts, 'host'>, { id }: Endpoint): void {
-    this.#places.freed(id, host?.rules.shaping?.maxConnections);
+    const { maxRequests, maxConnections } = host?.rules.shaping ?? {};
+    if (maxRequests === undefined && maxConnections === undefined) return;
+    this.#places.freed(id, maxConnections);
   }
 
   /** A connection to the endpoint is gone, or takes more requests. */
@@ -168,13 +176,15 @@ export class TrafficGate {
 
 /** A tunnel is no connection to the pod: the proxy at its end counts those. */
 function wishOf(
-  { spare }: Spared,
+  { backend, spare }: Spared,
   { way }: Hop,
   { maxRequests, maxConnections }: ShapingRules = {},
 ): Wish | undefined {
   const connectionsMax = way === 'tunnel' ? undefined : maxConnections;
-  if (maxRequests === undefined && connectionsMax === undefined) return undefined;
+  const isUnlimited = maxRequests === undefined && connectionsMax === undefined;
+  if (backend === undefined || isUnlimited) return undefined;
   return {
+    backend,
     requestsMax: maxRequests ?? Infinity,
     connectionsMax: connectionsMax ?? Infinity,
     spare,

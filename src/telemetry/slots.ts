@@ -262,6 +262,11 @@ export class SlotView {
     return this.#worker.count;
   }
 
+  /** Index of this one. */
+  get worker(): number {
+    return this.#worker.index;
+  }
+
   /** Index of the key's first cell in `cells[kind]`. */
   offset(kind: SlotKind, key: string): number {
     return this.#offsets[kind].get(key) ?? 0;
@@ -295,6 +300,11 @@ export class SlotView {
   isAwaitedElsewhere(offset: number, what: keyof typeof waitingCells): boolean {
     const bits = Atomics.load(this.cells.endpoint, offset + waitingCells[what]);
     return (bits & ~this.#bit) !== 0;
+  }
+
+  /** The other workers at which somebody waits for a place there, a bit each. */
+  waitingElsewhere(offset: number): number {
+    return Atomics.load(this.cells.endpoint, offset + waitingCells.place) & ~this.#bit;
   }
 
   get #bit(): number {

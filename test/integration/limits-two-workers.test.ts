@@ -8,7 +8,9 @@ import { connectTo, eventually, request } from '../support/dataplane-sockets.ts'
 import type { Peer } from '../support/dataplane-sockets.ts';
 import { WorkerThreads } from '../support/worker-threads.ts';
 
+/** The first one of those that there are. */
 let pod: CountingPod;
+let pods: CountingPod[] = [];
 let workers: WorkerThreads;
 const peers: Peer[] = [];
 
@@ -17,23 +19,27 @@ afterEach(async () => {
   await eventually(() => inFlight() === 0, 'nothing is in flight');
   const states = await workers.states();
   await workers.close();
-  pod.close();
+  for (const one of pods) one.close();
   expect(states.flatMap(({ bugs }) => bugs)).toEqual([]);
 });
 
 function inFlight(): number {
-  const { address, port } = pod.endpoint;
-  return workers.slots.inFlight(workers.slots.offset('endpoint', `${address}:${port}`));
+  const { slots } = workers;
+  const at = pods.map(({ endpoint }) => `${endpoint.address}:${endpoint.port}`);
+  return at.reduce((sum, id) => sum + slots.inFlight(slots.offset('endpoint', id)), 0);
 }
 
 async function start(
-  habits: PodHabits,
+  habits: PodHabits | readonly PodHabits[],
   shaping: ServiceRules['shaping'],
-  scheme?: 'http',
 ): Promise<void> {
-  pod = await CountingPod.start('127.0.0.2', habits);
-  const options = { endpoints: [pod.endpoint], rules: { shaping } };
-  workers = await WorkerThreads.start(scheme === undefined ? options : { ...options, scheme });
+  const all = [habits].flat();
+  pods = await Promise.all(all.map((one, at) => CountingPod.start(`127.0.0.${at + 2}`, one)));
+  const [first] = pods;
+  if (first === undefined) throw new Error('no pod');
+  pod = first;
+  const endpoints = pods.map(({ endpoint }) => endpoint);
+  workers = await WorkerThreads.start({ endpoints, rules: { shaping } });
 }
 
 /** So many callers at each worker ask so many times; all statuses. */
@@ -82,6 +88,52 @@ test('both together', async () => {
   expect(seen.filter((status) => status !== '200')).toEqual([]);
   expect(pod.requests.most).toBe(2);
   expect(pod.connections.most).toBeLessThanOrEqual(3);
+});
+
+test('who waits goes to whichever pod is free first, though another one hangs', async () => {
+  await start([{}, { serviceMs: 1 }, { serviceMs: 1 }], { maxRequests: 1 });
+  const statuses = load(5, 20);
+  const [, quick, brisk] = pods;
+  // One caller waits for the pod that hangs; all others are done.
+  await eventually(
+    () => (quick?.requests.total ?? 0) + (brisk?.requests.total ?? 0) >= 180,
+    'the others are served',
+  );
+  const ended = statuses.then(() => true);
+  let isOver = false;
+  void ended.then(() => (isOver = true));
+  await eventually(() => {
+    pod.answerAll();
+    return isOver;
+  }, 'the last one is served');
+  expect((await statuses).filter((status) => status !== '200')).toEqual([]);
+  expect(pods.map(({ requests }) => requests.most)).toEqual([1, 1, 1]);
+});
+
+test('the places of a worker that dies are had by who waits elsewhere', async () => {
+  await start({}, { maxRequests: 1 });
+  const [doomed = 0, surviving = 0] = workers.ports;
+  const ask = async (port: number): Promise<Peer> => {
+    const peer = await connectTo(port);
+    peers.push(peer);
+    peer.send(request('GET /'));
+    return peer;
+  };
+  const served = await ask(doomed);
+  await eventually(() => pod.requests.now === 1, 'it is served');
+  const lost = await ask(doomed);
+  const waiting = await ask(surviving);
+  const { slots } = workers;
+  const at = slots.offset('endpoint', `${pod.endpoint.address}:${pod.endpoint.port}`);
+  // Two workers, a bit each.
+  await eventually(() => slots.waitingElsewhere(at) === 3, 'somebody waits at each');
+  await workers.kill(0);
+  for (const peer of [served, lost]) await peer.closed();
+  await eventually(() => pod.requests.total === 2, 'the other one is served');
+  pod.answerAll();
+  await waiting.until(() => waiting.text.includes('ok'), 'an answer');
+  await eventually(() => slots.waitingElsewhere(at) === 0, 'nobody waits');
+  expect(pod.requests.most).toBe(1);
 });
 
 test('a rate limit gives no caller twice what it may have', async () => {

@@ -3,7 +3,7 @@
 // share their live numbers, and the test reads these as a third.
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { SlotView } from '../../src/telemetry/index.ts';
+import { SlotAllocator, SlotView } from '../../src/telemetry/index.ts';
 import type { SlotMemory } from '../../src/telemetry/index.ts';
 import { harnessMemory, harnessSlots } from './dataplane-harness.ts';
 import type { HarnessOptions } from './dataplane-harness.ts';
@@ -17,15 +17,20 @@ export type ThreadState = {
   readonly bugs: readonly string[];
 };
 
+type LiveNumbers = { readonly slots: SlotView; readonly allocator: SlotAllocator };
+
 export class WorkerThreads {
   readonly ports: readonly number[];
   readonly slots: SlotView;
-  readonly #threads: readonly Worker[];
+  readonly #allocator: SlotAllocator;
+  /** By index; undefined: it has been killed. */
+  readonly #threads: (Worker | undefined)[];
 
-  private constructor(threads: readonly Worker[], ports: readonly number[], slots: SlotView) {
+  private constructor(threads: Worker[], ports: readonly number[], live: LiveNumbers) {
     this.#threads = threads;
     this.ports = ports;
-    this.slots = slots;
+    this.slots = live.slots;
+    this.#allocator = live.allocator;
   }
 
   static async start(options: Omit<HarnessOptions, 'network' | 'observer'>) {
@@ -39,14 +44,17 @@ export class WorkerThreads {
     const told = await Promise.all(threads.map((thread) => answerOf(thread)));
     remove();
     const slots = new SlotView(memory, { index: count, count });
-    slots.apply(harnessSlots(options));
+    const { set } = harnessSlots(options);
+    slots.apply({ set, freed: [] });
+    const allocator = new SlotAllocator(memory, Math.random);
+    allocator.change(set.map(([kind, key]) => [kind, key] as const), []);
     // Written by limits-worker.ts.
     const ports = told.map((one) => (one as { readonly port: number }).port);
-    return new WorkerThreads(threads, ports, slots);
+    return new WorkerThreads(threads, ports, { slots, allocator });
   }
 
   states(): Promise<readonly ThreadState[]> {
-    return Promise.all(this.#threads.map(async (thread) => {
+    return Promise.all(this.#living.map(async (thread) => {
       const answer = answerOf(thread);
       thread.postMessage('state');
       // Written by limits-worker.ts.
@@ -54,8 +62,19 @@ export class WorkerThreads {
     }));
   }
 
+  /** It ends where it is, and what it had is taken back, as a proxy does. */
+  async kill(index: number): Promise<void> {
+    await this.#threads[index]?.terminate();
+    this.#threads[index] = undefined;
+    this.#allocator.forgetWorker(index);
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+    await Promise.all(this.#living.map((thread) => thread.terminate()));
+  }
+
+  get #living(): readonly Worker[] {
+    return this.#threads.filter((thread) => thread !== undefined);
   }
 }
 
