@@ -1,6 +1,6 @@
 // A service and its endpoints as a queueing model, run on a clock of its own with one seed:
 // requests come by chance at 60 % of what the endpoints can serve, each endpoint serves two at a
-// time and queues the rest. The chooser under test is the production code (EndpointLoads with
+// time and queues the rest; the node of the proxy may stall. The chooser under test is the production code (EndpointLoads with
 // its shared cells); beside it run random choice and strict turns, which know nothing of latency
 // or failure.
 import { EndpointLoads } from '../../src/dataplane/endpoint-load.ts';
@@ -21,6 +21,19 @@ export type Scenario = {
   readonly endpoints: number;
   readonly seconds: number;
   readonly seed: number;
+  /** Absent: the usual pods. */
+  readonly pods?: Pods;
+  /** The proxy's node does nothing for a while, again and again. */
+  readonly stalls?: { readonly everyMs: number; readonly forMs: number };
+};
+
+/** What the endpoints are like, and how busy. */
+export type Pods = {
+  readonly serviceMs: number;
+  /** How many times as long the slow one takes. */
+  readonly slowFactor: number;
+  /** Of what all of them can serve, when they are well. */
+  readonly utilisation: number;
 };
 
 export type Outcome = {
@@ -28,11 +41,12 @@ export type Outcome = {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly errorPercent: number;
+  /** What the first endpoint got of all attempts. */
+  readonly firstPercent: number;
 };
 
-const serviceMs = 50;
+const usualPods: Pods = { serviceMs: 50, slowFactor: 10, utilisation: 0.6 };
 const servedAtOnce = 2;
-const utilisation = 0.6;
 /** A client's per-try timeout. */
 const patienceMs = 1_000;
 const retriesMax = 2;
@@ -62,11 +76,15 @@ class Simulation {
   readonly #loads: EndpointLoads;
   readonly #servers: Server[] = [];
   readonly #latencies: number[] = [];
+  readonly #pods: Pods;
+  #attempts = 0;
+  #firstAttempts = 0;
   #errors = 0;
   #turn = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
+    this.#pods = scenario.pods ?? usualPods;
     this.#random = seededRandom(scenario.seed);
     this.#chance = seededRandom(scenario.seed + 1);
     const endpoints: Endpoint[] = [];
@@ -90,10 +108,12 @@ class Simulation {
 
   run(): Outcome {
     const { endpoints, seconds } = this.#scenario;
+    const { utilisation, serviceMs } = this.#pods;
     const perMs = (utilisation * endpoints * servedAtOnce) / serviceMs;
     const arrive = (): void => {
       if (this.#agenda.nowMs > seconds * 1_000) return;
-      this.#send(this.#agenda.nowMs, new Set());
+      const startedMs = this.#agenda.nowMs;
+      this.#afterStall(() => this.#send(startedMs, new Set()));
       this.#agenda.after(-Math.log(1 - this.#random()) / perMs, arrive);
     };
     this.#agenda.after(0, arrive);
@@ -102,7 +122,16 @@ class Simulation {
     const quantile = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? 0;
     const requests = sorted.length;
     const errorPercent = (100 * this.#errors) / requests;
-    return { requests, p50Ms: quantile(0.5), p99Ms: quantile(0.99), errorPercent };
+    const firstPercent = (100 * this.#firstAttempts) / this.#attempts;
+    return { requests, p50Ms: quantile(0.5), p99Ms: quantile(0.99), errorPercent, firstPercent };
+  }
+
+  /** What comes to a node that does nothing waits in its kernel. */
+  #afterStall(run: () => void): void {
+    const { everyMs = 1, forMs = 0 } = this.#scenario.stalls ?? {};
+    const leftMs = forMs - (this.#agenda.nowMs % everyMs);
+    if (leftMs > 0) this.#agenda.after(leftMs, run);
+    else run();
   }
 
   #choose(tried: ReadonlySet<string>): Endpoint | undefined {
@@ -122,14 +151,18 @@ class Simulation {
     const endpoint = this.#choose(tried);
     if (endpoint === undefined) return this.#fail();
     const at = this.#backend.endpoints.indexOf(endpoint);
+    this.#attempts += 1;
+    if (at === 0) this.#firstAttempts += 1;
     const { trouble } = this.#scenario;
+    // Whose probe is due is found out by the attempt, though it is over at once.
+    const cell = this.#loads.countUp(endpoint);
     if (trouble === 'refusing' && at === 0) {
+      this.#loads.countDown(cell);
       this.#loads.failed(endpoint, 'refused', this.#chance);
       if (tried.size >= retriesMax) this.#fail();
       else this.#send(startedMs, new Set([...tried, endpoint.id]));
       return;
     }
-    const cell = this.#loads.countUp(endpoint);
     const sentMs = this.#agenda.nowMs;
     const one: Try = { startedMs, sentMs, endpoint, at, cell, tried, isOver: false };
     this.#agenda.after(patienceMs, () => this.#giveUp(one));
@@ -144,7 +177,7 @@ class Simulation {
     server.busy += 1;
     this.#agenda.after(this.#serviceMs(one.at), () => {
       server.busy -= 1;
-      this.#answer(one);
+      this.#afterStall(() => this.#answer(one));
       const next = server.queue.shift();
       if (next !== undefined) this.#serve(server, next);
     });
@@ -152,7 +185,8 @@ class Simulation {
 
   #serviceMs(at: number): number {
     const { trouble } = this.#scenario;
-    const mean = trouble === 'slow' && at === 0 ? serviceMs * 10 : serviceMs;
+    const { serviceMs, slowFactor } = this.#pods;
+    const mean = trouble === 'slow' && at === 0 ? serviceMs * slowFactor : serviceMs;
     const drawn = -Math.log(1 - this.#random()) * mean;
     // One request of fifty takes eight times as long.
     if (trouble === 'tails') return this.#random() < 0.02 ? drawn * 8 : drawn * 0.877;

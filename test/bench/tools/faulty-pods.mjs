@@ -1,6 +1,6 @@
 // Pods for `npm run bench -- faults`: PORT FIRST-ADDRESS COUNT. Each answers GET with 200 bytes
 // after 5 ms until it is told to fail: `GET /set?pod=2&fault=reset` at the address before the first
-// one. A fault is there for new requests and for those under way: who is refused from now on is cut
+// one; `GET /taken` there says how many requests each has got since it was asked last. A fault is there for new requests and for those under way: who is refused from now on is cut
 // off as by a pod that dies.
 import http from 'node:http';
 
@@ -16,6 +16,7 @@ function addressOf(pod) {
 
 class Pod {
   fault = 'none';
+  taken = 0;
   #address;
   #sockets = new Set();
   #server = http.createServer({ keepAliveTimeout: 600_000 }, (request, response) =>
@@ -49,6 +50,7 @@ class Pod {
   }
 
   #answer(request, response) {
+    this.taken += 1;
     if (this.fault === 'hangs') return;
     if (this.fault === 'resets') {
       request.socket.resetAndDestroy();
@@ -68,7 +70,12 @@ class Pod {
 const pods = Array.from({ length: Number(count) }, (_, index) => new Pod(addressOf(index)));
 await Promise.all(pods.map((pod) => pod.listen()));
 const control = http.createServer((request, response) => {
-  const { searchParams } = new URL(request.url, 'http://control');
+  const { pathname, searchParams } = new URL(request.url, 'http://control');
+  if (pathname === '/taken') {
+    response.end(JSON.stringify(pods.map((pod) => pod.taken)));
+    for (const pod of pods) pod.taken = 0;
+    return;
+  }
   const pod = pods[Number(searchParams.get('pod'))];
   void pod.become(searchParams.get('fault')).then(() => response.end('done'));
 });
