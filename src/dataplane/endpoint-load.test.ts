@@ -118,3 +118,35 @@ describe('the probe of an endpoint that was out', () => {
     expect(pick()).toBe(bad);
   });
 });
+
+describe('whether another endpoint is well', () => {
+  const tried = (one: Endpoint | undefined) => new Set([one?.id ?? '']);
+
+  test('says yes of one that nobody has complained of, and no of the one that was tried', () => {
+    const { backend, loads } = fixture(2);
+    expect(loads.hasWellOne(backend, tried(backend.endpoints[0]))).toBe(true);
+    const alone = fixture(1);
+    expect(alone.loads.hasWellOne(alone.backend, tried(alone.backend.endpoints[0]))).toBe(false);
+  });
+
+  test('says no of one that has failed, until it answers well', () => {
+    const { backend, loads, random } = fixture(2);
+    const [first, second] = backend.endpoints;
+    if (first === undefined || second === undefined) throw new Error('no endpoint');
+    loads.failed(second, 'hard', random);
+    expect(loads.hasWellOne(backend, tried(first))).toBe(false);
+    expect(loads.hasOther(backend, new Set(), first)).toBe(true);
+    loads.succeeded(second);
+    expect(loads.hasWellOne(backend, tried(first))).toBe(true);
+  });
+
+  test('says no of one that is out, also when its probe is due', () => {
+    const { backend, loads, random, time } = fixture(2);
+    const [first, second] = backend.endpoints;
+    if (first === undefined || second === undefined) throw new Error('no endpoint');
+    loads.failed(second, 'refused', random);
+    expect(loads.hasWellOne(backend, tried(first))).toBe(false);
+    time.ms += 3_000;
+    expect(loads.hasWellOne(backend, tried(first))).toBe(false);
+  });
+});

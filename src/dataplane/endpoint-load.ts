@@ -142,13 +142,29 @@ export class EndpointLoads implements LoadView {
 
   /** Whether an attempt could go to another endpoint than this one and those tried before. */
   hasOther(backend: Backend, tried: ReadonlySet<string>, endpoint: Endpoint | undefined): boolean {
+    return this.#hasSuch(backend, tried, (one) => one.id !== endpoint?.id);
+  }
+
+  /** The same of one that is neither out nor has failed anybody since it last answered well. */
+  hasWellOne(backend: Backend, tried: ReadonlySet<string>): boolean {
+    return this.#hasSuch(backend, tried, (one) => {
+      const { cells, offset } = this.#at(one);
+      return !isOut(cells, offset) && Atomics.load(cells, offset + endpointCells.consecutive) === 0;
+    });
+  }
+
+  #hasSuch(
+    backend: Backend,
+    tried: ReadonlySet<string>,
+    isSuch: (endpoint: Endpoint) => boolean,
+  ): boolean {
     this.#place.now = cellTime(this.#clock.wallMs());
     this.#lookAtEjected(backend, false);
     this.#tried = tried;
     this.#forgetLimits();
     this.#found = undefined;
     this.#next = -1;
-    return backend.endpoints.some((one) => !this.isExcluded(one) && one.id !== endpoint?.id);
+    return backend.endpoints.some((one) => !this.isExcluded(one) && isSuch(one));
   }
 
   /**

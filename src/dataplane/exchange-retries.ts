@@ -31,6 +31,19 @@ export abstract class RetriedExchange extends ExchangeRecord {
     return retries.take(failure, this);
   }
 
+  /**
+   * Whether waiting would help nobody. The back-off spares an endpoint that is asked again, and a
+   * service that fails as a whole; where one endpoint has failed and another is well, the caller
+   * would only get its answer later. Budgets bound how many come at once (retry-budget.ts).
+   */
+  protected mayFollowAtOnce(failure: AttemptFailure, retries: Retries): boolean {
+    const { backend } = this;
+    if (backend === undefined) return false;
+    const { tried } = retries;
+    if (failure.isUnsent) return backend.endpoints.length > tried.size;
+    return retries.isFirst && this.engine.loads.hasWellOne(backend, tried);
+  }
+
   /** What an endpoint asks for is waited for only where no other one can be asked. */
   protected askedMs({ askedMs = 0 }: AttemptFailure): number {
     if (askedMs === 0 || this.backend === undefined) return 0;

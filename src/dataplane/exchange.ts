@@ -345,7 +345,7 @@ export class Exchange extends RetriedExchange implements UpstreamUser, WaitsUser
     return this.mayFollow(failure);
   }
 
-  /** At once where waiting helps nobody: the connection was stale, or another endpoint is there. */
+  /** At once where the connection was stale: nobody has failed. */
   #tryAgain(failure: AttemptFailure, wasStale = false): void {
     const { observer } = this.engine;
     const retries = this.retries;
@@ -353,8 +353,7 @@ export class Exchange extends RetriedExchange implements UpstreamUser, WaitsUser
     if (this.#hedge?.isRunning === true) return this.#goOnWith(this.#hedge);
     retries.begin(failure, this.endpoint);
     observer.retryStarted(this);
-    const hasOthers = (this.backend?.endpoints.length ?? 0) > retries.tried.size;
-    if (wasStale || (failure.isUnsent && hasOthers)) this.#try();
+    if (wasStale || this.mayFollowAtOnce(failure, retries)) this.#try();
     else this.client.waits.wait(this.askedMs(failure) + retries.waitMs());
   }
 

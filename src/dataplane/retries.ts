@@ -13,7 +13,10 @@ import { retryAfterMaxMs } from './retry-after.ts';
 import { mayRetry } from './retry-policy.ts';
 import type { AttemptFailure } from './retry-policy.ts';
 
-/** Wait before a retry, with full jitter (contract §4: 25 to 250 ms). */
+/**
+ * Wait before a retry, with full jitter (contract §4: 25 to 250 ms). It is for an endpoint that has
+ * to be asked again, and for a service that fails as a whole (exchange-retries.ts).
+ */
 const retryBackoff = { baseMs: 25, maxMs: 250 } as const;
 
 /** Who has set no time for the whole request is told of a longer wait, not held up by it. */
@@ -81,6 +84,11 @@ export class Retries {
   /** Ids of endpoints that failed; avoided while there are others. */
   get tried(): ReadonlySet<string> {
     return this.#tried ?? noneTried;
+  }
+
+  /** One attempt has failed, and no other. */
+  get isFirst(): boolean {
+    return this.#done.total === 1;
   }
 
   /** Whether another attempt may follow; asking takes it out of the service's budget. */

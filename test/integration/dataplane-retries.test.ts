@@ -4,8 +4,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ExchangeFacts, ExchangeObserver } from '../../src/dataplane/index.ts';
 import { withdrawRetry } from '../../src/dataplane/retry-budget.ts';
+import type { Timer, Timers } from '../../src/lib/clock.ts';
 import type { ServiceRules } from '../../src/snapshot/index.ts';
-import { startHarness } from '../support/dataplane-harness.ts';
+import { startHarness, testRuntime } from '../support/dataplane-harness.ts';
 import type { Harness } from '../support/dataplane-harness.ts';
 import {
   connectTo,
@@ -23,8 +24,11 @@ type Deed = 'ok' | 'reset' | 'close' | 'half-head' | 'cut-body' | 'hang' | numbe
 let harness: Harness | undefined;
 let upstreams: RawUpstream[] = [];
 let client: Peer | undefined;
+let held: HeldTimers | undefined;
 
 afterEach(async () => {
+  held?.letGo();
+  held = undefined;
   client?.socket.destroy();
   const { dataplane } = harness ?? {};
   await eventually(() => dataplane?.state().connections === 0, 'all connections closed');
@@ -54,9 +58,38 @@ type Setup = {
   readonly deeds: readonly Deed[];
   readonly rules?: Partial<ServiceRules>;
   readonly observer?: Partial<ExchangeObserver>;
+  /** Whoever waits for any time waits for the end of the test. */
+  readonly isTimeless?: boolean;
 };
 
 type Started = { readonly heads: string[]; readonly finished: ExchangeFacts[] };
+
+/** Timers that begin to count when they are let go. */
+class HeldTimers implements Timers {
+  #held: (() => void)[] | undefined = [];
+
+  readonly after = (delayMs: number, callback: () => void): Timer => {
+    let timer: Timer | undefined;
+    let isCancelled = false;
+    const begin = (): void => {
+      if (!isCancelled) timer = testRuntime.timers.after(delayMs, callback);
+    };
+    if (this.#held === undefined) begin();
+    else this.#held.push(begin);
+    return {
+      cancel: () => {
+        isCancelled = true;
+        timer?.cancel();
+      },
+    };
+  };
+
+  letGo(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const begin of held) begin();
+  }
+}
 
 /** Endpoints on 127.0.0.2, .3 …; those that refuse are on ports where nobody listens. */
 async function start(setup: Setup): Promise<Started> {
@@ -79,6 +112,7 @@ async function start(setup: Setup): Promise<Started> {
   harness = await startHarness({
     endpoints,
     ...(setup.rules === undefined ? {} : { rules: setup.rules }),
+    ...(setup.isTimeless === true ? { timers: (held = new HeldTimers()) } : {}),
     observer: { ...setup.observer, exchangeFinished: (facts) => finished.push(facts) },
   });
   client = await connectTo(harness.port);
@@ -347,6 +381,37 @@ describe('where and when', () => {
     const [first, second] = heads.map((head) => head.split(' ')[0]);
     expect(first).not.toBe(second);
   });
+
+  test.each<Deed>(['reset', 'close', 'half-head', 503, 502])(
+    'the first retry waits for nothing where another endpoint is well (%s)',
+    async (deed) => {
+      const deeds = [deed];
+      const rules = { ...once, retryAttempts: 2 };
+      const { heads } = await start({ endpoints: 2, deeds, rules, isTimeless: true });
+      expect(await send(get)).toBe(200);
+      expect(heads).toHaveLength(2);
+    },
+  );
+
+  test.each<Setup>([{ deeds: ['reset', 'ok'] }, { endpoints: 2, deeds: [503, 503, 'ok'] }])(
+    'a retry at whom has failed, or behind a service that does, waits: %o',
+    async (setup) => {
+      const started: number[] = [];
+      const observer = { retryStarted: (facts: ExchangeFacts) => started.push(facts.attempts) };
+      const rules = { ...once, retryAttempts: 2 };
+      const { heads } = await start({ ...setup, rules, observer, isTimeless: true });
+      const last = setup.deeds.length - 1;
+      client?.send(get);
+      await eventually(() => started.length === last, 'the last retry is to come');
+      // Whoever did not wait would have asked by the time that another connection gets its answer.
+      const other = await connectTo(harness?.port ?? 0);
+      other.send(request('OPTIONS /', 'Max-Forwards: 0'));
+      await other.see('\r\n\r\n');
+      other.socket.destroy();
+      expect(heads).toHaveLength(last);
+      client?.socket.destroy();
+    },
+  );
 
   test('a body that was sent is sent again, whole', async () => {
     const { heads } = await start({ deeds: ['reset'] });

@@ -135,7 +135,8 @@ class Tier {
         if (isGood(status)) this.#engine.budgets.deposit(this.#host);
         if (failure === undefined || retries.ask(failure) !== 'granted') return done(failure);
         retries.begin(failure, undefined);
-        this.#agenda.after(retries.waitMs(), attempt);
+        // As where others seem to be well: what no budget held back would come at once.
+        this.#agenda.after(retries.isFirst ? 0 : retries.waitMs(), attempt);
       });
     attempt();
   }

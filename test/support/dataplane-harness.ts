@@ -3,12 +3,8 @@
 // one; time-outs are short where a test waits for them.
 import { performance } from 'node:perf_hooks';
 import { fastestNetwork, startDataplane, silentObserver } from '../../src/dataplane/index.ts';
-import type {
-  Dataplane,
-  DataplaneLimits,
-  ExchangeObserver,
-} from '../../src/dataplane/index.ts';
-import type { Runtime } from '../../src/lib/clock.ts';
+import type { Dataplane, DataplaneLimits, ExchangeObserver } from '../../src/dataplane/index.ts';
+import type { Runtime, Timers } from '../../src/lib/clock.ts';
 import type { Network } from '../../src/lib/network.ts';
 import { seededRandom } from '../../src/lib/random.ts';
 import { compileTable } from '../../src/route/index.ts';
@@ -208,6 +204,8 @@ export type HarnessOptions = MeshOptions & {
   readonly observer?: Partial<ExchangeObserver>;
   readonly trustedSources?: readonly string[];
   readonly network?: Partial<Network>;
+  /** Absent: real ones. */
+  readonly timers?: Timers;
   /** One of several workers of a proxy, who share their live numbers. */
   readonly worker?: SlotWorker & { readonly memory: SlotMemory };
 };
@@ -254,7 +252,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     opened = resolve;
   });
   const dataplane = startDataplane({
-    runtime: testRuntime,
+    runtime: { ...testRuntime, timers: options.timers ?? testRuntime.timers },
     network: { ...(await fastest).network, ...options.network },
     ids: {
       requestId: () => `request-${(count += 1)}`,
