@@ -1,10 +1,11 @@
-// `npm run bench -- faults [--only NAME,…] [--faults WORD,…] [--seconds N] [--rounds N] [--by-load]`:
-// one of five pods begins to refuse, to hang, to reset, to answer 503 or to take 20 times as long
-// while they get 1 000 requests a second: what do callers see of it, behind ours, HAProxy and nginx
-// (faults-rivals.ts)? And how much of what follows does that pod get? Requests are due whatever the
-// answers do, so that who keeps connections busy with waiting is seen to; times are those of good
-// answers. Proxies are started anew for each fault and round, because ours remembers for a minute
-// who has failed, and take turns in being the first; of several rounds the medians count.
+// `npm run bench -- faults [--only NAME,…] [--faults WORD,…] [--seconds N] [--rounds N]
+// [--by-load]`: one of five pods begins to refuse, to hang, to reset, to answer 503 or to take 20
+// times as long while they get 1 000 requests a second: what do callers see of it, behind ours,
+// HAProxy and nginx (faults-rivals.ts)? And how much of what follows does that pod get? Requests
+// are due whatever the answers do, so that who keeps connections busy with waiting is seen to;
+// times are those of good answers. Proxies are started anew for each fault and round, because ours
+// remembers for a minute who has failed, and take turns in being the first; of several rounds the
+// medians count.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,8 +1,8 @@
 // A service and its endpoints as a queueing model, run on a clock of its own with one seed:
 // requests come by chance at 60 % of what the endpoints can serve, each endpoint serves two at a
-// time and queues the rest; the node of the proxy may stall. The chooser under test is the production code (EndpointLoads with
-// its shared cells); beside it run random choice and strict turns, which know nothing of latency
-// or failure.
+// time and queues the rest; the node of the proxy may stall. The chooser under test is the
+// production code (EndpointLoads with its shared cells); beside it run random choice and strict
+// turns, which know nothing of latency or failure.
 import { EndpointLoads } from '../../src/dataplane/endpoint-load.ts';
 import type { Random } from '../../src/lib/clock.ts';
 import { seededRandom } from '../../src/lib/random.ts';
