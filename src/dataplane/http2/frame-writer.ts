@@ -105,6 +105,14 @@ export class FrameWriter {
 
   /** A block that is longer than a frame goes on in CONTINUATION frames. */
   headers(streamId: number, fields: readonly HeaderField[], encoder: HpackEncoder): void {
+    const known = encoder.blockOf(fields);
+    if (known !== undefined) {
+      const kind = (frame.headers << 8) | flag.endHeaders;
+      const to = this.#begin(kind, streamId, known.length);
+      copyBlock(known, to, this.#length);
+      this.#length += known.length;
+      return;
+    }
     const mostBytes = blockBytesMax(fields);
     const mostFrames = 1 + Math.floor(mostBytes / frameBytesMax);
     const out = this.#room(mostBytes + mostFrames * frameHeadBytes);
@@ -219,4 +227,15 @@ export class FrameWriter {
     if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(bytes);
     return this.#buffer;
   }
+}
+
+/** A call of the runtime costs more than so many steps of a loop. */
+const shortBytes = 48;
+
+function copyBlock(block: Buffer, to: Buffer, start: number): void {
+  if (block.length > shortBytes) {
+    block.copy(to, start);
+    return;
+  }
+  for (let at = 0; at < block.length; at += 1) to[start + at] = block[at] ?? 0;
 }

@@ -49,6 +49,14 @@ export type FrameHead = {
   readonly streamId: number;
 };
 
+/** One for all frames of a reader, because each call is four of them. */
+class CurrentHead implements FrameHead {
+  length = 0;
+  type = 0;
+  flags = 0;
+  streamId = 0;
+}
+
 /** Which of the two stream ids a frame may have: 0, one of a stream, or either. */
 const zeroId: ReadonlySet<number> = new Set([frame.settings, frame.ping, frame.goAway]);
 const eitherId: ReadonlySet<number> = new Set([frame.windowUpdate]);
@@ -82,7 +90,7 @@ function hasRightSize(length: number, type: number, flags: number): boolean {
 export type FrameTaker = {
   /** A connection error: nothing more is read. */
   readFailed(code: number, detail: string): void;
-  /** The head of a frame, in order; false: nothing more is read. */
+  /** The head of a frame, in order, as long as the frame lasts; false: nothing more is read. */
   frameBegan(head: FrameHead): boolean;
   /** A DATA frame begins: `length` with padding, `bytes` without. */
   dataBegan(streamId: number, length: number, bytes: number): void;
@@ -100,6 +108,7 @@ export class FrameReader {
   /** What is kept of a head or of a frame that came in pieces. */
   #kept = noBytes;
   #keptBytes = 0;
+  readonly #current = new CurrentHead();
   #head: FrameHead | undefined;
   /** Of a DATA frame: what is left of it, and of its padding. */
   #dataLeft = 0;
@@ -166,12 +175,15 @@ export class FrameReader {
   }
 
   #begin(bytes: Buffer, at: number): void {
-    const head: FrameHead = {
-      length: bytes.readUIntBE(at, 3),
-      type: bytes[at + 3] ?? 0,
-      flags: bytes[at + 4] ?? 0,
-      streamId: bytes.readUInt32BE(at + 5) & 0x7fffffff,
-    };
+    const head = this.#current;
+    // All bytes are there; the methods of Buffer ask again and cost more than the frame.
+    head.length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+    head.type = bytes[at + 3] ?? 0;
+    head.flags = bytes[at + 4] ?? 0;
+    head.streamId = (((bytes[at + 5] ?? 0) & 0x7f) << 24)
+      | ((bytes[at + 6] ?? 0) << 16)
+      | ((bytes[at + 7] ?? 0) << 8)
+      | (bytes[at + 8] ?? 0);
     const fault = headFault(head);
     if (fault !== undefined) {
       this.#fail(fault, `frame of type ${head.type} with ${head.length} bytes`);

@@ -10,6 +10,7 @@ import { decodeHuffman } from './hpack-huffman.ts';
 import { DynamicTable, entryBytes, tableBytesMax } from './hpack-table.ts';
 import { staticCount, staticFields } from './hpack-table.ts';
 import type { HeaderField } from './hpack-table.ts';
+import type { Malformed, MessageFacts } from './message-rules.ts';
 
 /** A field line as it came. */
 export class DecodedField implements HeaderField {
@@ -32,6 +33,8 @@ export type DecodedBlock = {
   readonly fields: readonly DecodedField[];
   /** The list passed a limit: its fields are not all here. */
   readonly isTooLarge: boolean;
+  /** What it says as the head of a message, once the session has asked. */
+  facts: MessageFacts | Malformed | undefined;
 };
 
 export type ListLimits = {
@@ -46,6 +49,8 @@ const nobody = new DecodedField('', '', false);
 /** Blocks that are remembered, and how long they may be: what a connection holds for speed. */
 const memoSlots = 8;
 const memoBytesMax = 512;
+/** A call of the runtime costs more than so many steps of a loop. */
+const shortBytes = 48;
 
 type Remembered = {
   readonly bytes: Buffer;
@@ -103,7 +108,8 @@ export class HpackDecoder {
     this.#fields = [];
     if (this.#isFaulty) return undefined;
     const { listBytesMax, fieldsMax } = this.#limits;
-    return { fields, isTooLarge: this.#listBytes > listBytesMax || fields.length > fieldsMax };
+    const isTooLarge = this.#listBytes > listBytesMax || fields.length > fieldsMax;
+    return { fields, isTooLarge, facts: undefined };
   }
 
   #step(first: number, buffer: Buffer, end: number): void {
@@ -184,5 +190,10 @@ function memoSlot(buffer: Buffer, start: number, end: number): number {
 }
 
 function isSame(bytes: Buffer, buffer: Buffer, start: number, end: number): boolean {
-  return bytes.length === end - start && bytes.compare(buffer, start, end) === 0;
+  if (bytes.length !== end - start) return false;
+  if (bytes.length > shortBytes) return bytes.compare(buffer, start, end) === 0;
+  for (let at = 0; at < bytes.length; at += 1) {
+    if (bytes[at] !== buffer[start + at]) return false;
+  }
+  return true;
 }

@@ -29,8 +29,9 @@ const volatileNames: ReadonlySet<string> = new Set([
 const valueBytesMax = tableBytesMax / 4;
 /** Lines seen lately, by a cheap hash: the second time in a row is what counts. */
 const recentSlots = 64;
-/** Lists that are remembered. */
+/** Lists that are remembered, where the peer hears the same few again and again. */
 const memoSlots = 4;
+/** A block that is remembered fits into one frame. */
 const memoBytesMax = 1024;
 
 // How an integer begins: the bits in front of it, and behind them the mask of its first byte.
@@ -69,12 +70,38 @@ const otherName: Name = nameOf('');
 
 type Inserted = { readonly name: string; readonly value: string; readonly number: number };
 
-type Remembered = {
-  readonly fields: readonly HeaderField[];
+/** What is known of a list. */
+export type Remembered = {
   changes: number;
   /** Kept when the list comes for the second time: most never do. */
   bytes: Buffer | undefined;
 };
+
+/** Lists by identity: a WeakMap where many senders have each their own, else `RecentLists`. */
+export type ListMemo = {
+  get(fields: readonly HeaderField[]): Remembered | undefined;
+  set(fields: readonly HeaderField[], remembered: Remembered): unknown;
+};
+
+/** The last few. */
+export class RecentLists implements ListMemo {
+  readonly #lists: (readonly HeaderField[] | undefined)[] = [];
+  readonly #remembered: Remembered[] = [];
+  #next = 0;
+
+  get(fields: readonly HeaderField[]): Remembered | undefined {
+    for (let slot = 0; slot < this.#lists.length; slot += 1) {
+      if (this.#lists[slot] === fields) return this.#remembered[slot];
+    }
+    return undefined;
+  }
+
+  set(fields: readonly HeaderField[], remembered: Remembered): void {
+    this.#lists[this.#next] = fields;
+    this.#remembered[this.#next] = remembered;
+    this.#next = (this.#next + 1) % memoSlots;
+  }
+}
 
 /** Bytes that the block of `fields` takes at most. */
 export function blockBytesMax(fields: readonly HeaderField[]): number {
@@ -96,8 +123,11 @@ export class HpackEncoder {
   #smallest = tableBytesMax;
   #changes = 0;
   readonly #recent: (HeaderField | undefined)[] = [];
-  readonly #memo: (Remembered | undefined)[] = [];
-  #memoNext = 0;
+  readonly #memo: ListMemo;
+
+  constructor(memo: ListMemo = new RecentLists()) {
+    this.#memo = memo;
+  }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
   limitTable(bytes: number): void {
@@ -107,29 +137,25 @@ export class HpackEncoder {
     this.#evict(this.#bytesMax);
   }
 
+  /** The block of a list that was encoded before, over the table as it is. */
+  blockOf(fields: readonly HeaderField[]): Buffer | undefined {
+    const known = this.#memo.get(fields);
+    return known?.changes === this.#changes ? known.bytes : undefined;
+  }
+
   /** Writes a block at `at`, where there is room for `blockBytesMax`; answers where it ends. */
   encode(fields: readonly HeaderField[], buffer: Buffer, at: number): number {
-    const known = this.#remembered(fields);
-    if (known?.bytes !== undefined && known.changes === this.#changes) {
-      known.bytes.copy(buffer, at);
-      return at + known.bytes.length;
-    }
+    const known = this.#memo.get(fields);
     const changes = this.#changes;
     let end = this.#announce(buffer, at);
     for (const field of fields) end = this.#encodeField(field, buffer, end);
     if (known === undefined) {
-      this.#memo[this.#memoNext] = { fields, changes, bytes: undefined };
-      this.#memoNext = (this.#memoNext + 1) % memoSlots;
+      this.#memo.set(fields, { changes, bytes: undefined });
     } else if (changes === this.#changes && end - at <= memoBytesMax) {
       known.changes = changes;
       known.bytes = Buffer.from(buffer.subarray(at, end));
     }
     return end;
-  }
-
-  #remembered(fields: readonly HeaderField[]): Remembered | undefined {
-    for (const known of this.#memo) if (known?.fields === fields) return known;
-    return undefined;
   }
 
   /** The new size of the table, where it has changed: the smallest in between comes first. */

@@ -160,6 +160,26 @@ describe('round trip', () => {
     expect(blocks[3]?.block).toBe(blocks[2]?.block);
   });
 
+  test('a block is remembered as long as the table is the same, of many senders as well', () => {
+    const encoder = new HpackEncoder(new WeakMap());
+    const lists = Array.from({ length: 64 }, (_, index) => [
+      { name: 'x-same', value: 'for all' },
+      { name: 'date', value: String(index) },
+    ]);
+    for (const list of [...lists, ...lists]) encodeTo(encoder, list);
+    for (const list of lists) {
+      expect(encoder.blockOf(list)).toEqual(encodeTo(encoder, list));
+    }
+    const another = [{ name: 'x-another', value: 'one' }];
+    encodeTo(encoder, another);
+    encodeTo(encoder, [...another]);
+    for (const list of lists) {
+      expect(encoder.blockOf(list)).toBeUndefined();
+      const bytes = encodeTo(encoder, list);
+      expect(encoder.blockOf(list)).toEqual(bytes);
+    }
+  });
+
   test('secrets are never put into a table, on no hop', () => {
     const encoder = new HpackEncoder();
     const decoder = new HpackDecoder(limits);

@@ -4,9 +4,10 @@
 import type { FloodGuard } from './flood-guard.ts';
 import { errorCode, frameBytesMax } from './frames.ts';
 import type { FrameWriter } from './frame-writer.ts';
-import { HpackEncoder } from './hpack-encoder.ts';
+import { HpackEncoder, RecentLists } from './hpack-encoder.ts';
 import type { HeaderField } from './hpack-table.ts';
 import { initialWindowBytes, unsentBytesMax, windowBytesMax } from './limits.ts';
+import type { StreamIndex } from './stream-index.ts';
 import type { Http2Stream } from './stream.ts';
 
 /**
@@ -19,16 +20,17 @@ const windowStepBytes = 1_024;
 const smallFrameBytes = 256;
 
 export type SendSideOptions<User> = {
+  readonly isServer: boolean;
   readonly writer: FrameWriter;
   readonly guard: FloodGuard;
-  readonly streams: ReadonlyMap<number, Http2Stream<User>>;
+  readonly streams: Pick<StreamIndex<User>, 'values'>;
   /** Everything that was queued has left. */
   readonly drained: (stream: Http2Stream<User>) => void;
 };
 
 export class SendSide<User> {
   readonly #options: SendSideOptions<User>;
-  readonly #encoder = new HpackEncoder();
+  readonly #encoder: HpackEncoder;
   /** Streams that only the connection holds up; the next one first. */
   readonly #waiting = new Set<Http2Stream<User>>();
   #window = initialWindowBytes;
@@ -37,6 +39,8 @@ export class SendSide<User> {
 
   constructor(options: SendSideOptions<User>) {
     this.#options = options;
+    // What we ask a pod comes from many clients, each with a list of its own.
+    this.#encoder = new HpackEncoder(options.isServer ? new RecentLists() : new WeakMap());
   }
 
   get streamWindow(): number {

@@ -19,12 +19,10 @@ import {
 import { ReceiveSide } from './receive-side.ts';
 import { requestFacts, responseFacts, trailersFault } from './message-rules.ts';
 import { SendSide } from './send-side.ts';
-import { SessionReader } from './session-reader.ts';
-import type { SessionEvents } from './session-reader.ts';
+import { SessionReader, type SessionEvents } from './session-reader.ts';
 import type { ResetCause, SessionOptions } from './session-types.ts';
 import { readSettings, settingsOf } from './settings.ts';
-import { Http2Stream } from './stream.ts';
-import type { StreamLink } from './stream.ts';
+import { Http2Stream, type StreamLink } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 
 const pingContent = Buffer.alloc(8);
@@ -56,6 +54,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
     this.#reader = new SessionReader(this, limits, this.#isServer);
     this.#streams = new StreamTable(this.#isServer);
     this.#sending = new SendSide({
+      isServer: this.#isServer,
       writer: this.#writer,
       guard: this.#guard,
       streams: this.#streams.open,
@@ -373,7 +372,7 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
     this.#streams.lastPeerId = streamId;
     if (this.#streams.size < this.#options.limits.streamsMax) {
       const stream = this.#newStream(streamId, undefined);
-      this.#streams.open.set(streamId, stream);
+      this.#streams.open.add(stream);
       return stream;
     }
     this.#writer.reset(streamId, errorCode.refusedStream);
@@ -383,7 +382,8 @@ export class Http2Session<User> implements SessionEvents, StreamLink<User> {
   }
 
   #messageBegan(stream: Http2Stream<User>, block: DecodedBlock, endsStream: boolean): void {
-    const facts = this.#isServer ? requestFacts(block.fields) : responseFacts(block.fields);
+    const factsOf = this.#isServer ? requestFacts : responseFacts;
+    const facts = (block.facts ??= factsOf(block.fields));
     const isMalformed = 'malformed' in facts || !stream.expects(facts, endsStream);
     if (isMalformed) {
       this.#fault(stream, errorCode.protocolError);

@@ -3,12 +3,13 @@
 // server's streams would be pushes (RFC 9113 sections 5.1.1 and 8.4).
 import { GoneStreams } from './gone-streams.ts';
 import { lastStreamIdMax, ownStreamsMax, streamsBeforeSettings } from './limits.ts';
+import { StreamIndex, StreamList } from './stream-index.ts';
 import type { Http2Stream } from './stream.ts';
 
 export class StreamTable<User> {
-  readonly open = new Map<number, Http2Stream<User>>();
+  readonly open = new StreamIndex<User>();
   /** Opened, and without an id until their head is sent. */
-  readonly unsent = new Set<Http2Stream<User>>();
+  readonly unsent = new StreamList<User>();
   /** The last one that the peer has opened. */
   lastPeerId = 0;
   /** New streams of the peer are not looked at any more. */
@@ -29,9 +30,7 @@ export class StreamTable<User> {
 
   /** The one that was opened first; those without an id have none yet because they are new. */
   get oldest(): Http2Stream<User> | undefined {
-    for (const stream of this.open.values()) return stream;
-    for (const stream of this.unsent) return stream;
-    return undefined;
+    return this.open.oldest ?? this.unsent.oldest;
   }
 
   /** There is room for one more of ours, and an id. */
@@ -50,10 +49,10 @@ export class StreamTable<User> {
 
   /** A client's stream gets its id with its first frame, because ids have to rise on the wire. */
   begin(stream: Http2Stream<User>): void {
-    this.unsent.delete(stream);
+    this.unsent.remove(stream);
     stream.id = this.#nextId;
     this.#nextId += 2;
-    this.open.set(stream.id, stream);
+    this.open.add(stream);
   }
 
   /** A head of this id begins a stream of the peer. */
@@ -63,8 +62,11 @@ export class StreamTable<User> {
 
   /** `isReset`: by us, and what the peer has sent meanwhile is no fault of its. */
   delete(stream: Http2Stream<User>, isReset: boolean): void {
-    if (this.unsent.delete(stream)) return;
-    this.open.delete(stream.id);
+    if (stream.id === 0) {
+      this.unsent.remove(stream);
+      return;
+    }
+    this.open.remove(stream);
     this.forget(stream.id, isReset);
   }
 
@@ -89,6 +91,6 @@ export class StreamTable<User> {
   }
 
   all(): readonly Http2Stream<User>[] {
-    return [...this.open.values(), ...this.unsent];
+    return [...this.open.values(), ...this.unsent.values()];
   }
 }

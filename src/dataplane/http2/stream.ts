@@ -15,6 +15,9 @@ export type StreamLink<User> = {
   grant(stream: Http2Stream<User>, bytes: number): void;
 };
 
+/** Never added to: most streams never wait. */
+const noPieces: Buffer[] = [];
+
 export class Http2Stream<User> {
   /** 0 until a client has sent the head of its request. */
   id = 0;
@@ -41,9 +44,13 @@ export class Http2Stream<User> {
   hasHead = false;
   /** The answer to it has no content, whatever its content-length. */
   asksHead = false;
+  /** Of the list that it is in (stream-index.ts). */
+  older: Http2Stream<User> | undefined;
+  newer: Http2Stream<User> | undefined;
+  isListed = false;
   readonly openedMs: number;
   readonly #link: StreamLink<User>;
-  #queue: Buffer[] = [];
+  #queue: Buffer[] = noPieces;
   #queuedBytes = 0;
   #isEndQueued = false;
   #trailers: readonly HeaderField[] | undefined;
@@ -102,7 +109,8 @@ export class Http2Stream<User> {
     const sent = this.#queuedBytes > 0 ? 0 : this.#link.sendNow(this, buffer, start, end);
     if (start + sent === end) return true;
     const rest = Buffer.from(buffer.subarray(start + sent, end));
-    this.#queue.push(rest);
+    if (this.#queue === noPieces) this.#queue = [rest];
+    else this.#queue.push(rest);
     this.#queuedBytes += rest.length;
     return false;
   }
@@ -146,7 +154,7 @@ export class Http2Stream<User> {
 
   /** The session's: forgets what is queued. */
   drop(): void {
-    this.#queue = [];
+    this.#queue = noPieces;
     this.#queuedBytes = 0;
     this.#isEndQueued = false;
     this.#trailers = undefined;
