@@ -28,21 +28,27 @@ export type CarriageOwner = {
 };
 
 export class Http2Carriage implements Carriage {
-  readonly buffer: ReadBuffer;
   readonly takenMs: number;
   readonly #owner: CarriageOwner;
   #stream: Http2Stream<Http2Carriage> | undefined;
   #user: UpstreamUser | undefined;
+  /** Who heard something in the read that is under way, and may be gone by now. */
+  #heard: UpstreamUser | undefined;
+  #buffer: ReadBuffer | undefined;
   #hasHead = false;
   #isSent = false;
   #isPaused = false;
-  #isTouched = false;
   #isOver = false;
 
   constructor(owner: CarriageOwner, takenMs: number) {
     this.#owner = owner;
     this.takenMs = takenMs;
-    this.buffer = new ReadBuffer(owner.buffers);
+  }
+
+  /** Asked for where something has to wait. */
+  get buffer(): ReadBuffer {
+    this.#buffer ??= new ReadBuffer(this.#owner.buffers);
+    return this.#buffer;
   }
 
   /** It can be written to. */
@@ -144,16 +150,18 @@ export class Http2Carriage implements Carriage {
     if (user === undefined) return;
     this.#touch();
     const head = this.#owner.answers.of(fields, user.request.method === 'HEAD', isWhole);
-    this.#guard(() => {
+    // No closures here: this is the way of every call.
+    try {
       if (head.status < 200) user.interimAnswered(head);
       else user.answered(head);
-    });
+    } catch (error) {
+      this.#endAfterBug(error);
+    }
   }
 
   dataCame(buffer: Buffer, start: number, end: number): void {
     if (this.#user === undefined) return;
     this.#touch();
-    // No closure here: this is the way of every piece.
     try {
       this.#user.answerData(buffer, start, end);
     } catch (error) {
@@ -166,23 +174,28 @@ export class Http2Carriage implements Carriage {
     if (user === undefined) return;
     this.#touch();
     const fields = trailers === undefined ? undefined : trailersOf(trailers);
-    this.#guard(() => user.answerEnded(fields));
+    try {
+      user.answerEnded(fields);
+    } catch (error) {
+      this.#endAfterBug(error);
+    }
   }
 
   drained(): void {
-    this.buffer.drained();
+    this.#buffer?.drained();
     this.#guard(() => this.#user?.upstreamDrained());
   }
 
-  /** All that one read brought has been told; `user`: who heard it, and may be gone by now. */
-  readEnded(user: UpstreamUser | undefined): void {
-    this.#isTouched = false;
-    this.#guard(() => user?.upstreamReadEnded());
+  /** All that one read brought has been told. */
+  readEnded(): void {
+    const user = this.#heard;
+    this.#heard = undefined;
+    try {
+      user?.upstreamReadEnded();
+    } catch (error) {
+      this.#endAfterBug(error);
+    }
     if (!this.#isPaused) this.#grant();
-  }
-
-  get user(): UpstreamUser | undefined {
-    return this.#user;
   }
 
   fail(kind: UpstreamFailure['kind'], detail: string, isUnsent = !this.#isSent): void {
@@ -195,8 +208,8 @@ export class Http2Carriage implements Carriage {
   // ---- ends -----------------------------------------------------------------------------------
 
   #touch(): void {
-    if (this.#isTouched) return;
-    this.#isTouched = true;
+    if (this.#heard !== undefined) return;
+    this.#heard = this.#user;
     this.#owner.touched(this);
   }
 
@@ -209,7 +222,7 @@ export class Http2Carriage implements Carriage {
     this.#user = undefined;
     if (this.#isOver) return;
     this.#isOver = true;
-    this.buffer.close();
+    this.#buffer?.close();
     this.#owner.left(this);
   }
 

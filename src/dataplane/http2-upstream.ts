@@ -20,7 +20,7 @@ import type { Http2Stream } from './http2/stream.ts';
 import { errorCode as nodeErrorCode } from './node-error.ts';
 import type { TurnClock } from './turn-clock.ts';
 import type { TurnEnd } from './turn-end.ts';
-import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
+import type { UpstreamFailure } from './upstream.ts';
 
 /** What all connections to pods of HTTP/2 share. */
 export type Http2Shared = {
@@ -69,10 +69,12 @@ export class Http2Upstream
   /** Undefined until the socket is connected. */
   #session: Http2Session<Http2Carriage> | undefined;
   readonly #waiting = new Set<Http2Carriage>();
-  #touched: (readonly [carriage: Http2Carriage, user: UpstreamUser | undefined])[] = [];
+  #touched: Http2Carriage[] = [];
   #isClosed = false;
   /** Its pod is given time to end its side. */
   #isRetired = false;
+
+  readonly #flushing = (): void => this.#guard(() => this.#session?.flush());
 
   constructor({ socket, endpointId, shared, owner }: Http2UpstreamOptions) {
     this.endpointId = endpointId;
@@ -152,7 +154,7 @@ export class Http2Upstream
   }
 
   flushSoon(): void {
-    this.#shared.turnEnd.add(() => this.#guard(() => this.#session?.flush()));
+    this.#shared.turnEnd.add(this.#flushing);
   }
 
   // ---- what the session tells -----------------------------------------------------------------
@@ -206,7 +208,7 @@ export class Http2Upstream
   }
 
   touched(carriage: Http2Carriage): void {
-    this.#touched.push([carriage, carriage.user]);
+    this.#touched.push(carriage);
   }
 
   bugFound(error: unknown): void {
@@ -268,7 +270,7 @@ export class Http2Upstream
     const touched = this.#touched;
     if (touched.length === 0) return;
     this.#touched = [];
-    for (const [carriage, user] of touched) carriage.readEnded(user);
+    for (const carriage of touched) carriage.readEnded();
   }
 
   /** Without streams it waits for the next one, or closes where there will be none. */
