@@ -1,4 +1,5 @@
-// Open streams by id and age, against a Map that is told the same.
+// Open streams by id and by age, against a Map that is told the same: one that stays among many
+// that come and go, so that slots are shared.
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../lib/random.ts';
 import { StreamIndex } from './stream-index.ts';
@@ -22,7 +23,7 @@ describe('open streams', () => {
     const random = seededRandom(most);
     const index = new StreamIndex<string>();
     const model = new Map<number, Http2Stream<string>>();
-    // The first one stays: the others pass by its slot again and again.
+    // The first one stays.
     for (let id = 1; id < 20_000; id += 2) {
       const stream = streamOf(id);
       index.add(stream);
