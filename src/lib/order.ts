@@ -29,7 +29,21 @@ export function inOrder<T>(
 
 /** The keys of `map`, sorted. */
 export function sortedKeys(map: ReadonlyMap<string, unknown>): readonly string[] {
-  return inOrder([...map.keys()], byText);
+  return [...withKeysInOrder(map).keys()];
+}
+
+/** `map` itself where its keys are in order, else a sorted copy. */
+export function withKeysInOrder<T>(map: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
+  return areInOrder(map.keys()) ? map : new Map([...map].sort(byKey));
+}
+
+function areInOrder(keys: Iterable<string>): boolean {
+  let before = '';
+  for (const key of keys) {
+    if (before > key) return false;
+    before = key;
+  }
+  return true;
 }
 
 /** Each text once, in order: `texts` itself where it is so already. */

@@ -14,7 +14,7 @@ import { mirrorProblems } from './mirrors.ts';
 import { meshFactsOf, portServices, type MeshFacts } from './mesh-services.ts';
 import { planPermissions, type PermissionInput } from './permissions.ts';
 import { nodesWithoutProxy } from './nodes-without-proxy.ts';
-import { policyInputs, policyVersionOf } from './policy-version.ts';
+import { policyVersionOf } from './policy-version.ts';
 import { portWarnings } from './port-warnings.ts';
 import { sortedProblems } from './problems.ts';
 import { serviceParts } from './services.ts';
@@ -48,8 +48,8 @@ export function buildTopology(
     modes: modesOf(state, settings, memo?.modes),
     plan: planOf({ state, settings, services, groups }, memo?.plan),
     permissions: permissionsOf({ state, settings, groups }, memo?.permissions),
-    policyVersion: versionOf(state, memo?.policyVersion),
   };
+  const policyVersion = policyVersionOf(state, memo?.policyVersion);
   for (const part of Object.values(memos)) problems.push(...part.problems);
   const permissions = memos.permissions.value;
   problems.push(...portWarnings({ state, services, permissions }));
@@ -63,8 +63,15 @@ export function buildTopology(
     services,
     permissions,
     wishes: memos.wishes.value,
-    policyVersion: memos.policyVersion.value,
-    memo: { settings, services: parts, groupObjects: state.httpRouteGroups, groups, ...memos },
+    policyVersion: policyVersion.value,
+    memo: {
+      settings,
+      services: parts,
+      groupObjects: state.httpRouteGroups,
+      groups,
+      policyVersion,
+      ...memos,
+    },
   };
   return { value: topology, problems: sortedProblems(problems) };
 }
@@ -97,10 +104,6 @@ function permissionsOf(
   const { trafficTargets, httpRouteGroups, tcpRoutes, udpRoutes } = input.state;
   const inputs = [trafficTargets, httpRouteGroups, tcpRoutes, udpRoutes];
   return remembered(inputs, before, (problems) => planPermissions({ ...input, problems }));
-}
-
-function versionOf(state: ClusterState, before: Memo<string> | undefined): Memo<string> {
-  return remembered(policyInputs(state), before, () => policyVersionOf(state));
 }
 
 function servicesOf(

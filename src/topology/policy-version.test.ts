@@ -14,8 +14,10 @@ import {
   splitOf,
   stateOf,
   targetOf,
+  tcpRouteOf,
   type AnyObject,
 } from '../../test/support/builders.ts';
+import type { ClusterState } from '../api/index.ts';
 import { buildTopology } from './build.ts';
 
 const service = serviceOf('shop/web');
@@ -58,6 +60,29 @@ describe('the policy version', () => {
     ['the status of an SMI object', { ...split, meta: metaOf('shop/split', { createdMs: 5 }) }],
   ])('does not change with %s', (_, changed) => {
     expect(versionOf([...base, changed])).toBe(versionOf(base));
+  });
+
+  test.each<[string, AnyObject]>([
+    ['a Service', serviceOf('shop/new')],
+    ['a Namespace', namespaceOf('new')],
+    ['a TrafficTarget', targetOf('shop/new', 'web', ['shop/front'])],
+    ['an HTTPRouteGroup', groupOf('shop/new', [])],
+    ['a TCPRoute', tcpRouteOf('shop/new')],
+    ['a TrafficSplit', splitOf('shop/new', 'web', { web: 1 })],
+  ])('is the same after the change of %s as from nothing', (_, added) => {
+    const before = stateOf(...base);
+    const after = stateOf(...base, added);
+    const maps = Object.entries(after).map(([name, objects]) => {
+      const known = before[name as keyof ClusterState];
+      const isSame = objects instanceof Map && known instanceof Map && objects.size === known.size;
+      return [name, isSame ? known : objects];
+    });
+    // Each key with its own value again; TypeScript cannot follow.
+    const changed = Object.fromEntries(maps) as ClusterState;
+    const first = buildTopology(before, settingsOf()).value;
+    const second = buildTopology(changed, first.memo.settings, first).value;
+    expect(second.policyVersion).toBe(versionOf([...base, added]));
+    expect(second.policyVersion).not.toBe(first.policyVersion);
   });
 
   test('is not kept when one of its inputs is another map', () => {

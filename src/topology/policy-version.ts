@@ -2,49 +2,58 @@
 // objects say the same word even when they compile them differently, so a controller can tell that
 // a proxy has seen a change. Pods and endpoints take no part: they change without anybody's will.
 import type { ClusterState, Namespace, ObjectMeta, Service } from '../api/index.ts';
-import { contentHash } from '../lib/hash.ts';
-import { byKey, sortedKeys } from '../lib/order.ts';
+import { emptyPart, partHash, withLines, type HashedPart } from '../lib/hash.ts';
+import { byKey, withKeysInOrder } from '../lib/order.ts';
+import type { PolicyVersion } from './topology.ts';
 
-/** Hash over kind, namespace, name, uid and what identifies the content of each input. */
-export function policyVersionOf(state: ClusterState): string {
-  const lines: string[] = [];
-  addLines(lines, state.services, serviceLine);
-  addLines(lines, state.namespaces, namespaceLine);
-  for (const objects of smiObjects(state)) addLines(lines, objects, smiLine);
-  // The last line ends, too.
-  lines.push('');
-  return contentHash(lines.join('\n'));
-}
-
-/** Lines by the keys of their objects, one kind at a time: keys are short, and sort fast. */
-function addLines<T>(
-  lines: string[],
-  objects: ReadonlyMap<string, T>,
-  lineOf: (object: T) => string,
-): void {
-  for (const key of sortedKeys(objects)) {
-    const object = objects.get(key);
-    if (object !== undefined) lines.push(lineOf(object));
+/**
+ * Hash over kind, namespace, name, uid and what identifies the content of each input, one kind
+ * after the other: `previous` spares those before the first that changed, and changes no value.
+ */
+export function policyVersionOf(
+  state: ClusterState,
+  previous: PolicyVersion | undefined,
+): PolicyVersion {
+  const steps: Step[] = [];
+  let part = emptyPart();
+  let known = previous?.steps ?? [];
+  for (const { objects, append } of inputsOf(state)) {
+    const before = known[steps.length];
+    const isAsBefore = before?.objects === objects;
+    if (!isAsBefore) known = [];
+    part = isAsBefore ? before.part : append(part);
+    steps.push({ objects, part });
   }
+  return { value: partHash(part), steps };
 }
 
-/** The maps that decide the version; unchanged maps mean an unchanged version. */
-export function policyInputs(state: ClusterState): readonly object[] {
-  return [state.services, state.namespaces, ...smiObjects(state)];
+type Step = PolicyVersion['steps'][number];
+
+/** Objects of one kind, and how their lines follow those of the kinds before. */
+type Input = {
+  readonly objects: ReadonlyMap<string, unknown>;
+  readonly append: (before: HashedPart) => HashedPart;
+};
+
+/** All that decides the version; what changes most comes last. */
+function inputsOf(state: ClusterState): readonly Input[] {
+  return [
+    linesOf(state.services, serviceLine),
+    linesOf(state.namespaces, namespaceLine),
+    linesOf<SmiObject>(state.trafficTargets, smiLine),
+    linesOf<SmiObject>(state.httpRouteGroups, smiLine),
+    linesOf<SmiObject>(state.tcpRoutes, smiLine),
+    linesOf<SmiObject>(state.udpRoutes, smiLine),
+    linesOf<SmiObject>(state.trafficSplits, smiLine),
+  ];
+}
+
+/** By the keys of the objects: they are short, and mostly in order. */
+function linesOf<T>(objects: ReadonlyMap<string, T>, lineOf: (object: T) => string): Input {
+  return { objects, append: (before) => withLines(before, withKeysInOrder(objects).values(), lineOf) };
 }
 
 type SmiObject = { readonly kind: string; readonly meta: ObjectMeta };
-type SmiObjects = ReadonlyMap<string, SmiObject>;
-
-function smiObjects(state: ClusterState): readonly SmiObjects[] {
-  return [
-    state.trafficTargets,
-    state.httpRouteGroups,
-    state.tcpRoutes,
-    state.udpRoutes,
-    state.trafficSplits,
-  ];
-}
 
 function smiLine({ kind, meta }: SmiObject): string {
   return `${identityOf(kind, meta)} ${meta.generation}`;

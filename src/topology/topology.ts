@@ -13,6 +13,7 @@ import type {
   ServiceSettings,
   TrafficType,
 } from '../api/index.ts';
+import type { HashedPart } from '../lib/hash.ts';
 import type {
   BackendSpec,
   MatchSpec,
@@ -158,6 +159,15 @@ export type Memo<T> = {
   readonly problems: readonly Problem[];
 };
 
+/** The policy version, and the hash after each kind of objects that it is made of. */
+export type PolicyVersion = {
+  readonly value: string;
+  readonly steps: readonly {
+    readonly objects: ReadonlyMap<string, unknown>;
+    readonly part: HashedPart;
+  }[];
+};
+
 export type SplitPlan = Pick<Topology, 'splits' | 'splitPorts' | 'aliases'>;
 
 export type TopologyMemo = {
@@ -169,7 +179,7 @@ export type TopologyMemo = {
   readonly modes: Memo<Topology['modes']>;
   readonly plan: Memo<SplitPlan>;
   readonly permissions: Memo<Topology['permissions']>;
-  readonly policyVersion: Memo<string>;
+  readonly policyVersion: PolicyVersion;
   readonly mesh: Memo<MeshFacts>;
   readonly wishes: Memo<PortWishes>;
 };
