@@ -1,4 +1,5 @@
-// A hash that is made piece by piece says the same as that of the whole text.
+// A hash that is made piece by piece says the same as that of the whole text, wherever the pieces
+// end, and what was hashed before stays what it was.
 import { expect, test } from 'vitest';
 import { contentHash, emptyPart, partHash, withLines } from './hash.ts';
 

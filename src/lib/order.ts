@@ -46,6 +46,15 @@ function areInOrder(keys: Iterable<string>): boolean {
   return true;
 }
 
+/** Same values in the same places. */
+export function isSameList(left: readonly unknown[], right: readonly unknown[]): boolean {
+  if (left.length !== right.length) return false;
+  for (let index = 0; index < left.length; index += 1) {
+    if (left[index] !== right[index]) return false;
+  }
+  return true;
+}
+
 /** Each text once, in order: `texts` itself where it is so already. */
 export function eachOnce(texts: readonly string[]): readonly string[] {
   for (let index = 1; index < texts.length; index += 1) {

@@ -7,24 +7,25 @@ import {
   type MeshSettings,
   type Problem,
 } from '../api/index.ts';
-import { sortedKeys } from '../lib/order.ts';
+import { isSameList, sortedKeys } from '../lib/order.ts';
 import type { NamespaceModes } from '../snapshot/index.ts';
-import { groupParts } from './groups.ts';
+import { groupParts, type GroupInput } from './groups.ts';
 import { mirrorProblems } from './mirrors.ts';
 import { meshFactsOf, portServices, type MeshFacts } from './mesh-services.ts';
-import { planPermissions, type PermissionInput } from './permissions.ts';
+import { planPermissions } from './permissions.ts';
 import { nodesWithoutProxy } from './nodes-without-proxy.ts';
 import { policyVersionOf } from './policy-version.ts';
 import { portWarnings } from './port-warnings.ts';
 import { sortedProblems } from './problems.ts';
-import { serviceParts } from './services.ts';
+import { planServices, type ServiceInput } from './services.ts';
 import { planSplits, type SplitInput } from './splits.ts';
 import type {
   Built,
+  GroupPart,
   Memo,
   MeshService,
   PortWishes,
-  ServicePart,
+  ServicePlan,
   SplitPlan,
   Topology,
   WantedPort,
@@ -37,41 +38,38 @@ export function buildTopology(
   previous?: Topology,
 ): Built<Topology> {
   const memo = previous?.memo.settings === settings ? previous.memo : undefined;
-  const problems: Problem[] = [];
-  const parts = serviceParts(state, settings, memo);
-  const services = servicesOf(parts, problems);
-  const groups = groupParts(state, settings, memo);
-  for (const part of groups.values()) problems.push(...part.problems);
+  const services = servicesOf({ state, settings }, memo?.services);
+  const groups = groupsOf({ state, settings }, memo?.groups);
+  const joined = { state, settings, services: services.value.services, groups: groups.value };
   const memos = {
+    services,
+    groups,
     mesh: meshOf(state, settings, memo?.mesh),
-    wishes: wishesOf(state, services, memo?.wishes),
+    wishes: wishesOf(joined, memo?.wishes),
     modes: modesOf(state, settings, memo?.modes),
-    plan: planOf({ state, settings, services, groups }, memo?.plan),
-    permissions: permissionsOf({ state, settings, groups }, memo?.permissions),
+    plan: planOf(joined, memo?.plan),
+    permissions: permissionsOf(joined, memo?.permissions),
+    mirrors: mirrorsOf(joined, memo?.mirrors),
   };
-  const policyVersion = policyVersionOf(state, memo?.policyVersion);
+  const problems: Problem[] = [];
   for (const part of Object.values(memos)) problems.push(...part.problems);
+  const { endpoints } = services.value;
   const permissions = memos.permissions.value;
-  problems.push(...portWarnings({ state, services, permissions }));
-  problems.push(...mirrorProblems(state, services));
+  problems.push(...portWarnings({ state, endpoints, permissions }));
   problems.push(...nodesWithoutProxy(state, settings));
   problems.push(...state.problems.filter((problem) => isOfInterest(problem, settings)));
+  const policyVersion = policyVersionOf(state, memo?.policyVersion);
   const topology: Topology = {
-    ...memos.plan.value,
     mesh: memos.mesh.value,
     modes: memos.modes.value,
-    services,
+    services: joined.services,
+    endpoints,
+    roots: memos.plan.value.roots,
+    aliases: memos.plan.value.aliases,
     permissions,
     wishes: memos.wishes.value,
     policyVersion: policyVersion.value,
-    memo: {
-      settings,
-      services: parts,
-      groupObjects: state.httpRouteGroups,
-      groups,
-      policyVersion,
-      ...memos,
-    },
+    memo: { settings, policyVersion, ...memos },
   };
   return { value: topology, problems: sortedProblems(problems) };
 }
@@ -89,16 +87,40 @@ function remembered<T>(
   return { inputs, value: derive(problems), problems };
 }
 
-type PlanInput = Omit<SplitInput, 'problems'>;
+function servicesOf(
+  input: Omit<ServiceInput, 'problems'>,
+  before: Memo<ServicePlan> | undefined,
+): Memo<ServicePlan> {
+  const { services, namespaces, endpointSlices, nodes } = input.state;
+  const inputs = [services, namespaces, endpointSlices, nodes];
+  return remembered(inputs, before, (problems) => {
+    return planServices({ ...input, problems }, before?.value);
+  });
+}
 
-function planOf(input: PlanInput, before: Memo<SplitPlan> | undefined): Memo<SplitPlan> {
-  const { services, namespaces, trafficSplits, httpRouteGroups } = input.state;
-  const inputs = [services, namespaces, trafficSplits, httpRouteGroups];
-  return remembered(inputs, before, (problems) => planSplits({ ...input, problems }));
+function groupsOf(
+  input: Omit<GroupInput, 'problems'>,
+  before: Memo<ReadonlyMap<string, GroupPart>> | undefined,
+): Memo<ReadonlyMap<string, GroupPart>> {
+  return remembered([input.state.httpRouteGroups], before, (problems) => {
+    return groupParts({ ...input, problems }, before?.value);
+  });
+}
+
+type Joined = Omit<SplitInput, 'problems'>;
+
+function planOf(input: Joined, before: Memo<SplitPlan> | undefined): Memo<SplitPlan> {
+  const { namespaces, trafficSplits } = input.state;
+  // Routes come from these two alone, and from the splits that claim a root.
+  const joined = [input.services, input.groups];
+  const known = isSameList(joined, before?.inputs.slice(0, 2) ?? []) ? before?.value : undefined;
+  return remembered([...joined, namespaces, trafficSplits], before, (problems) => {
+    return planSplits({ ...input, problems }, known);
+  });
 }
 
 function permissionsOf(
-  input: Omit<PermissionInput, 'problems'>,
+  input: Joined,
   before: Memo<Topology['permissions']> | undefined,
 ): Memo<Topology['permissions']> {
   const { trafficTargets, httpRouteGroups, tcpRoutes, udpRoutes } = input.state;
@@ -106,16 +128,12 @@ function permissionsOf(
   return remembered(inputs, before, (problems) => planPermissions({ ...input, problems }));
 }
 
-function servicesOf(
-  parts: ReadonlyMap<string, ServicePart>,
-  problems: Problem[],
-): ReadonlyMap<string, MeshService> {
-  const services = new Map<string, MeshService>();
-  for (const [key, part] of parts) {
-    services.set(key, part.service);
-    if (part.problems.length > 0) problems.push(...part.problems);
-  }
-  return services;
+function mirrorsOf(input: Joined, before: Memo<undefined> | undefined): Memo<undefined> {
+  const { state, services } = input;
+  return remembered([services, state.services, state.namespaces], before, (problems) => {
+    problems.push(...mirrorProblems(state, services));
+    return undefined;
+  });
 }
 
 function modesOf(
@@ -156,8 +174,7 @@ function meshOf(
 
 /** Endpoints change all the time and no wish with them. */
 function wishesOf(
-  state: ClusterState,
-  services: ReadonlyMap<string, MeshService>,
+  { state, services }: Joined,
   before: Memo<PortWishes> | undefined,
 ): Memo<PortWishes> {
   const inputs = [state.services, state.namespaces];

@@ -10,9 +10,11 @@ import {
   serviceOf,
   settingsOf,
   sliceOf,
+  splitOf,
   stateOf,
+  targetOf,
 } from '../../test/support/builders.ts';
-import { applyDelta, decodeSection, diffSnapshot } from '../snapshot/index.ts';
+import { applyDelta, decodeSection, diffSnapshot, type SectionRecord } from '../snapshot/index.ts';
 import { buildTopology } from './build.ts';
 import { compileSnapshot } from './compile.ts';
 
@@ -83,6 +85,41 @@ test('what travels is decoded to the same snapshot, and a change travels alone',
   expect(delta.changed.map(({ id }) => id)).toEqual(['endpoints/shop/web']);
   const applied = applyDelta(before, delta);
   expect(applied.kind === 'snapshot' && applied.snapshot.version).toBe(after.version);
+});
+
+test('a changed split makes the section of its root anew, and takes over all others', () => {
+  const split = (root: string, weight: number) =>
+    splitOf(`shop/split-${root}`, root, { [root]: weight, api: 1 });
+  const objects = stateOf(
+    namespaceOf('shop'),
+    ...['api', 'db', 'web'].flatMap((name) => [serviceOf(`shop/${name}`), sliceOf(`shop/${name}`)]),
+    split('db', 1),
+    split('web', 1),
+    targetOf('shop/target', 'web', ['shop/front']),
+  );
+  const first = buildTopology(objects, settings).value;
+  const before = compileSnapshot(first, settings).value;
+  const trafficSplits = new Map(objects.trafficSplits).set('shop/split-web', split('web', 2));
+  const second = buildTopology({ ...objects, trafficSplits }, settings, first).value;
+  const after = compileSnapshot(second, settings, before).value;
+  const isNew = ({ id, section }: SectionRecord) => before.sections.get(id)?.section !== section;
+  const fresh = [...after.sections.values()].filter(isNew).map(({ id }) => id);
+  expect(fresh).toEqual(['service/shop/web']);
+  expect(second.services).toBe(first.services);
+  expect(second.endpoints).toBe(first.endpoints);
+  expect(second.permissions).toBe(first.permissions);
+  expect(second.roots.get('shop/db')).toBe(first.roots.get('shop/db'));
+});
+
+test('changed endpoints leave the services and their splits as they are', () => {
+  const objects = shop();
+  const first = buildTopology(objects, settings).value;
+  const endpointSlices = new Map(objects.endpointSlices);
+  endpointSlices.set('shop/web-slice', sliceOf('shop/web', { endpoints: [entryOf('10.1.0.9')] }));
+  const second = buildTopology({ ...objects, endpointSlices }, settings, first).value;
+  expect(second.endpoints).not.toEqual(first.endpoints);
+  expect(second.services).toBe(first.services);
+  expect(second.roots).toBe(first.roots);
 });
 
 test('namespaces stand with both modes when either is not the default; bad ones are strict', () => {

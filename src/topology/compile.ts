@@ -3,8 +3,14 @@
 // change apart from each other. Pieces that did not change keep their identity from the topology,
 // so that `buildSnapshot` need not even encode them.
 import type { MeshSettings } from '../api/index.ts';
-import { buildSnapshot, type Section, type Snapshot } from '../snapshot/index.ts';
-import type { Built, Topology } from './topology.ts';
+import {
+  buildSnapshot,
+  type Section,
+  type ServicePortSpec,
+  type ServiceSection,
+  type Snapshot,
+} from '../snapshot/index.ts';
+import type { Built, HostAlias, MeshService, Topology } from './topology.ts';
 
 /** The snapshot of `topology`; `previous` saves work and never changes the value. */
 export function compileSnapshot(
@@ -18,32 +24,40 @@ export function compileSnapshot(
 /** In the order of their ids, which is the cheapest for `buildSnapshot`. */
 function sectionsOf(topology: Topology, settings: MeshSettings): readonly Section[] {
   const { meshDomains, clusterDomain } = settings;
-  const { aliases, services, modes, permissions, splitPorts } = topology;
-  const { listeners, addresses, places, placeOf } = topology.mesh;
-  const sections: Section[] = [];
-  for (const { namespace, name, hostname, ports, rules } of aliases) {
-    const names = { hostnames: noNames, aliases: [hostname] };
-    sections.push({ kind: 'service', namespace, name, ...names, place: undefined, ports, rules });
-  }
-  for (const { namespace, name: service, backends } of services.values()) {
-    if (backends.length === 0) continue;
-    sections.push({ kind: 'endpoints', namespace, service, backends });
-  }
+  const { listeners, addresses, places } = topology.mesh;
+  const sections: Section[] = topology.aliases.map(aliasSection);
+  for (const section of topology.endpoints) sections.push(section);
   sections.push({ kind: 'mesh', meshDomains, clusterDomain, listeners, addresses, places });
   const defaults = { defaultPolicy: settings.policy, defaultMtls: settings.mtls };
-  sections.push({ kind: 'namespaces', ...defaults, namespaces: modes });
-  for (const { namespace, serviceAccount, permissions: granted } of permissions) {
-    sections.push({ kind: 'permissions', namespace, serviceAccount, permissions: granted });
-  }
-  for (const [key, { namespace, name, isNamed, hostnames, rules, plainPorts }] of services) {
-    if (!isNamed) continue;
-    const ports = splitPorts.get(key) ?? plainPorts;
-    // One that has HTTP ports only is on `weft-http`, wherever it was before.
-    const place = ports.some(({ protocol }) => protocol !== 'http') ? placeOf.get(key) : undefined;
-    const names = { hostnames, aliases: noNames, place };
-    sections.push({ kind: 'service', namespace, name, ...names, ports, rules });
+  sections.push({ kind: 'namespaces', ...defaults, namespaces: topology.modes });
+  for (const section of topology.permissions) sections.push(section);
+  for (const [key, service] of topology.services) {
+    if (service.isNamed) sections.push(serviceSection(key, service, topology));
   }
   return sections;
 }
 
+function aliasSection({ namespace, name, hostname, ports, rules }: HostAlias): ServiceSection {
+  const names = { hostnames: noNames, aliases: [hostname] };
+  return { kind: 'service', namespace, name, ...names, place: undefined, ports, rules };
+}
+
 const noNames: readonly string[] = [];
+
+/** What is the same as before is the same object. */
+function serviceSection(
+  key: string,
+  { section }: MeshService,
+  { roots, mesh }: Topology,
+): ServiceSection {
+  const ports = roots.get(key)?.ports ?? section.ports;
+  // One that has HTTP ports only is on `weft-http`, wherever it was before.
+  const place = ports.some(isFlow) ? mesh.placeOf.get(key) : undefined;
+  if (ports === section.ports && place === undefined) return section;
+  const { kind, namespace, name, hostnames, aliases, rules } = section;
+  return { kind, namespace, name, hostnames, aliases, place, ports, rules };
+}
+
+function isFlow({ protocol }: ServicePortSpec): boolean {
+  return protocol !== 'http';
+}

@@ -28,13 +28,14 @@ export function isProven(service: Service, slice: EndpointSlice): boolean {
 
 /** The endpoints of one port of the service, sorted by address and port. */
 export function endpointsOf(port: ServicePort, input: JoinInput): readonly EndpointSpec[] {
-  const ready: EndpointSpec[] = [];
-  const terminating: EndpointSpec[] = [];
+  const collected = { ready: [], terminating: [], input };
   for (const slice of input.slices) {
-    for (const number of portNumbers(slice, port)) {
-      addEndpoints(slice, number, { ready, terminating, input });
+    for (const { name, protocol, port: number } of slice.ports) {
+      if (name !== port.name || protocol !== port.protocol) continue;
+      addEndpoints(slice, number, collected);
     }
   }
+  const { ready, terminating } = collected;
   const serving = ready.length > 0 ? ready : terminating;
   return onePerPod(withoutRepeats(inOrder(serving, byAddress)), input);
 }
@@ -61,13 +62,6 @@ function addEndpoints(slice: EndpointSlice, port: number, collected: Collected):
   }
 }
 
-/** What a port of the Service is called on the pods of a slice. */
-function portNumbers(slice: EndpointSlice, { name, protocol }: ServicePort): readonly number[] {
-  return slice.ports.flatMap((port) =>
-    port.name === name && port.protocol === protocol ? [port.port] : [],
-  );
-}
-
 function isStillServing(entry: SliceEndpoint): boolean {
   return entry.isServing && entry.isTerminating;
 }
@@ -81,19 +75,20 @@ function mayCall(slice: EndpointSlice, address: string, input: JoinInput): boole
 
 /** An endpoint may stand in two slices for a moment; the one with a proof stays. */
 function withoutRepeats(sorted: readonly EndpointSpec[]): readonly EndpointSpec[] {
-  const isRepeat = (endpoint: EndpointSpec, index: number): boolean => {
-    const before = sorted[index - 1];
-    return before?.address === endpoint.address && before.port === endpoint.port;
-  };
-  return sorted.some(isRepeat)
-    ? sorted.filter((endpoint, index) => !isRepeat(endpoint, index))
-    : sorted;
+  return sorted.some(isRepeat) ? sorted.filter((...at) => !isRepeat(...at)) : sorted;
+}
+
+function isRepeat(endpoint: EndpointSpec, index: number, sorted: readonly EndpointSpec[]): boolean {
+  const before = sorted[index - 1];
+  return before?.address === endpoint.address && before.port === endpoint.port;
 }
 
 /** A dual-stack pod is in a slice of each family: it is called by the Service's first family. */
 function onePerPod(endpoints: readonly EndpointSpec[], input: JoinInput): readonly EndpointSpec[] {
   const { service, slices } = input;
-  if (slices.every(({ addressType }) => addressType === slices[0]?.addressType)) return endpoints;
+  const [first, second] = slices;
+  if (second === undefined) return endpoints;
+  if (slices.every(({ addressType }) => addressType === first?.addressType)) return endpoints;
   const family = addressFamily(service.clusterIps[0] ?? '0.0.0.0');
   const reachable = new Set<string>();
   for (const { address, podName, port } of endpoints) {

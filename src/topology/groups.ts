@@ -12,21 +12,27 @@ import {
 import { compilePattern, type PatternAnchor } from '../lib/pattern.ts';
 import type { MatchSpec } from '../snapshot/index.ts';
 import { problemOf } from './problems.ts';
-import type { GroupPart, TopologyMemo } from './topology.ts';
+import type { GroupPart } from './topology.ts';
+
+export type GroupInput = {
+  readonly state: ClusterState;
+  readonly settings: MeshSettings;
+  readonly problems: Problem[];
+};
 
 /** Parts of the groups of all watched namespaces, by `namespace/name`. */
 export function groupParts(
-  state: ClusterState,
-  settings: MeshSettings,
-  memo: TopologyMemo | undefined,
+  { state, settings, problems }: GroupInput,
+  known: ReadonlyMap<string, GroupPart> | undefined,
 ): ReadonlyMap<string, GroupPart> {
-  if (memo !== undefined && memo.groupObjects === state.httpRouteGroups) return memo.groups;
   const parts = new Map<string, GroupPart>();
   const faultOf = sharedFaults();
   for (const [key, object] of state.httpRouteGroups) {
     if (!isWatchedNamespace(object.meta.namespace, settings)) continue;
-    const before = memo?.groups.get(key);
-    parts.set(key, before?.object === object ? before : groupPart(object, faultOf));
+    const before = known?.get(key);
+    const part = before?.object === object ? before : groupPart(object, faultOf);
+    if (part.problems.length > 0) problems.push(...part.problems);
+    parts.set(key, part);
   }
   return parts;
 }
@@ -48,25 +54,27 @@ function sharedFaults(): FaultOf {
 }
 
 function groupPart(object: HttpRouteGroup, faultOf: FaultOf): GroupPart {
-  const problems: Problem[] = [];
-  const matches = new Map<string, MatchSpec>();
-  let dropped: Set<string> | undefined;
-  for (const match of object.matches) {
-    const fault = firstFault(match, faultOf);
-    if (fault === undefined) {
-      const { name, pathRegex, methods, headers } = match;
-      matches.set(name, { name: `${object.meta.name}/${name}`, pathRegex, methods, headers });
-    } else {
-      dropped ??= new Set();
-      dropped.add(match.name);
-      const message = `match "${match.name}" is left out: ${fault}`;
-      problems.push(problemOf(object, 'InvalidPattern', message));
-    }
+  const matches = object.matches.map(({ name, pathRegex, methods, headers }): MatchSpec => {
+    return { name: `${object.meta.name}/${name}`, pathRegex, methods, headers };
+  });
+  const faults = object.matches.map((match) => firstFault(match, faultOf));
+  if (!faults.some((fault) => fault !== undefined)) {
+    return { object, matches, dropped: none, problems: noProblems };
   }
-  return { object, matches, allMatches: [...matches.values()], dropped: dropped ?? none, problems };
+  const problems: Problem[] = [];
+  const dropped = new Set<string>();
+  for (const [index, { name }] of object.matches.entries()) {
+    const fault = faults[index];
+    if (fault === undefined) continue;
+    dropped.add(name);
+    problems.push(problemOf(object, 'InvalidPattern', `match "${name}" is left out: ${fault}`));
+  }
+  const sound = matches.filter((_, index) => faults[index] === undefined);
+  return { object, matches: sound, dropped, problems };
 }
 
 const none: ReadonlySet<string> = new Set();
+const noProblems: readonly Problem[] = [];
 
 function firstFault({ pathRegex, headers }: HttpMatch, faultOf: FaultOf): string | undefined {
   const pathFault = pathRegex === undefined ? undefined : faultOf(pathRegex, 'start');

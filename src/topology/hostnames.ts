@@ -3,15 +3,20 @@
 // (`ndots:5`), so that spelling is a name of the service too.
 import type { MeshSettings } from '../api/index.ts';
 
-/** All mesh names of `namespace/name`. */
+/** All mesh names of `namespace/name`, with what `nameEnds` says. */
 export function hostnamesOf(
   service: { readonly namespace: string; readonly name: string },
-  settings: MeshSettings,
+  ends: readonly string[],
 ): readonly string[] {
   const stem = `${service.name}.${service.namespace}`;
-  const names = settings.meshDomains.map((domain) => `${stem}.${domain}`);
-  for (const domain of settings.meshDomains) {
-    if (!domain.includes('.')) names.push(`${stem}.${domain}.svc.${settings.clusterDomain}`);
-  }
-  return names;
+  return ends.map((end) => stem + end);
+}
+
+/** How mesh names end, whosesoever they are. */
+export function nameEnds({ meshDomains, clusterDomain }: MeshSettings): readonly string[] {
+  const short = meshDomains.filter((domain) => !domain.includes('.'));
+  return [
+    ...meshDomains.map((domain) => `.${domain}`),
+    ...short.map((domain) => `.${domain}.svc.${clusterDomain}`),
+  ];
 }

@@ -12,13 +12,13 @@ type Services = ReadonlyMap<string, MeshService>;
 export function mirrorProblems(state: ClusterState, services: Services): readonly Problem[] {
   const problems: Problem[] = [];
   for (const [key, service] of services) {
-    const { rules, settings, namespace, name, isNamed } = service;
+    const { section, settings, namespace, name, isNamed } = service;
     if (settings.mirror === undefined || !isNamed) continue;
     const object = state.services.get(key);
     const isOwn = object !== undefined && saysMirror(object);
     const holder = isOwn ? object : state.namespaces.get(namespace);
     if (holder === undefined) continue;
-    const mirror = rules.shaping?.mirror;
+    const mirror = section.rules.shaping?.mirror;
     if (mirror !== undefined) {
       const fault = faultOf(mirror, service, services);
       if (fault !== undefined) problems.push(problemOf(holder, 'MirrorMissing', fault));

@@ -12,11 +12,11 @@ import {
   type TargetRule,
   type TrafficTarget,
 } from '../api/index.ts';
-import { byKey, byText, eachOnce, inOrder } from '../lib/order.ts';
-import type { MatchSpec, PermissionSpec, PortSet } from '../snapshot/index.ts';
+import { byText, eachOnce, inOrder, withKeysInOrder } from '../lib/order.ts';
+import type { MatchSpec, PermissionSpec, PermissionsSection, PortSet } from '../snapshot/index.ts';
 import { matchesMax } from './limits.ts';
 import { problemOf } from './problems.ts';
-import type { GroupPart, ServiceAccountPermissions } from './topology.ts';
+import type { GroupPart } from './topology.ts';
 
 export type PermissionInput = {
   readonly state: ClusterState;
@@ -26,24 +26,33 @@ export type PermissionInput = {
 };
 
 /** Permissions of every service account that a target names, sorted. */
-export function planPermissions(input: PermissionInput): readonly ServiceAccountPermissions[] {
-  const byAccount = new Map<string, PermissionSpec[]>();
+export function planPermissions(input: PermissionInput): readonly PermissionsSection[] {
+  const byAccount = new Map<string, Account>();
   for (const target of input.state.trafficTargets.values()) {
-    if (!isWatchedNamespace(target.meta.namespace, input.settings)) continue;
+    const { namespace } = target.meta;
+    if (!isWatchedNamespace(namespace, input.settings)) continue;
     if (!opensOwnNamespace(target, input)) continue;
-    const key = `${target.meta.namespace}/${target.destination.name}`;
     const permission = permissionOf(target, input);
     if (permission.sources.length === 0) continue;
-    const others = byAccount.get(key);
-    if (others === undefined) byAccount.set(key, [permission]);
-    else others.push(permission);
+    const serviceAccount = target.destination.name;
+    const key = `${namespace}/${serviceAccount}`;
+    const account = byAccount.get(key);
+    if (account !== undefined) account.permissions.push(permission);
+    else byAccount.set(key, { namespace, serviceAccount, permissions: [permission] });
   }
-  return inOrder([...byAccount], byKey).map(([key, permissions]) => ({
-    namespace: key.slice(0, key.indexOf('/')),
-    serviceAccount: key.slice(key.indexOf('/') + 1),
-    permissions: inOrder(permissions, byTarget),
-  }));
+  const accounts: PermissionsSection[] = [];
+  for (const { namespace, serviceAccount, permissions } of withKeysInOrder(byAccount).values()) {
+    const sorted = inOrder(permissions, byTarget);
+    accounts.push({ kind: 'permissions', namespace, serviceAccount, permissions: sorted });
+  }
+  return accounts;
 }
+
+type Account = {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly permissions: PermissionSpec[];
+};
 
 function byTarget(left: PermissionSpec, right: PermissionSpec): number {
   return byText(left.target, right.target);
@@ -80,11 +89,9 @@ function permissionOf(target: TrafficTarget, input: PermissionInput): Permission
       udp: grant,
     };
   }
-  const ruled = (kind: RuleKind): readonly TargetRule[] =>
-    rules.every((rule) => rule.kind === kind) ? rules : rules.filter((rule) => rule.kind === kind);
-  const groups = ruled('HTTPRouteGroup');
-  const tcp = ruled('TCPRoute');
-  const udp = ruled('UDPRoute');
+  const groups = rulesOfKind(rules, 'HTTPRouteGroup');
+  const tcp = rulesOfKind(rules, 'TCPRoute');
+  const udp = rulesOfKind(rules, 'UDPRoute');
   const tcpPorts = narrowed(routePorts(target, tcp, input), destinationPort);
   const udpPorts = narrowed(routePorts(target, udp, input), destinationPort);
   return {
@@ -99,20 +106,35 @@ function permissionOf(target: TrafficTarget, input: PermissionInput): Permission
   };
 }
 
+function rulesOfKind(rules: readonly TargetRule[], kind: RuleKind): readonly TargetRule[] {
+  const [only, another] = rules;
+  // What nearly every target has: one rule.
+  if (another === undefined) return only?.kind === kind ? rules : noRules;
+  return rules.filter((rule) => rule.kind === kind);
+}
+
+const noRules: readonly TargetRule[] = [];
+
 function sourcesOf(target: TrafficTarget, { problems }: PermissionInput): readonly string[] {
-  const sources: string[] = [];
+  const known = target.sources.every(isServiceAccount)
+    ? target.sources
+    : target.sources.filter(isServiceAccount);
   for (const source of target.sources) {
-    if (source.kind !== 'ServiceAccount') {
-      const message =
-        `source kind ${source.kind} of ${source.name} is not known: ` +
-        'it is left out, name a ServiceAccount';
-      problems.push(problemOf(target, 'UnsupportedField', message));
-      continue;
-    }
-    if (source.namespace === undefined) problems.push(defaultedSource(target, source));
-    sources.push(`${source.namespace ?? target.meta.namespace}/${source.name}`);
+    if (!isServiceAccount(source)) problems.push(unknownSource(target, source));
+    else if (source.namespace === undefined) problems.push(defaultedSource(target, source));
   }
-  return eachOnce(sources);
+  const own = target.meta.namespace;
+  return eachOnce(known.map(({ namespace, name }) => `${namespace ?? own}/${name}`));
+}
+
+function isServiceAccount({ kind }: Subject): boolean {
+  return kind === 'ServiceAccount';
+}
+
+function unknownSource(target: TrafficTarget, { kind, name }: Subject): Problem {
+  const message =
+    `source kind ${kind} of ${name} is not known: it is left out, name a ` + 'ServiceAccount';
+  return problemOf(target, 'UnsupportedField', message);
 }
 
 function defaultedSource(target: TrafficTarget, source: Subject): Problem {
@@ -158,7 +180,7 @@ function matchesOf(
   if (only !== undefined && another === undefined && only.matches === undefined) {
     // What nearly every target says: all matches of one group, which share one list.
     const group = input.groups.get(`${target.meta.namespace}/${only.name}`);
-    if (group !== undefined) return group.allMatches;
+    if (group !== undefined) return group.matches;
   }
   const found = new Map<string, MatchSpec>();
   for (const rule of rules) {
@@ -168,16 +190,35 @@ function matchesOf(
       reportUnresolved(target, `HTTPRouteGroup ${key}`, input);
       continue;
     }
-    for (const name of rule.matches ?? group.matches.keys()) {
-      const match = group.matches.get(name);
-      if (match !== undefined) found.set(match.name, match);
-      else if (!group.dropped.has(name)) {
-        reportUnresolved(target, `match "${name}" of HTTPRouteGroup ${key}`, input);
-      }
+    for (const match of namedMatches(target, rule, { key, group, input })) {
+      found.set(match.name, match);
     }
     if (found.size > matchesMax) return cutMatches(target, [...found.values()], input);
   }
   return [...found.values()];
+}
+
+type RuledGroup = {
+  readonly key: string;
+  readonly group: GroupPart;
+  readonly input: PermissionInput;
+};
+
+/** All matches of the group, or those that the rule names; what is missing allows nothing. */
+function namedMatches(
+  target: TrafficTarget,
+  rule: TargetRule,
+  { key, group, input }: RuledGroup,
+): readonly MatchSpec[] {
+  if (rule.matches === undefined) return group.matches;
+  const byName = new Map(group.matches.map((match) => [match.name, match]));
+  return rule.matches.flatMap((name) => {
+    const match = byName.get(`${rule.name}/${name}`);
+    if (match === undefined && !group.dropped.has(name)) {
+      reportUnresolved(target, `match "${name}" of HTTPRouteGroup ${key}`, input);
+    }
+    return match ?? [];
+  });
 }
 
 function cutMatches(

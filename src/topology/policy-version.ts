@@ -50,7 +50,9 @@ function inputsOf(state: ClusterState): readonly Input[] {
 
 /** By the keys of the objects: they are short, and mostly in order. */
 function linesOf<T>(objects: ReadonlyMap<string, T>, lineOf: (object: T) => string): Input {
-  return { objects, append: (before) => withLines(before, withKeysInOrder(objects).values(), lineOf) };
+  const append = (before: HashedPart): HashedPart =>
+    withLines(before, withKeysInOrder(objects).values(), lineOf);
+  return { objects, append };
 }
 
 type SmiObject = { readonly kind: string; readonly meta: ObjectMeta };

@@ -3,14 +3,18 @@
 // this says so. It needs pods, so it is a problem for the object's conditions and no part of what
 // is compiled.
 import type { ClusterState, Problem, TrafficTarget } from '../api/index.ts';
-import type { EndpointSpec, PermissionSpec } from '../snapshot/index.ts';
+import type {
+  EndpointsSection,
+  EndpointSpec,
+  PermissionSpec,
+  PermissionsSection,
+} from '../snapshot/index.ts';
 import { problemOf } from './problems.ts';
-import type { MeshService, ServiceAccountPermissions } from './topology.ts';
 
 export type PortWarningInput = {
   readonly state: ClusterState;
-  readonly services: ReadonlyMap<string, MeshService>;
-  readonly permissions: readonly ServiceAccountPermissions[];
+  readonly endpoints: readonly EndpointsSection[];
+  readonly permissions: readonly PermissionsSection[];
 };
 
 /** Ports of one service account's pods, as their Services name them and as they are. */
@@ -34,7 +38,7 @@ export function portWarnings(input: PortWarningInput): readonly Problem[] {
 }
 
 function hasPorts({ http, tcp, udp }: PermissionSpec): boolean {
-  return [http, tcp, udp].some((grant) => grant?.ports !== undefined);
+  return http?.ports !== undefined || tcp?.ports !== undefined || udp?.ports !== undefined;
 }
 
 function mistaken(
@@ -54,7 +58,7 @@ function mistaken(
 }
 
 function portsByAccount(
-  { state, services }: PortWarningInput,
+  { state, endpoints: sections }: PortWarningInput,
   namespaces: ReadonlySet<string>,
 ): ReadonlyMap<string, AccountPorts> {
   const ports = new Map<string, AccountPorts>();
@@ -67,7 +71,7 @@ function portsByAccount(
     known.pod.add(endpoint.port);
     ports.set(key, known);
   };
-  for (const { namespace, backends } of services.values()) {
+  for (const { namespace, backends } of sections) {
     if (!namespaces.has(namespace)) continue;
     for (const { port, endpoints } of backends) {
       for (const endpoint of endpoints) add(namespace, port, endpoint);

@@ -26,10 +26,11 @@ type RouteInput = RouteScope & { readonly port: MeshPort };
 /** `ports` with their routes. */
 export function portsOf(ports: readonly MeshPort[], scope: RouteScope): readonly ServicePortSpec[] {
   reportMissingPorts(ports, scope);
+  const { root, splits, services, problems } = scope;
   return ports.map((port) => ({
     port: port.port,
     protocol: port.protocol,
-    routes: routesOf({ port, ...scope }),
+    routes: routesOf({ port, root, splits, services, problems }),
   }));
 }
 
@@ -38,9 +39,9 @@ export function plainPortsOf(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   ports: readonly MeshPort[],
 ): readonly ServicePortSpec[] {
+  const title = serviceRoute(`${namespace}/${name}`);
   return ports.map(({ port, protocol }) => {
     const backend = destinationId({ namespace, name }, { port, protocol });
-    const title = serviceRoute(`${namespace}/${name}`);
     const route = { name: title, matches: undefined, backends: [{ backend, weight: 1 }] };
     return { port, protocol, routes: [route] };
   });
@@ -96,8 +97,8 @@ function reportMissingPorts(ports: readonly MeshPort[], scope: RouteScope): void
   for (const split of scope.splits) {
     for (const { service: key } of split.backends) {
       const service = scope.services.get(key);
-      const missing = ports.filter((port) => service !== undefined && !hasPort(service, port));
-      if (missing.length === 0) continue;
+      if (service === undefined || ports.every((port) => hasPort(service, port))) continue;
+      const missing = ports.filter((port) => !hasPort(service, port));
       const message =
         `backend ${key} does not expose ${portsText(missing)} and takes no part there: ` +
         'add what is missing';

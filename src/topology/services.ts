@@ -12,52 +12,83 @@ import {
   type Problem,
   type Service,
   type ServicePort,
+  type ServiceSettings,
 } from '../api/index.ts';
-import { byText, sortedKeys } from '../lib/order.ts';
-import type { BackendSpec } from '../snapshot/index.ts';
+import { byText, isSameList, withKeysInOrder } from '../lib/order.ts';
+import type { BackendSpec, ServiceRules } from '../snapshot/index.ts';
 import { endpointsOf, isProven, type ExternalCheck } from './endpoints.ts';
 import { externalCheck } from './external-address.ts';
-import { hostnamesOf } from './hostnames.ts';
+import { hostnamesOf, nameEnds } from './hostnames.ts';
 import { portsMax } from './limits.ts';
 import { problemOf } from './problems.ts';
 import { plainPortsOf } from './routes.ts';
 import { rulesOf } from './rules.ts';
 import type {
   Built,
-  MeshPort,
   MeshService,
   ServiceCore,
   ServicePart,
-  TopologyMemo,
+  ServedPort,
+  ServicePlan,
 } from './topology.ts';
 
-/** Parts of all services that the mesh may send requests to, sorted by key. */
-export function serviceParts(
-  state: ClusterState,
-  settings: MeshSettings,
-  memo: TopologyMemo | undefined,
-): ReadonlyMap<string, ServicePart> {
+export type ServiceInput = {
+  readonly state: ClusterState;
+  readonly settings: MeshSettings;
+  readonly problems: Problem[];
+};
+
+/** All services that the mesh may send requests to. */
+export function planServices(input: ServiceInput, previous: ServicePlan | undefined): ServicePlan {
+  const parts = serviceParts(input, previous?.parts);
+  const services = new Map<string, MeshService>();
+  const endpoints: ServicePart['endpoints'][] = [];
+  for (const [key, part] of parts) {
+    services.set(key, part.core.service);
+    if (part.endpoints.backends.length > 0) endpoints.push(part.endpoints);
+    if (part.problems.length > 0) input.problems.push(...part.problems);
+  }
+  const before = previous?.services;
+  return { parts, services: isSameMap(services, before) ? before : services, endpoints };
+}
+
+/** Endpoints change all the time and nothing else does: then the map is the one that was. */
+function isSameMap<T>(
+  map: ReadonlyMap<string, T>,
+  before: ReadonlyMap<string, T> | undefined,
+): before is ReadonlyMap<string, T> {
+  if (before?.size !== map.size) return false;
+  for (const [key, value] of map) if (before.get(key) !== value) return false;
+  return true;
+}
+
+function serviceParts(
+  { state, settings }: ServiceInput,
+  known: ServicePlan['parts'] | undefined,
+): ServicePlan['parts'] {
   const slices = slicesByService(state);
-  const checkExternal = externalCheck(state, settings);
-  const resolve = sharedSettings();
-  const typeOf = sharedTypes();
-  const known = memo?.settings === settings ? memo.services : undefined;
+  const context: PartContext = {
+    settings,
+    resolve: sharedSettings(),
+    rulesOf: sharedRules(settings),
+    spokenBy: sharedPorts(),
+    nameEnds: nameEnds(settings),
+    checkExternal: externalCheck(state, settings),
+  };
   const parts = new Map<string, ServicePart>();
-  for (const key of sortedKeys(state.services)) {
-    const object = state.services.get(key);
-    if (object === undefined) continue;
-    const namespace = state.namespaces.get(object.meta.namespace);
+  for (const [key, object] of withKeysInOrder(state.services)) {
+    const { namespace: space, name } = object.meta;
+    const namespace = state.namespaces.get(space);
     if (!isBackend(object, namespace, settings)) continue;
-    const inputs = { object, namespace, slices: slices.get(key) ?? [] };
+    const inputs = { object, namespace, slices: slices.get(space)?.get(name) ?? noSlices };
     const before = known?.get(key);
     const isSame = before !== undefined && isReusable(before, inputs);
-    parts.set(
-      key,
-      isSame ? before : servicePart(inputs, { settings, resolve, typeOf, checkExternal, before }),
-    );
+    parts.set(key, isSame ? before : servicePart(inputs, before, context));
   }
   return parts;
 }
+
+const noSlices: readonly EndpointSlice[] = [];
 
 /** A Service that was not adopted may be the backend of a split, unless it was opted out. */
 function isBackend(
@@ -80,18 +111,24 @@ function isReusable(before: ServicePart, inputs: PartInputs): boolean {
     before.isReusable &&
     before.object === inputs.object &&
     before.namespace === inputs.namespace &&
-    before.slices.length === inputs.slices.length &&
-    before.slices.every((slice, index) => slice === inputs.slices[index])
+    isSameList(before.slices, inputs.slices)
   );
 }
 
-function slicesByService(state: ClusterState): ReadonlyMap<string, readonly EndpointSlice[]> {
-  const grouped = new Map<string, EndpointSlice[]>();
+/** Namespace → name of the Service → its slices: keys that are there need not be spelled. */
+type Slices = ReadonlyMap<string, ReadonlyMap<string, readonly EndpointSlice[]>>;
+
+function slicesByService(state: ClusterState): Slices {
+  const grouped = new Map<string, Map<string, EndpointSlice[]>>();
   for (const slice of state.endpointSlices.values()) {
     if (slice.serviceName === '') continue;
-    const key = `${slice.meta.namespace}/${slice.serviceName}`;
-    const others = grouped.get(key);
-    if (others === undefined) grouped.set(key, [slice]);
+    let ofNamespace = grouped.get(slice.meta.namespace);
+    if (ofNamespace === undefined) {
+      ofNamespace = new Map();
+      grouped.set(slice.meta.namespace, ofNamespace);
+    }
+    const others = ofNamespace.get(slice.serviceName);
+    if (others === undefined) ofNamespace.set(slice.serviceName, [slice]);
     else others.push(slice);
   }
   return grouped;
@@ -113,89 +150,139 @@ function sharedSettings(): SettingsSource {
   };
 }
 
-type TypeSource = typeof trafficTypeOf;
-
-/** The same for what a port speaks: of one namespace, ports that look the same are. */
-function sharedTypes(): TypeSource {
-  const byLook = new Map<string, ReturnType<TypeSource>>();
-  return (service, port, namespace) => {
-    const { annotations, labels } = service.meta;
-    if (annotations.size + labels.size > 0) return trafficTypeOf(service, port, namespace);
-    const { name, protocol, appProtocol = '' } = port;
-    const look = `${service.meta.namespace} ${port.port}/${protocol} ${name} ${appProtocol}`;
-    const known = byLook.get(look);
-    if (known !== undefined) return known;
-    const resolved = trafficTypeOf(service, port, namespace);
-    // A problem names its Service.
-    if (resolved.problems.length === 0) byLook.set(look, resolved);
-    return resolved;
+/** … and the rules that follow from it, where none of them names the Service. */
+function sharedRules(settings: MeshSettings): RulesSource {
+  const known = new Map<ServiceSettings, ServiceRules>();
+  return (service, said) => {
+    if (said.upstreamHost === 'service' || said.mirror !== undefined) {
+      return rulesOf(service, said, settings);
+    }
+    const rules = known.get(said) ?? rulesOf(service, said, settings);
+    known.set(said, rules);
+    return rules;
   };
+}
+
+type RulesSource = (service: Service, said: ServiceSettings) => ServiceRules;
+
+/** What the ports of a service speak, and what is wrong with what was said of that. */
+type Spoken = Built<readonly ServedPort[]>;
+
+type PortsSource = (
+  served: readonly ServicePort[],
+  inputs: PartInputs,
+  said: ServiceSettings,
+) => Spoken;
+
+/** The same for what ports speak: of one namespace, lonely ports that look the same are. */
+function sharedPorts(): PortsSource {
+  const byNamespace = new Map<string, { readonly port: ServicePort; readonly spoken: Spoken }>();
+  return (served, inputs, said) => {
+    const { meta } = inputs.object;
+    const [only, another] = served;
+    const isShared = another === undefined && meta.annotations.size + meta.labels.size === 0;
+    if (only === undefined || !isShared) return spokenPorts(served, inputs, said);
+    const known = byNamespace.get(meta.namespace);
+    if (known !== undefined && looksAlike(known.port, only)) return known.spoken;
+    const spoken = spokenPorts(served, inputs, said);
+    // A problem names its Service.
+    if (spoken.problems.length === 0) byNamespace.set(meta.namespace, { port: only, spoken });
+    return spoken;
+  };
+}
+
+function looksAlike(left: ServicePort, right: ServicePort): boolean {
+  return (
+    left.port === right.port &&
+    left.protocol === right.protocol &&
+    left.name === right.name &&
+    left.appProtocol === right.appProtocol
+  );
+}
+
+function spokenPorts(
+  served: readonly ServicePort[],
+  { object, namespace }: PartInputs,
+  said: ServiceSettings,
+): Spoken {
+  const problems: Problem[] = [];
+  const value = served.map((port): ServedPort => {
+    const speaks = trafficTypeOf(object, port, namespace);
+    problems.push(...speaks.problems);
+    return { port: port.port, protocol: speaks.value, scheme: said.scheme ?? speaks.scheme };
+  });
+  return { value, problems };
 }
 
 type PartContext = {
   readonly settings: MeshSettings;
   readonly resolve: SettingsSource;
-  readonly typeOf: TypeSource;
+  readonly rulesOf: RulesSource;
+  readonly spokenBy: PortsSource;
+  readonly nameEnds: readonly string[];
   readonly checkExternal: ExternalCheck;
-  readonly before: ServicePart | undefined;
 };
 
-function servicePart(inputs: PartInputs, context: PartContext): ServicePart {
+function servicePart(
+  inputs: PartInputs,
+  before: ServicePart | undefined,
+  context: PartContext,
+): ServicePart {
   const { object, namespace, slices } = inputs;
-  const { before } = context;
   const isSameCore = before?.object === object && before.namespace === namespace;
   const core = isSameCore ? before.core : serviceCore(inputs, context);
-  const joined = joinEndpoints(inputs, core.value, context.checkExternal);
+  const joined = joinEndpoints(inputs, core, context.checkExternal);
   return {
     object,
     namespace,
     slices,
     core,
-    service: withBackends(core.value, joined.value),
+    endpoints: {
+      kind: 'endpoints',
+      namespace: object.meta.namespace,
+      service: object.meta.name,
+      backends: joined.value,
+    },
     problems: joined.problems.length > 0 ? [...core.problems, ...joined.problems] : core.problems,
     isReusable: slices.every((slice) => isProven(object, slice)),
   };
 }
 
-/** Field by field: spreading objects of this size costs more than all else that is done here. */
-function withBackends(core: ServiceCore, backends: readonly BackendSpec[]): MeshService {
-  const { namespace, name, isNamed, settings, hostnames, rules, ports, plainPorts } = core;
-  return { namespace, name, isNamed, settings, hostnames, rules, ports, plainPorts, backends };
+/** All of a service that does not depend on its endpoints. */
+function serviceCore(inputs: PartInputs, context: PartContext): ServiceCore {
+  const { object, namespace } = inputs;
+  const { meta } = object;
+  const resolved = context.resolve(object, namespace);
+  const tooMany: Problem[] = [];
+  const served = servedPorts(object, tooMany);
+  const spoken = context.spokenBy(served, inputs, resolved.value);
+  const service: MeshService = {
+    namespace: meta.namespace,
+    name: meta.name,
+    isNamed: isMeshed(object, namespace, context.settings),
+    settings: resolved.value,
+    ports: spoken.value,
+    section: {
+      kind: 'service',
+      namespace: meta.namespace,
+      name: meta.name,
+      hostnames: hostnamesOf(meta, context.nameEnds),
+      aliases: noNames,
+      place: undefined,
+      ports: plainPortsOf(meta, spoken.value),
+      rules: context.rulesOf(object, resolved.value),
+    },
+  };
+  const problems = [...resolved.problems, ...tooMany, ...spoken.problems];
+  return { service, served, problems: problems.length > 0 ? problems : noProblems };
 }
 
-/** All of a service that does not depend on its endpoints. */
-function serviceCore(inputs: PartInputs, context: PartContext): Built<ServiceCore> {
-  const { object, namespace } = inputs;
-  const { settings, resolve, typeOf } = context;
-  const problems: Problem[] = [];
-  const resolved = resolve(object, namespace);
-  problems.push(...resolved.problems);
-  const served = servedPorts(object, problems);
-  const schemes: BackendSpec['scheme'][] = [];
-  const ports = served.map((port): MeshPort => {
-    const speaks = typeOf(object, port, namespace);
-    problems.push(...speaks.problems);
-    schemes.push(resolved.value.scheme ?? speaks.scheme);
-    return { port: port.port, protocol: speaks.value };
-  });
-  const value = {
-    namespace: object.meta.namespace,
-    name: object.meta.name,
-    isNamed: isMeshed(object, namespace, settings),
-    settings: resolved.value,
-    hostnames: hostnamesOf(object.meta, settings),
-    rules: rulesOf(object, resolved.value, settings),
-    served,
-    schemes,
-    ports,
-    plainPorts: plainPortsOf(object.meta, ports),
-  };
-  return { value, problems };
-}
+const noNames: readonly string[] = [];
+const noProblems: readonly Problem[] = [];
 
 function joinEndpoints(
   { object, slices }: PartInputs,
-  { served, schemes }: ServiceCore,
+  { service, served }: ServiceCore,
   checkExternal: ExternalCheck,
 ): Built<readonly BackendSpec[]> {
   const problems: Problem[] = [];
@@ -206,23 +293,20 @@ function joinEndpoints(
     problems.push(problemOf(slice, 'InvalidObject', message));
   };
   const input = { service: object, slices, checkExternal, reportRefused };
-  const backends: BackendSpec[] = [];
-  for (const [index, port] of served.entries()) {
-    const scheme = schemes[index] ?? 'http';
+  const value = served.map((port, index): BackendSpec => {
     const endpoints = endpointsOf(port, input);
-    if (port.protocol === 'UDP') {
-      backends.push({ endpoints, port: port.port, transport: 'udp', scheme: 'http' });
-    } else {
-      backends.push({ endpoints, port: port.port, scheme });
+    if (port.protocol !== 'UDP') {
+      return { endpoints, port: port.port, scheme: service.ports[index]?.scheme ?? 'http' };
     }
-  }
-  return { value: backends, problems };
+    return { endpoints, port: port.port, transport: 'udp', scheme: 'http' };
+  });
+  return { value, problems };
 }
 
 /** Sorted by number, each number once per transport; SCTP has no place in the mesh. */
 function servedPorts(service: Service, problems: Problem[]): readonly ServicePort[] {
   const [only, another] = service.ports;
-  if (another === undefined && only !== undefined && only.protocol !== 'SCTP') return [only];
+  if (another === undefined && only?.protocol !== 'SCTP') return service.ports;
   const ports = new Map<string, ServicePort>();
   for (const port of service.ports) {
     const key = `${port.port}/${port.protocol}`;

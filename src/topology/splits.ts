@@ -8,8 +8,8 @@ import {
   type Problem,
   type TrafficSplit,
 } from '../api/index.ts';
-import { byText } from '../lib/order.ts';
-import type { MatchSpec, ServicePortSpec } from '../snapshot/index.ts';
+import { byText, inOrder, isSameList } from '../lib/order.ts';
+import type { MatchSpec } from '../snapshot/index.ts';
 import { matchesMax } from './limits.ts';
 import { problemOf } from './problems.ts';
 import { rootNameOf } from './root-name.ts';
@@ -21,6 +21,7 @@ import type {
   MeshService,
   PlannedSplit,
   SplitPlan,
+  SplitRoot,
 } from './topology.ts';
 
 export type SplitInput = {
@@ -31,8 +32,11 @@ export type SplitInput = {
   readonly problems: Problem[];
 };
 
-/** Who splits what. */
-export function planSplits(input: SplitInput): SplitPlan {
+/**
+ * Who splits what. `known`: the plan of the same services and groups, whose roots stay as they are
+ * where they are claimed by the same splits.
+ */
+export function planSplits(input: SplitInput, known: SplitPlan | undefined): SplitPlan {
   const byRoot = new Map<string, TrafficSplit[]>();
   const byAlias = new Map<string, TrafficSplit[]>();
   for (const split of oldestFirst(input)) {
@@ -43,29 +47,42 @@ export function planSplits(input: SplitInput): SplitPlan {
     if (others === undefined) table.set(root.key, [split]);
     else others.push(split);
   }
-  const splits = new Map<string, readonly PlannedSplit[]>();
-  const splitPorts = new Map<string, readonly ServicePortSpec[]>();
+  const roots = new Map<string, SplitRoot>();
   for (const [key, claims] of byRoot) {
-    const chosen = inForce(claims, `Service ${key}`, input);
-    splits.set(key, chosen);
-    const ports = input.services.get(key)?.ports ?? [];
-    splitPorts.set(key, portsOf(ports, { root: key, splits: chosen, ...input }));
+    const before = known?.roots.get(key);
+    const isSame = before !== undefined && isSameList(before.claims, claims);
+    const root = isSame ? before : splitRoot(key, claims, input);
+    roots.set(key, root);
+    if (root.problems.length > 0) input.problems.push(...root.problems);
   }
   const aliases = [...byAlias].flatMap(([hostname, claims]) => aliasOf(hostname, claims, input));
   aliases.sort((left, right) => byText(left.hostname, right.hostname));
-  return { splits, splitPorts, aliases };
+  return { roots, aliases };
+}
+
+function splitRoot(key: string, claims: readonly TrafficSplit[], joined: SplitInput): SplitRoot {
+  const { state, settings, services, groups } = joined;
+  const problems: Problem[] = [];
+  const input = { state, settings, services, groups, problems };
+  const splits = inForce(claims, `Service ${key}`, input);
+  const ports = services.get(key)?.ports ?? [];
+  return { claims, ports: portsOf(ports, { root: key, splits, services, problems }), problems };
 }
 
 /** The order of all claims: age, then namespace and name (contract §3). */
 function oldestFirst({ state, settings }: SplitInput): readonly TrafficSplit[] {
-  return [...state.trafficSplits.values()]
-    .filter(({ meta }) => isWatchedNamespace(meta.namespace, settings))
-    .sort(
-      ({ meta: left }, { meta: right }) =>
-        left.createdMs - right.createdMs ||
-        byText(left.namespace, right.namespace) ||
-        byText(left.name, right.name),
-    );
+  const watched = [...state.trafficSplits.values()].filter(({ meta }) =>
+    isWatchedNamespace(meta.namespace, settings),
+  );
+  return inOrder(watched, byAge);
+}
+
+function byAge({ meta: left }: TrafficSplit, { meta: right }: TrafficSplit): number {
+  return (
+    left.createdMs - right.createdMs ||
+    byText(left.namespace, right.namespace) ||
+    byText(left.name, right.name)
+  );
 }
 
 type Root = { readonly kind: 'service' | 'alias'; readonly key: string };
@@ -106,6 +123,8 @@ function inForce(
   root: string,
   input: SplitInput,
 ): readonly PlannedSplit[] {
+  const [only, another] = claims;
+  if (only !== undefined && another === undefined) return [planned(only, input)];
   const conditional = claims.filter(({ matches }) => matches !== undefined);
   const [first, ...rest] = claims.filter(({ matches }) => matches === undefined);
   for (const late of rest) {
@@ -121,11 +140,11 @@ function inForce(
 
 function planned(split: TrafficSplit, input: SplitInput): PlannedSplit {
   const { namespace, name } = split.meta;
-  const weights = new Map<string, number>();
+  const backends: { service: string; weight: number }[] = [];
   for (const { service, weight } of split.backends) {
     const key = `${namespace}/${service}`;
     if (input.services.has(key)) {
-      weights.set(key, (weights.get(key) ?? 0) + weight);
+      backends.push({ service: key, weight });
       continue;
     }
     const message =
@@ -137,12 +156,18 @@ function planned(split: TrafficSplit, input: SplitInput): PlannedSplit {
     const message = 'spec.backends is empty, so the root takes all requests: name a backend';
     input.problems.push(problemOf(split, 'BackendMissing', message));
   }
-  return {
-    namespace,
-    name,
-    matches: matchesOf(split, input),
-    backends: [...weights].map(([service, weight]) => ({ service, weight })),
-  };
+  return { namespace, name, matches: matchesOf(split, input), backends: eachOnce(backends) };
+}
+
+/** A backend that is named twice has the sum of its weights, in its first place. */
+function eachOnce(backends: PlannedSplit['backends']): PlannedSplit['backends'] {
+  const [first, second, third] = backends;
+  if (third === undefined && first?.service !== second?.service) return backends;
+  const weights = new Map<string, number>();
+  for (const { service, weight } of backends) {
+    weights.set(service, (weights.get(service) ?? 0) + weight);
+  }
+  return [...weights].map(([service, weight]) => ({ service, weight }));
 }
 
 /** All matches of all groups that the split names; a missing group matches nothing. */
@@ -153,7 +178,7 @@ function matchesOf(split: TrafficSplit, input: SplitInput): readonly MatchSpec[]
     const key = `${split.meta.namespace}/${name}`;
     const group = input.groups.get(key);
     if (group !== undefined) {
-      matches.push(...group.allMatches);
+      matches.push(...group.matches);
       if (matches.length <= matchesMax) continue;
       const message = `its groups have more than ${matchesMax} matches: the others take nothing`;
       input.problems.push(problemOf(split, 'UnsupportedField', `${message}, use more splits`));
@@ -192,8 +217,9 @@ function aliasOf(
   const [model] = members;
   // With no Service at all there is nothing that the name could stand for.
   if (model === undefined) return [];
-  const ports = portsOf(httpPortsOf(members), { root: fallback, splits, ...input });
-  return [{ hostname, namespace, name, fallback, splits, ports, rules: model.rules }];
+  const { services, problems } = input;
+  const ports = portsOf(httpPortsOf(members), { root: fallback, splits, services, problems });
+  return [{ hostname, namespace, name, fallback, splits, ports, rules: model.section.rules }];
 }
 
 function httpPortsOf(services: readonly MeshService[]): readonly MeshPort[] {

@@ -11,16 +11,19 @@ import type {
   Service,
   ServicePort,
   ServiceSettings,
+  TrafficSplit,
   TrafficType,
 } from '../api/index.ts';
 import type { HashedPart } from '../lib/hash.ts';
 import type {
   BackendSpec,
+  EndpointsSection,
   MatchSpec,
   NamespaceModes,
-  PermissionSpec,
+  PermissionsSection,
   ServicePortSpec,
   ServiceRules,
+  ServiceSection,
 } from '../snapshot/index.ts';
 import type { MeshFacts } from './mesh-services.ts';
 
@@ -32,23 +35,23 @@ export type MeshPort = {
   readonly protocol: TrafficType;
 };
 
-/** A Service of the mesh, or one that only is a backend of a split. */
+/** … and how its pods are spoken to. */
+export type ServedPort = MeshPort & { readonly scheme: BackendSpec['scheme'] };
+
+/**
+ * A Service of the mesh, or one that only is a backend of a split. Without its endpoints: this is
+ * the same object until the Service or its Namespace changes.
+ */
 export type MeshService = {
   readonly namespace: string;
   readonly name: string;
   /** Whether mesh names exist for it; a service opted out is a backend at most. */
   readonly isNamed: boolean;
   readonly settings: ServiceSettings;
-  /** Mesh names, the canonical domain first. */
-  readonly hostnames: readonly string[];
-  /** The settings as the proxies need them. */
-  readonly rules: ServiceRules;
   /** Sorted by port, each number once per transport. */
-  readonly ports: readonly MeshPort[];
-  /** The ports with the one route that each has while nobody splits the service. */
-  readonly plainPorts: readonly ServicePortSpec[];
-  /** Sorted by port, TCP (HTTP is one) before UDP. */
-  readonly backends: readonly BackendSpec[];
+  readonly ports: readonly ServedPort[];
+  /** What the proxies are told while nobody splits it and it has no place of its own. */
+  readonly section: ServiceSection;
 };
 
 /** A TrafficSplit that is in force for its root or its host alias. */
@@ -75,12 +78,6 @@ export type HostAlias = {
   readonly rules: ServiceRules;
 };
 
-export type ServiceAccountPermissions = {
-  readonly namespace: string;
-  readonly serviceAccount: string;
-  readonly permissions: readonly PermissionSpec[];
-};
-
 /** A Service port number that needs a listener of its own, and the oldest name that wants it. */
 export type WantedPort = {
   readonly port: number;
@@ -89,7 +86,11 @@ export type WantedPort = {
 };
 
 /** A service that needs a place of its own, since nothing in the bytes of its ports names it. */
-export type WantedPlace = Pick<MeshService, 'namespace' | 'name' | 'ports'>;
+export type WantedPlace = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly ports: readonly MeshPort[];
+};
 
 /** What the mesh wants of its mesh Services. */
 export type PortWishes = {
@@ -106,14 +107,14 @@ export type Topology = {
   readonly modes: readonly NamespaceModes[];
   /** `namespace/name` → service, sorted by key. */
   readonly services: ReadonlyMap<string, MeshService>;
-  /** Key of a root → its splits in the order of R-34. */
-  readonly splits: ReadonlyMap<string, readonly PlannedSplit[]>;
-  /** Key of a root that is split → its ports with all routes. */
-  readonly splitPorts: ReadonlyMap<string, readonly ServicePortSpec[]>;
+  /** What is sent where, of each service that has ports; sorted by the service's key. */
+  readonly endpoints: readonly EndpointsSection[];
+  /** Key of a root that is split → how. */
+  readonly roots: ReadonlyMap<string, SplitRoot>;
   /** Sorted by hostname. */
   readonly aliases: readonly HostAlias[];
   /** Sorted by namespace and service account. */
-  readonly permissions: readonly ServiceAccountPermissions[];
+  readonly permissions: readonly PermissionsSection[];
   /** The same value as long as no Service and no Namespace changes. */
   readonly wishes: PortWishes;
   /** Hash of the inputs that a user writes (contract §2): all builds of a version agree on it. */
@@ -122,31 +123,43 @@ export type Topology = {
   readonly memo: TopologyMemo;
 };
 
+/** A Service that is split. */
+export type SplitRoot = {
+  /** Those that name it, oldest first. */
+  readonly claims: readonly TrafficSplit[];
+  /** All routes of its ports, in the order of R-34. */
+  readonly ports: readonly ServicePortSpec[];
+  readonly problems: readonly Problem[];
+};
+
 /** What of a service does not depend on its endpoints. */
-export type ServiceCore = Omit<MeshService, 'backends'> & {
-  /** The ports that the mesh serves, in the order of `ports`. */
+export type ServiceCore = {
+  readonly service: MeshService;
+  /** The ports that the mesh serves, in the order of the service's `ports`. */
   readonly served: readonly ServicePort[];
-  /** How their pods are spoken to, in the same order. */
-  readonly schemes: readonly BackendSpec['scheme'][];
+  readonly problems: readonly Problem[];
 };
 
 export type ServicePart = {
   readonly object: Service;
   readonly namespace: Namespace | undefined;
   readonly slices: readonly EndpointSlice[];
-  readonly core: Built<ServiceCore>;
-  readonly service: MeshService;
+  readonly core: ServiceCore;
+  readonly endpoints: EndpointsSection;
   readonly problems: readonly Problem[];
   /** False when other objects than these took part (external addresses). */
   readonly isReusable: boolean;
 };
 
+/** The services, and what they are made of. */
+export type ServicePlan = Pick<Topology, 'services' | 'endpoints'> & {
+  readonly parts: ReadonlyMap<string, ServicePart>;
+};
+
 export type GroupPart = {
   readonly object: HttpRouteGroup;
-  /** Name of the match → compiled match; those with a bad pattern are not here (R-29). */
-  readonly matches: ReadonlyMap<string, MatchSpec>;
-  /** The values of `matches`. */
-  readonly allMatches: readonly MatchSpec[];
+  /** Those with a bad pattern are not here (R-29). */
+  readonly matches: readonly MatchSpec[];
   /** Names of the matches that have a bad pattern. */
   readonly dropped: ReadonlySet<string>;
   readonly problems: readonly Problem[];
@@ -168,18 +181,17 @@ export type PolicyVersion = {
   }[];
 };
 
-export type SplitPlan = Pick<Topology, 'splits' | 'splitPorts' | 'aliases'>;
+export type SplitPlan = Pick<Topology, 'roots' | 'aliases'>;
 
 export type TopologyMemo = {
   readonly settings: MeshSettings;
-  readonly services: ReadonlyMap<string, ServicePart>;
-  /** What `groups` were made of. */
-  readonly groupObjects: ReadonlyMap<string, HttpRouteGroup>;
-  readonly groups: ReadonlyMap<string, GroupPart>;
+  readonly services: Memo<ServicePlan>;
+  readonly groups: Memo<ReadonlyMap<string, GroupPart>>;
   readonly modes: Memo<Topology['modes']>;
   readonly plan: Memo<SplitPlan>;
   readonly permissions: Memo<Topology['permissions']>;
   readonly policyVersion: PolicyVersion;
   readonly mesh: Memo<MeshFacts>;
   readonly wishes: Memo<PortWishes>;
+  readonly mirrors: Memo<undefined>;
 };

@@ -89,6 +89,7 @@ describe('A3: the same objects in any order, with repeats', () => {
       before = compiled(state, settings, before);
       expect(textOf(before.snapshot), `step ${step}`).toBe(textOf(fresh.snapshot));
       expect(before.problems).toEqual(fresh.problems);
+      expect(before.topology.policyVersion).toBe(fresh.topology.policyVersion);
     }
   });
 });
