@@ -21,7 +21,7 @@ import type { OwnConnections, Ticket } from './places.ts';
 import { attemptKind, failedAnswer, isGood, type AttemptFailure } from './retry-policy.ts';
 import { takeTurn } from './split-turn.ts';
 import { Switched } from './switched.ts';
-import { totalTimeOf } from './total-time.ts';
+import { isOverThere, totalTimeOf } from './total-time.ts';
 import type { WaitsUser } from './exchange-waits.ts';
 import { noTunnel, type RefusedThere } from './tunnel-refusal.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
@@ -186,6 +186,9 @@ export class Exchange extends RetriedExchange implements UpstreamUser, WaitsUser
 
   /** The client left, or cut its own request short: the upstream exchange is cancelled at once. */
   clientGone(): void {
+    const reason = 'TimeoutRequest';
+    const isTimeOver = isOverThere(this.plan, this.client.waits.totalLeftMs);
+    if (isTimeOver) this.#endAttempt(reasonStatus(reason), reason, this.isCallersTime);
     this.#finish('cancelled', 'cut');
   }
 

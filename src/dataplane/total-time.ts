@@ -14,3 +14,14 @@ export function totalTimeOf(
   if (deadline !== undefined && deadline.ms <= (ms ?? Infinity)) return deadline;
   return ms === undefined ? undefined : { ms, isCallers: ms !== rulesMs };
 }
+
+/** What is told is up to 25 ms more than what is left, and a deadline there up to 25 ms late. */
+const lateMs = 50;
+
+/**
+ * Whether the other proxy, which has told the time that there is, has left because it is over: a
+ * failure as if this one had looked at the clock first. Earlier its client has simply gone.
+ */
+export function isOverThere({ deadline }: Pick<Plan, 'deadline'>, leftMs: number): boolean {
+  return deadline !== undefined && leftMs <= Math.min(lateMs, deadline.ms / 2);
+}

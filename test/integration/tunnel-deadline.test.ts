@@ -23,6 +23,7 @@ let mesh: TunnelMesh;
 let attempts: AttemptFacts[] = [];
 let heads: HttpRequestHead[] = [];
 let ejected: unknown[] = [];
+let ejectedThere: unknown[] = [];
 let callers: Http2Caller[] = [];
 let sockets: TLSSocket[] = [];
 
@@ -42,6 +43,7 @@ afterEach(async () => {
   attempts = [];
   heads = [];
   ejected = [];
+  ejectedThere = [];
   callers = [];
   sockets = [];
 });
@@ -52,7 +54,8 @@ async function start(rules: Partial<ServiceRules> = {}): Promise<void> {
     endpointEjected: (facts: unknown) => ejected.push(facts),
   };
   const there = {
-    ...observer,
+    attemptFinished: observer.attemptFinished,
+    endpointEjected: (facts: unknown) => ejectedThere.push(facts),
     // An exchange's request is the head that has come.
     policyDecided: ({ request: head }: ExchangeFacts) => heads.push(head as HttpRequestHead),
   };
@@ -163,7 +166,7 @@ describe('what is done there', () => {
     const areGone = (): boolean => pod.requests.every(({ isGone }) => isGone);
     await eventually(areGone, 'the pod is told as well');
     expect(pod.requests.length).toBe(5);
-    expect(ejected.length).toBe(ejections);
+    expect(ejectedThere.length).toBe(ejections);
   });
 
   test('a request that comes too late is not shown to the pod', async () => {
@@ -194,6 +197,26 @@ describe('what a caller is told', () => {
     pod.answer = () => undefined;
     expect(await get()).toMatch(/^HTTP\/1\.1 504 [^]*weft-reason: TimeoutRequest\r\n/);
     await eventually(() => pod.requests[0]?.isGone === true, 'the pod is told as well');
+  });
+
+  test('and the pod fails at its own proxy too, whichever of the two was first', async () => {
+    await start({ timeoutMs: 125 });
+    pod.answer = () => undefined;
+    for (const answer of await Promise.all(Array.from({ length: 5 }, () => get()))) {
+      expect(answer).toMatch(/^HTTP\/1\.1 504 /);
+    }
+    await eventually(() => ejectedThere.length === 1, 'five failures of five are too many');
+  });
+
+  test('a client that merely leaves says nothing of the pod', async () => {
+    await start({ timeoutMs: 60_000 });
+    pod.answer = () => undefined;
+    const peers = await Promise.all(Array.from({ length: 8 }, () => mesh.client()));
+    for (const peer of peers) peer.send(request('GET /'));
+    await eventually(() => pod.requests.length === 8, 'all are at the pod');
+    for (const { socket } of peers) socket.destroy();
+    await eventually(() => pod.requests.every(({ isGone }) => isGone), 'all are gone there');
+    expect([...ejected, ...ejectedThere]).toEqual([]);
   });
 
   test('DEADLINE_EXCEEDED when his own is, and no pod is ejected for it', async () => {
