@@ -63,6 +63,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   readonly #engine: Engine;
   readonly #exchange: AttemptedExchange;
   readonly #loadCell: number;
+  readonly #placeCell: number | undefined;
   readonly #startedMs: number;
   #hasEnded = false;
   /** Its endpoint has been judged by the head of the answer. */
@@ -92,7 +93,10 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.#engine = engine;
     this.#exchange = options.facts;
     if (hop.plainReason !== undefined) engine.observer.wentPlain(hop.plainReason);
-    this.#loadCell = engine.loads.countUp(endpoint, ticket?.takeCell());
+    const place = ticket?.takeCell();
+    // Copies are counted apart from the place that they have among all.
+    this.#placeCell = engine.carriesCopies ? place : undefined;
+    this.#loadCell = engine.loads.countUp(endpoint, engine.carriesCopies ? undefined : place);
     if (ticket !== undefined) engine.gate.begun(ticket, endpoint);
     this.#startedMs = engine.clock.nowMs();
   }
@@ -160,6 +164,7 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     this.reason = reason;
     this.durationMs = this.ageMs;
     this.#engine.loads.countDown(this.#loadCell);
+    if (this.#placeCell !== undefined) this.#engine.slots.countDown(this.#placeCell);
     const isShaped = this.#exchange.host?.rules.shaping !== undefined;
     if (isShaped) this.#engine.gate.freed(this.#exchange, this.endpoint);
     this.#noteEnd();

@@ -25,7 +25,9 @@ import { Http2Pools } from './http2-pool.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import { Mirrors } from './mirrors.ts';
-import type { MirrorPools, MirrorState } from './mirrors.ts';
+import type { MirrorState } from './mirrors.ts';
+import { copyParts } from './mirror-engine.ts';
+import type { CopyParts, MirrorPools } from './mirror-engine.ts';
 import type { ExchangeObserver } from './observer.ts';
 import { OpenConnections } from './open-connections.ts';
 import { Pools } from './pool.ts';
@@ -36,7 +38,7 @@ import { SourceGate } from './source-gate.ts';
 import type { NewConnection } from './source-gate.ts';
 import { TcpServices } from './tcp.ts';
 import type { TcpObserver } from './tcp-observer.ts';
-import { TrafficGate } from './traffic-gate.ts';
+import { openGate } from './traffic-gate.ts';
 import { TunnelSession } from './tunnel-session.ts';
 import { TrustedSources } from './trusted-sources.ts';
 import type { ArrivedSocket } from './tunnel-listener.ts';
@@ -169,7 +171,7 @@ class RunningDataplane {
       slots,
       loads: new EndpointLoads(slots, clock),
       budgets: new RetryBudgets(slots, clock),
-      gate: new TrafficGate({ ...runtime, slots, clock, own, observer }),
+      gate: openGate({ ...runtime, slots, clock, own, observer }),
       limits,
       headLimits: limits,
       trusted: new TrustedSources(options.trustedSources),
@@ -180,6 +182,8 @@ class RunningDataplane {
       tunnels: undefined,
       tunnelSessions: undefined,
       mirrors: undefined,
+      copies: undefined,
+      carriesCopies: false,
       answersTunnels: false,
       buffers,
       ...sessions,
@@ -201,8 +205,10 @@ class RunningDataplane {
       table: () => this.#engine.table,
       enter: (connection) => this.#enter(connection),
     });
-    this.#tunnels = this.#startTunnels(options);
-    this.#mirrors = this.#startMirrors(toMirrors);
+    const ofCopies = copyParts(toMirrors, this.#engine);
+    // A drain cuts the connections of copies that are made here, not of those that arrive.
+    this.#tunnels = this.#startTunnels(options, { ...ofCopies, ...toPods });
+    this.#mirrors = this.#startMirrors(ofCopies);
     this.#udp = options.udp && new UdpServices({
       ...options.udp,
       engine: this.#engine,
@@ -300,19 +306,20 @@ class RunningDataplane {
     });
   }
 
-  #startMirrors(pools: MirrorPools): Mirrors {
+  #startMirrors(parts: CopyParts): Mirrors {
     const engine = this.#engine;
-    const mirrors = new Mirrors({ engine, ...pools, tunnels: this.#tunnels?.mirrorPools });
+    const mirrors = new Mirrors({ engine, parts, tunnels: this.#tunnels?.mirrorPools });
     this.#engine.mirrors = mirrors;
     return mirrors;
   }
 
-  #startTunnels(options: DataplaneOptions): Tunnels | undefined {
+  #startTunnels(options: DataplaneOptions, ofCopies: Partial<Engine>): Tunnels | undefined {
     const { tunnels, bindAddresses, localAddress, reusePort, events } = options;
     if (tunnels === undefined) return undefined;
     const started: Tunnels = new Tunnels({
       ...tunnels,
       engine: this.#engine,
+      ofCopies,
       localAddress,
       bindAddresses,
       reusePort,

@@ -67,6 +67,10 @@ export type Engine = {
   tunnelSessions: TunnelSessions | undefined;
   /** Undefined: what is sent here is not copied. */
   mirrors: Mirrors | undefined;
+  /** That of copies which come by tunnel; undefined: whatever says that it is one is none. */
+  readonly copies: Engine | undefined;
+  /** What it sends are copies: limits hold for them, but they wait for no place. */
+  readonly carriesCopies: boolean;
   /** Its clients are other proxies: what it refuses it says as a proxy. */
   readonly answersTunnels: boolean;
   readonly buffers: BodyBuffers;

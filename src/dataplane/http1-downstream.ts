@@ -13,6 +13,7 @@ import { Exchange } from './exchange.ts';
 import type { Plan } from './hop.ts';
 import { Http1Answer, renderFinalRefusal } from './http1-answer.ts';
 import type { Fields } from './http1/fields.ts';
+import { mirrorField } from './http1/forwarding.ts';
 import type { Reject } from './http1/reject.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestIds } from './http1/serialise.ts';
@@ -256,7 +257,8 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     this.#unsent.set(0);
     if (isBodyComplete) this.#wait.end();
     else this.#wait.begin('body', this.#engine.limits.bodyTimeoutMs);
-    const engine = this.#engine;
+    const { copies } = this.#engine;
+    const engine = copies !== undefined && head.fields.has(mirrorField) ? copies : this.#engine;
     const plan = this.#connection.arrived?.planOf(table, head) ?? this.#planOf(table, head);
     this.#exchange = new Exchange({ engine, client: this, plan, isBodyComplete, ids });
     this.#exchange.start();

@@ -33,7 +33,7 @@ const nothing = Buffer.alloc(0);
 export type CopyOwner = {
   readonly engine: Engine;
   /** False: there is no room for so many bytes more. */
-  reserve(bytes: number): boolean;
+  reserve(copy: MirrorCopy, bytes: number): boolean;
   bugFound(error: unknown): void;
   /** By the table in force; undefined: there is no such service any more. */
   renewed(plan: MirrorPlan): MirrorPlan | undefined;
@@ -151,7 +151,7 @@ export class MirrorCopy implements Client, BodyTaker {
   #gather(piece: Buffer): void {
     const bytes = piece.length;
     if (this.#bytes + bytes > copiedBytesMax) this.#end('too_large');
-    else if (!this.#owner.reserve(bytes)) this.#end('over_budget');
+    else if (!this.#owner.reserve(this, bytes)) this.#end('over_budget');
     else {
       this.#makeRoom(this.#bytes + bytes);
       piece.copy(this.#body, this.#bytes);

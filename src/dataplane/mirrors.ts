@@ -12,23 +12,25 @@ import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestIds } from './http1/serialise.ts';
 import { copiedBytesMax, MirrorCopy } from './mirror-copy.ts';
 import type { CopyOwner } from './mirror-copy.ts';
+import { engineOfCopies } from './mirror-engine.ts';
+import type { CopiedEndpoints, CopyParts } from './mirror-engine.ts';
 import type { MirrorOutcome } from './mirror-outcome.ts';
 import { MirrorPlans } from './mirror-plan.ts';
 import type { MirrorPlan } from './mirror-plan.ts';
-import type { ExchangeObserver } from './observer.ts';
 import type { RequestBody } from './request-body.ts';
 
-/** Copies of a worker that are under way, their bodies gathered or sent; more are skipped. */
-const copiesMax = 100;
-/** Of their bodies. */
-const bytesMax = 8 * 1024 * 1024;
+/**
+ * Copies of a worker that are under way, their bodies gathered or sent, and bytes of those bodies.
+ * One mirror may have as much of either as is left for all others (dynamic thresholds, Choudhury
+ * and Hahne 1998): half, where it is the only one that hangs; of two a third each. More is skipped.
+ */
+const copiesMax = 200;
+const bytesMax = 16 * 1024 * 1024;
 
-/** Connections to pods that carry nothing but copies. */
-export type MirrorPools = Pick<Engine, 'pools' | 'http2Pools'>;
-
-export type MirrorsOptions = MirrorPools & {
-  /** Of the originals; everything but connections, counts and observer is shared with it. */
+export type MirrorsOptions = {
+  /** Of the originals; what is no part of `parts` is shared with it. */
   readonly engine: Engine;
+  readonly parts: CopyParts;
   /** The same, to other nodes. */
   readonly tunnels: Engine['tunnels'];
 };
@@ -39,6 +41,9 @@ export type MirrorState = {
   readonly bytes: number;
   readonly upstreamOpen: number;
 };
+
+/** What the copies to one mirror take of the budget. */
+type Share = { copies: number; bytes: number };
 
 /** An exchange that is sent to a pod. */
 type Original = RequestIds & {
@@ -51,13 +56,17 @@ export class Mirrors implements CopyOwner {
   readonly engine: Engine;
   readonly #original: Engine;
   readonly #plans: MirrorPlans;
+  readonly #endpoints: CopiedEndpoints;
   readonly #copies = new Set<MirrorCopy>();
+  /** By namespace and name of the mirror; of those that have copies. */
+  readonly #shares = new Map<string, Share>();
   #bytes = 0;
   #isClosed = false;
 
   constructor(options: MirrorsOptions) {
     this.#original = options.engine;
-    this.engine = engineOfCopies(options);
+    this.#endpoints = options.parts.endpoints;
+    this.engine = engineOfCopies(options.engine, options.parts, options.tunnels);
     this.#plans = new MirrorPlans(this.engine);
   }
 
@@ -75,24 +84,29 @@ export class Mirrors implements CopyOwner {
     if (rule === undefined || this.engine.random() * 100 >= rule.percent) return;
     const planned = mayBeCopied(plan.head) ? this.#plans.of(plan, rule) : undefined;
     if (planned === undefined) return;
-    const obstacle = this.#obstacleOf(plan.head);
+    const share = this.#shareOf(planned);
+    const obstacle = this.#obstacleOf(plan.head, share);
     if (obstacle !== undefined) {
       this.engine.observer.copyEnded(planned.host, obstacle);
       return;
     }
     const copy = new MirrorCopy(this, planned, { requestId, traceparent });
     this.#copies.add(copy);
+    share.copies += 1;
+    this.#shares.set(nameOf(planned), share);
     body.copyTo(copy);
   }
 
-  #obstacleOf({ framing }: HttpRequestHead): MirrorOutcome | undefined {
+  #obstacleOf({ framing }: HttpRequestHead, share: Share): MirrorOutcome | undefined {
     if (framing.kind === 'length' && framing.length > copiedBytesMax) return 'too_large';
-    const isFull = this.#copies.size >= copiesMax || isOverloaded(this.#original);
+    const isFull = share.copies >= copiesMax - this.#copies.size || isOverloaded(this.#original);
     return isFull ? 'over_budget' : undefined;
   }
 
-  reserve(bytes: number): boolean {
-    if (this.#bytes + bytes > bytesMax) return false;
+  reserve({ plan }: MirrorCopy, bytes: number): boolean {
+    const share = this.#shareOf(plan);
+    if (share.bytes + bytes > bytesMax - this.#bytes) return false;
+    share.bytes += bytes;
     this.#bytes += bytes;
     return true;
   }
@@ -100,11 +114,22 @@ export class Mirrors implements CopyOwner {
   ended(copy: MirrorCopy, outcome: MirrorOutcome): void {
     this.#copies.delete(copy);
     this.#bytes -= copy.bytes;
+    const share = this.#shareOf(copy.plan);
+    share.copies -= 1;
+    share.bytes -= copy.bytes;
+    if (share.copies === 0) this.#shares.delete(nameOf(copy.plan));
     this.engine.observer.copyEnded(copy.plan.host, outcome);
   }
 
   renewed(plan: MirrorPlan): MirrorPlan | undefined {
-    return this.#plans.renewed(plan, this.engine.table ?? plan.table);
+    const renewed = this.#plans.renewed(plan, this.engine.table ?? plan.table);
+    if (renewed?.decision.kind !== 'split') return renewed;
+    for (const { backend } of renewed.decision.split.backends) this.#endpoints.know(backend);
+    return renewed;
+  }
+
+  #shareOf(plan: MirrorPlan): Share {
+    return this.#shares.get(nameOf(plan)) ?? { copies: 0, bytes: 0 };
   }
 
   tableChanged(table: RouteTable): void {
@@ -136,28 +161,7 @@ function mayBeCopied({ upgrade, fields }: HttpRequestHead): boolean {
   return upgrade === undefined && !fields.has(mirrorField);
 }
 
-function engineOfCopies({ engine, pools, http2Pools, tunnels }: MirrorsOptions): Engine {
-  return {
-    ...engine,
-    pools,
-    http2Pools,
-    tunnels,
-    tunnelSessions: undefined,
-    mirrors: undefined,
-    counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
-    observer: observerOfCopies(engine.observer),
-    get table() {
-      return engine.table;
-    },
-    get isDraining() {
-      return engine.isDraining;
-    },
-  };
-}
-
-const ignore = (): void => undefined;
-
-/** Tries at pods and verdicts are counted as any; a copy is no exchange of anybody's. */
-function observerOfCopies(observer: ExchangeObserver): ExchangeObserver {
-  return { ...observer, exchangeStarted: ignore, exchangeFinished: ignore };
+/** The same by each table. */
+function nameOf({ host }: MirrorPlan): string {
+  return `${host.namespace}/${host.service}`;
 }

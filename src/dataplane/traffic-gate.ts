@@ -43,19 +43,42 @@ export type GateOptions = {
   readonly observer: Pick<ExchangeObserver, 'bugFound' | 'faultInjected'>;
 };
 
+type GateParts = Pick<GateOptions, 'random' | 'observer'> & {
+  readonly rates: RateLimits;
+  readonly places: Places;
+  readonly circuits: Circuits;
+  /** Copies of requests come here. */
+  readonly isForCopies: boolean;
+};
+
+/** The gate of a worker. */
+export function openGate({ slots, clock, random, own, observer }: GateOptions): TrafficGate {
+  const places = new Places({ slots, clock, own, bugFound: observer.bugFound });
+  const rates = new RateLimits(slots.rates, clock);
+  const circuits = new Circuits(slots, clock, random);
+  return new TrafficGate({ rates, places, circuits, random, observer, isForCopies: false });
+}
+
 export class TrafficGate {
   readonly #rates: RateLimits;
   readonly #places: Places;
   readonly #circuits: Circuits;
   readonly #random: Random;
   readonly #observer: GateOptions['observer'];
+  readonly #parts: GateParts;
 
-  constructor({ slots, clock, random, own, observer }: GateOptions) {
-    this.#rates = new RateLimits(slots.rates, clock);
-    this.#places = new Places({ slots, clock, own, bugFound: observer.bugFound });
-    this.#circuits = new Circuits(slots, clock, random);
-    this.#random = random;
-    this.#observer = observer;
+  constructor(parts: GateParts) {
+    this.#parts = parts;
+    this.#rates = parts.rates;
+    this.#places = parts.places;
+    this.#circuits = parts.circuits;
+    this.#random = parts.random;
+    this.#observer = parts.observer;
+  }
+
+  /** The same limits, for copies: they wait in no line, and no breaker learns from them. */
+  forCopies(): TrafficGate {
+    return new TrafficGate({ ...this.#parts, isForCopies: true });
   }
 
   /** True: it has been refused or held up on purpose, as the service's `fault` says. */
@@ -156,7 +179,7 @@ export class TrafficGate {
 
   /** An attempt has ended; a breaker may want to know. */
   ended({ host, backend }: ExchangeFacts, attempt: AttemptFacts, hop: Hop): void {
-    const breaker = host?.rules.shaping?.breaker;
+    const breaker = this.#parts.isForCopies ? undefined : host?.rules.shaping?.breaker;
     if (host === undefined || breaker === undefined || !isHeldHere({ backend }, host, hop)) return;
     this.#circuits.note(host, breaker, attempt);
   }
@@ -165,10 +188,16 @@ export class TrafficGate {
     return percent > 0 && this.#random() * 100 < percent;
   }
 
+  #askFor(exchange: Gated, { id }: Endpoint, wish: Wish): 'placed' | 'waits' | 'full' {
+    if (!this.#parts.isForCopies) return this.#places.take(exchange, id, wish);
+    exchange.ticket = this.#places.takeNow(id, wish);
+    return exchange.ticket === undefined ? 'full' : 'placed';
+  }
+
   #hasPlace(exchange: Gated, endpoint: Endpoint, hop: Hop, shaping: ShapingRules): boolean {
     const wish = wishOf(exchange, hop, shaping);
     if (wish === undefined) return true;
-    const answer = this.#places.take(exchange, endpoint.id, wish);
+    const answer = this.#askFor(exchange, endpoint, wish);
     if (answer === 'full') exchange.refuse('Overloaded');
     return answer === 'placed';
   }

@@ -29,6 +29,8 @@ export type TunnelOptions = {
 
 export type TunnelsOptions = TunnelOptions & {
   readonly engine: Engine;
+  /** What copies that arrive do not share with other requests. */
+  readonly ofCopies: Partial<Engine>;
   readonly localAddress: string | undefined;
   readonly bindAddresses: readonly string[];
   readonly reusePort: boolean;
@@ -86,9 +88,11 @@ export class Tunnels {
       peers,
       localAddress: options.localAddress,
     });
+    const silenceMs = options.silenceMs ?? arrivedIdleMs;
+    const copies = arrivingEngine(engine, silenceMs, options.ofCopies);
     this.#listener = new TunnelListener({
       ...options,
-      engine: arrivingEngine(engine, options.silenceMs ?? arrivedIdleMs),
+      engine: arrivingEngine(engine, silenceMs, { copies }),
       credentials: this.#credentials,
       peers,
     });
@@ -147,9 +151,10 @@ function longerHeads({ headLimits }: Engine): Engine['headLimits'] {
 }
 
 /** The engine of what arrives by tunnel: the same live state, but a proxy for its client. */
-function arrivingEngine(engine: Engine, silenceMs: number): Engine {
+function arrivingEngine(engine: Engine, silenceMs: number, own: Partial<Engine>): Engine {
   return {
     ...engine,
+    ...own,
     // Silence of a proxy that has proven who it is costs nothing but the connection.
     limits: { ...engine.limits, headTimeoutMs: silenceMs, keepAliveTimeoutMs: silenceMs },
     headLimits: longerHeads(engine),

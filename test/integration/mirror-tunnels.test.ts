@@ -1,6 +1,7 @@
 // Copies of requests between nodes: they travel in tunnels of their own under the original's
 // identity, are judged where the mirror's pod is and by the mirror's name, and keep their mark.
 import { afterEach, describe, expect, test } from 'vitest';
+import { slotWidths } from '../../src/telemetry/slots.ts';
 import { eventually, request } from '../support/dataplane-sockets.ts';
 import { HttpPod } from '../support/mirror-mesh.ts';
 import { otherPod, clientPod, serverPod, TunnelMesh } from '../support/tunnel-mesh.ts';
@@ -88,6 +89,22 @@ describe('a copy to another node', () => {
     expect(outcomes).toEqual([outcome]);
     expect(mirror.got.length).toBe(outcome === 'denied' ? 0 : 1);
     expect(mirror.got[0]?.headers.host ?? 'h1.t.mesh').toBe('h1.t.mesh');
+  });
+
+  test('tells the proxy of the pod nothing of it that others would notice', async () => {
+    await start();
+    const { address, port } = mirror.endpoint;
+    const { slots } = mesh.b;
+    slots.apply({ set: [['endpoint', `${address}:${port}`, 2]], freed: [] });
+    mirror.answer = (response) => response.socket?.destroy();
+    for (let n = 1; n <= 8; n += 1) {
+      await ask();
+      await eventually(() => outcomes.length === n, 'the copy has ended');
+    }
+    expect(mirror.got.length).toBeGreaterThan(0);
+    const at = 2 * slotWidths.endpoint;
+    const cells = slots.cells.endpoint.subarray(at, at + slotWidths.endpoint);
+    expect([...cells]).toEqual(Array.from(cells, () => 0));
   });
 
   test('whose proxy is not there fails, and the original does not', async () => {

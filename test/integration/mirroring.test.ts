@@ -1,10 +1,12 @@
 // Copies of requests (`weft.dev/mirror`) on real sockets: which come, what is in them, and that no
 // fault of a mirror, nor its absence, is anything that the original's client could see.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { slotWidths } from '../../src/telemetry/slots.ts';
 import { targetOf } from '../support/builders.ts';
 import { eventually, RawUpstream, request } from '../support/dataplane-sockets.ts';
 import { Http2Caller } from '../support/http2-client.ts';
 import { copyObjects, MirrorMesh, nowhere } from '../support/mirror-mesh.ts';
+import { serviceObjects } from '../support/settings-mesh.ts';
 
 let mesh: MirrorMesh;
 
@@ -228,6 +230,64 @@ describe('the budget', () => {
     expect(mesh.harness.dataplane.state().mirrors).toMatchObject({ copies: 8, bytes: 8_000_000 });
     expect(mesh.outcomes).toEqual(['over_budget', 'over_budget']);
     mesh.mirror.close();
+  });
+
+  test("is no other mirror's, however long the first one hangs", async () => {
+    mesh.mirror.answer = () => undefined;
+    const client = await mesh.client();
+    for (let n = 1; n <= 101; n += 1) {
+      client.send(get);
+      await client.seeTimes('app', n);
+    }
+    expect(await mesh.ended(1)).toEqual(['over_budget']);
+    const spare = serviceObjects('spare', [nowhere]);
+    mesh.settleObjects('spare', [...copyObjects([mesh.mirror.endpoint]), ...spare]);
+    expectUntouched(await mesh.ask(get));
+    expect(await mesh.ended(2)).toEqual(['over_budget', 'failed']);
+    expect(mesh.harness.dataplane.state().mirrors.copies).toBe(100);
+    mesh.mirror.close();
+  });
+});
+
+describe('what copies find out', () => {
+  test('holds for copies', async () => {
+    mesh.settleObjects('copy', copyObjects([mesh.mirror.endpoint, nowhere]));
+    for (let n = 1; n <= 30; n += 1) {
+      expectUntouched(await mesh.ask(get));
+      await mesh.ended(n);
+    }
+    // The one that refuses is ejected by its first copy.
+    expect(mesh.outcomes.filter((one) => one === 'failed').length).toBeLessThan(2);
+  });
+
+  test('is nothing that a call of the mirror itself would notice', async () => {
+    const { slots } = mesh.harness;
+    slots.apply({ set: [['service', 't/copy', 2]], freed: [] });
+    mesh.settle({ onCopy: { 'weft.dev/circuit-breaker-expression': 'NetworkErrorRatio() > 0.5' } });
+    mesh.mirror.answer = (response) => response.socket?.destroy();
+    for (let n = 1; n <= 10; n += 1) {
+      await mesh.ask(get);
+      await mesh.ended(n);
+    }
+    const { address, port } = mesh.mirror.endpoint;
+    const at = slots.offset('endpoint', `${address}:${port}`);
+    const cells = slots.cells.endpoint.subarray(at, at + slotWidths.endpoint);
+    expect(at).toBeGreaterThan(0);
+    expect([...cells]).toEqual(Array.from(cells, () => 0));
+    expect(slots.breaker('t/copy')?.total(Date.now())).toBe(0);
+  });
+
+  test('a copy waits for no place: who calls the mirror itself does', async () => {
+    mesh.settle({ onCopy: { 'weft.dev/max-requests': '1' } });
+    const waiting: (() => void)[] = [];
+    mesh.mirror.answer = (response) => waiting.push(() => response.end('ok'));
+    await mesh.ask(get);
+    await eventually(() => waiting.length === 1, 'the first copy has come');
+    await mesh.ask(get);
+    for (const answer of waiting) answer();
+    await mesh.ended(2);
+    expect([...mesh.outcomes].sort()).toEqual(['answered', 'refused']);
+    expect(mesh.mirror.got.length).toBe(1);
   });
 });
 
