@@ -12,8 +12,10 @@ const contentTypes = /^application\/grpc(?:[+;]|$)/i;
 
 /** gRPC proper: `application/grpc-web` is plain HTTP with a body of its own. */
 export function isGrpc(fields: Fields): boolean {
+  if (fields.isGrpc !== undefined) return fields.isGrpc;
   const type = fields.getKnown(field.contentType);
-  return type !== undefined && isGrpcType(type);
+  fields.isGrpc = type !== undefined && isGrpcType(type);
+  return fields.isGrpc;
 }
 
 /** A content-type of gRPC. */
@@ -51,7 +53,11 @@ const statusMax = 16;
 
 /** The `grpc-status` of a head or of trailers; undefined where there is none that is known. */
 export function grpcStatusIn(fields: Fields): number | undefined {
-  const said = fields.get('grpc-status');
+  fields.grpcStatus ??= readStatus(fields.get('grpc-status')) ?? 'none';
+  return fields.grpcStatus === 'none' ? undefined : fields.grpcStatus;
+}
+
+function readStatus(said: string | undefined): number | undefined {
   if (said === undefined || !/^\d{1,2}$/.test(said)) return undefined;
   const status = Number(said);
   return status <= statusMax ? status : undefined;

@@ -6,7 +6,7 @@
 import type { Fields } from './http1/fields.ts';
 import type { RequestIds } from './http1/serialise.ts';
 import type { Plan } from './hop.ts';
-import { trailerLines, trailersOf } from './http2-fields.ts';
+import { trailerLines } from './http2-fields.ts';
 import { errorCode } from './http2/frames.ts';
 import type { DecodedField } from './http2/hpack-decoder.ts';
 import type { Http2Stream } from './http2/stream.ts';
@@ -173,7 +173,7 @@ export class Http2Carriage implements Carriage {
     const user = this.#user;
     if (user === undefined) return;
     this.#touch();
-    const fields = trailers === undefined ? undefined : trailersOf(trailers);
+    const fields = trailers === undefined ? undefined : this.#owner.answers.trailersOf(trailers);
     try {
       user.answerEnded(fields);
     } catch (error) {

@@ -42,11 +42,22 @@ export function trailersOf(lines: readonly HeaderField[]): Fields {
   return fields.fields();
 }
 
-/** Trailers as they are sent; `nominated`: names that Connection of their message lists. */
+/**
+ * Trailers as they are sent; `nominated`: names that Connection of their message lists. The same
+ * object for the same of both, because the encoder copies a list that it has seen before.
+ */
 export function trailerLines(
   trailers: Fields,
   nominated: ReadonlySet<string>,
 ): readonly HeaderField[] {
+  const known = trailers.asTrailers;
+  if (known?.nominated === nominated) return known.lines;
+  const lines = linesOf(trailers, nominated);
+  trailers.asTrailers = { nominated, lines };
+  return lines;
+}
+
+function linesOf(trailers: Fields, nominated: ReadonlySet<string>): readonly HeaderField[] {
   const lines: HeaderField[] = [];
   for (let index = 0; index < trailers.size; index += 1) {
     if (!passesAsTrailer(trailers, index, nominated)) continue;

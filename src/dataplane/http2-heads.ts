@@ -3,12 +3,13 @@
 // knows. Both are kept with what they were made of: most clients repeat themselves, as do pods.
 import { isGrpc } from './grpc.ts';
 import { trimWhitespace } from './http1/bytes.ts';
+import type { Fields } from './http1/fields.ts';
 import { noBody } from './http1/framing.ts';
 import type { ResponseFraming } from './http1/framing.ts';
 import { isBodyless } from './http1/response-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
-import { FieldLines } from './http2-fields.ts';
+import { FieldLines, trailersOf } from './http2-fields.ts';
 import { fieldRule, lastPseudo } from './http2/field-rules.ts';
 import type { DecodedField } from './http2/hpack-decoder.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
@@ -103,6 +104,7 @@ const empty: ResponseFraming = { kind: 'length', length: 0 };
 
 export class AnswerHeads {
   readonly #known = new WeakMap<readonly DecodedField[], KnownAnswer>();
+  readonly #trailers = new WeakMap<readonly DecodedField[], Fields>();
 
   /** `isOfHead`: HEAD was asked. `isWhole`: the stream ends with this head. */
   of(fields: readonly DecodedField[], isOfHead: boolean, isWhole: boolean): HttpResponseHead {
@@ -111,6 +113,15 @@ export class AnswerHeads {
     const head = answerHead(fields, isOfHead, isWhole);
     this.#known.set(fields, { head, isOfHead, isWhole });
     return head;
+  }
+
+  /** Behind an answer; the same object for the same lines. */
+  trailersOf(lines: readonly DecodedField[]): Fields {
+    const known = this.#trailers.get(lines);
+    if (known !== undefined) return known;
+    const trailers = trailersOf(lines);
+    this.#trailers.set(lines, trailers);
+    return trailers;
   }
 }
 

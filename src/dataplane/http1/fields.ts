@@ -12,12 +12,23 @@ export const marksPerField = 5;
 
 const underscore = 0x5f;
 
+/** As they are sent in HTTP/2. */
+export type TrailerLines = {
+  /** What Connection of their message lists; the other thing that they depend on. */
+  readonly nominated: ReadonlySet<string>;
+  readonly lines: readonly { readonly name: string; readonly value: string }[];
+};
+
 /** The fields of one section; read-only. */
 export class Fields {
   readonly #text: string;
   readonly #marks: readonly number[];
   /** Number of field lines. */
   readonly size: number;
+  /** Memos of what others have found in it, which is always the same (grpc.ts, http2-fields.ts). */
+  isGrpc: boolean | undefined;
+  grpcStatus: number | 'none' | undefined;
+  asTrailers: TrailerLines | undefined;
 
   /** `marks`: `marksPerField` numbers per field, offsets in `text`. */
   constructor(text: string, marks: readonly number[]) {
