@@ -14,6 +14,7 @@ import type { AttemptFacts, ExchangeFacts } from './observer.ts';
 import type { Ticket } from './places.ts';
 import type { Reason } from './refusals.ts';
 import { noteLatency, noteWaited } from './slow-mark.ts';
+import { longBodyBytes } from './tunnel-bodies.ts';
 import { readTunnelRefusal } from './tunnel-fields.ts';
 import { refusedThere } from './tunnel-refusal.ts';
 import type { RefusedThere } from './tunnel-refusal.ts';
@@ -47,6 +48,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
   readonly mayBeRefused: boolean;
   /** Every endpoint was tried before this. */
   readonly isPatient: boolean;
+  /** The request's body is long. */
+  readonly isLong: boolean;
   readonly backend: Backend;
   readonly endpoint: Endpoint;
   readonly destination: Destination;
@@ -80,7 +83,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
       ? engine.http2Pools.take(endpoint, connectTimeoutMs, ticket)
       : undefined;
     const wantsIdle = !this.mayBeRefused && !options.wantsFresh;
-    const idle = wantsIdle ? takeIdle(engine, endpoint, hop) : undefined;
+    this.isLong = isLong(options.facts.request);
+    const idle = wantsIdle ? takeIdle(engine, endpoint, hop, this.isLong) : undefined;
     this.connection = stream
       ?? idle
       ?? this.#openTunnel(engine, hop, connectTimeoutMs)
@@ -236,6 +240,12 @@ function takeIdle(
   engine: Engine,
   endpoint: Endpoint,
   { tunnel }: Hop,
+  isLong: boolean,
 ): UpstreamConnection | undefined {
-  return tunnel === undefined ? engine.pools.take(endpoint) : engine.tunnels?.take(tunnel);
+  if (tunnel === undefined) return engine.pools.take(endpoint);
+  return engine.tunnels?.take(tunnel, isLong);
+}
+
+function isLong({ framing }: HttpRequestHead): boolean {
+  return framing.kind === 'length' && framing.length > longBodyBytes;
 }

@@ -6,8 +6,8 @@
 import { readTrustBundle } from '../identity/index.ts';
 import type { Credential, SpiffeId } from '../identity/index.ts';
 import type { SecureNetwork, TlsContext, TlsTerms } from '../lib/network.ts';
-import { tunnelProtocols } from './peer-check.ts';
-import type { TunnelProtocol } from './peer-check.ts';
+import { offeredFor, tunnelProtocols } from './peer-check.ts';
+import type { TunnelProtocol, TunnelUse } from './peer-check.ts';
 
 export type IdentityUpdate = {
   readonly trustPem: string;
@@ -27,10 +27,10 @@ export type CredentialChange = {
 /** A certificate that can be used; `notAfterMs` is wall time. */
 export type UsableCredential = { readonly context: TlsContext; readonly notAfterMs: number };
 
-/** By what it is to be used for: a client offers one protocol, a server takes any. */
+/** By what it is to be used for: each offers its protocols, while a server takes any. */
 type Held = {
   readonly credential: Credential;
-  readonly usable: Map<TunnelProtocol, UsableCredential>;
+  readonly usable: Map<TunnelUse, UsableCredential>;
 };
 
 export class Credentials {
@@ -69,17 +69,13 @@ export class Credentials {
   }
 
   /** What a connection under this identity is opened with. */
-  of(id: SpiffeId, protocol: TunnelProtocol = 'weft-h1/1'): UsableCredential | undefined {
-    return this.#usable(this.#byId.get(id), protocol);
+  of(id: SpiffeId, use: TunnelUse): UsableCredential | undefined {
+    return this.#usable(this.#byId.get(id), use);
   }
 
   /** For callers without an identity. */
-  get own(): UsableCredential | undefined {
-    return this.ownFor('weft-h1/1');
-  }
-
-  ownFor(protocol: TunnelProtocol): UsableCredential | undefined {
-    return this.#usable(this.#own, protocol);
+  own(use: TunnelUse): UsableCredential | undefined {
+    return this.#usable(this.#own, use);
   }
 
   /** What this proxy shows as server. */
@@ -106,12 +102,12 @@ export class Credentials {
     return [...before].some((fingerprint) => !this.#roots.has(fingerprint));
   }
 
-  #usable(held: Held | undefined, protocol: TunnelProtocol): UsableCredential | undefined {
+  #usable(held: Held | undefined, use: TunnelUse): UsableCredential | undefined {
     if (held === undefined) return undefined;
-    const known = held.usable.get(protocol);
+    const known = held.usable.get(use);
     if (known !== undefined) return known;
-    const made = this.#make(held.credential, 'client', [protocol]);
-    if (made !== undefined) held.usable.set(protocol, made);
+    const made = this.#make(held.credential, 'client', offeredFor[use]);
+    if (made !== undefined) held.usable.set(use, made);
     return made;
   }
 

@@ -10,6 +10,7 @@ import type { FlowListenerSpec, ListenerSpec } from '../snapshot/index.ts';
 import type { SlotView } from '../telemetry/index.ts';
 import { renderFinalRefusal } from './http1-answer.ts';
 import { AddressOwners } from './address-owners.ts';
+import { ArrivedLanes } from './arrived-lanes.ts';
 import { ConnectionList } from './connection-list.ts';
 import type { IdentityUpdate } from './credentials.ts';
 import { Deadlines, fineTickMs } from './deadlines.ts';
@@ -39,9 +40,11 @@ import type { NewConnection } from './source-gate.ts';
 import { TcpServices } from './tcp.ts';
 import type { TcpObserver } from './tcp-observer.ts';
 import { openGate } from './traffic-gate.ts';
+import type { TunnelLane } from './tunnel-lane.ts';
 import { TunnelSession } from './tunnel-session.ts';
+import { TunnelStream } from './tunnel-stream.ts';
 import { TrustedSources } from './trusted-sources.ts';
-import type { ArrivedSocket } from './tunnel-listener.ts';
+import type { ArrivedConnection, ArrivedPart, ArrivedSocket } from './tunnel-listener.ts';
 import { Tunnels } from './tunnels.ts';
 import type { TunnelOptions, TunnelState } from './tunnels.ts';
 import { TurnEnd } from './turn-end.ts';
@@ -134,7 +137,7 @@ class RunningDataplane {
   readonly #udp: UdpServices | undefined;
   readonly #tcp: TcpServices | undefined;
   /** Of other proxies; what they carry is among the TCP connections. */
-  readonly #sessions = new Set<TunnelSession>();
+  readonly #sessions = new Set<ArrivedConnection>();
   readonly #owners = new AddressOwners();
   readonly #gate: SourceGate;
   readonly #connections = new ConnectionList<DownstreamConnection>();
@@ -324,7 +327,14 @@ class RunningDataplane {
       bindAddresses,
       reusePort,
       connect: (made) => {
-        return made.protocol === 'weft-h1/1' ? this.#arrive(made) : this.#arriveSession(made);
+        switch (made.protocol) {
+          case 'weft-h1/1':
+            return this.#arrive(made.socket, made);
+          case 'weft-h1/2':
+            return this.#arriveLanes(made);
+          case 'weft-h2/1':
+            return this.#arriveSession(made);
+        }
       },
       changed: events.listenersChanged,
     });
@@ -333,8 +343,9 @@ class RunningDataplane {
     return started;
   }
 
-  /** A connection of another proxy, authenticated. */
-  #arrive({ engine, socket, remoteAddress, arrived, closed }: ArrivedSocket): DownstreamConnection {
+  /** A connection of another proxy, authenticated, or one lane of it. */
+  #arrive(socket: NetworkSocket, made: ArrivedPart): DownstreamConnection {
+    const { engine, remoteAddress, arrived, closed } = made;
     const connection: DownstreamConnection = new DownstreamConnection({
       engine,
       socket,
@@ -346,24 +357,41 @@ class RunningDataplane {
         closed();
       },
     });
-    this.#engine.counts.connections += 1;
-    this.#engine.observer.connectionOpened();
+    this.#enteredOne();
     this.#connections.add(connection);
     return connection;
   }
 
-  /** A connection of another proxy that carries TCP connections. */
-  #arriveSession({ engine, socket, remoteAddress, arrived, closed }: ArrivedSocket): TunnelSession {
+  /** A connection of another proxy that carries many of HTTP/1.1. */
+  #arriveLanes(made: ArrivedSocket): ArrivedConnection {
     this.#enteredOne();
-    const session: TunnelSession = new TunnelSession({
+    const closed = (): void => {
+      this.#sessions.delete(session);
+      this.#leftOne();
+      made.closed();
+    };
+    const enter = (lane: TunnelLane, left: () => void): DownstreamConnection => {
+      return this.#arrive(lane, { ...made, closed: left });
+    };
+    const session: ArrivedLanes = new ArrivedLanes({ made: { ...made, closed }, enter });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** A connection of another proxy that carries TCP connections. */
+  #arriveSession(made: ArrivedSocket): ArrivedConnection {
+    const { engine, socket, remoteAddress, arrived, closed } = made;
+    this.#enteredOne();
+    const session: TunnelSession<TunnelStream> = new TunnelSession<TunnelStream>({
       role: 'server',
       engine,
       socket,
+      make: () => new TunnelStream(engine.counts),
       arrived: (stream, head) => {
-        const made = { from: arrived.from, remoteAddress, stream, head };
-        if (this.#udp?.arrive(made) === true) return;
+        const call = { from: arrived.from, remoteAddress, stream, head };
+        if (this.#udp?.arrive(call) === true) return;
         if (this.#tcp === undefined) stream.refuse('UnknownService');
-        else this.#tcp.arrive(made);
+        else this.#tcp.arrive(call);
       },
       changed: () => undefined,
       closed: () => {

@@ -7,7 +7,7 @@ import type { HttpRequestHead } from './http1/request-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
 import type { Reason } from './refusals.ts';
 import type { TunnelDeadline } from './tunnel-fields.ts';
-import type { TunnelKey } from './tunnel-pool.ts';
+import type { TunnelKey } from './tunnel-key.ts';
 
 /** Whose tunnel to which node, and the lines that tell its proxy what the request is for. */
 export type TunnelHop = TunnelKey & { readonly lines: string };

@@ -5,10 +5,24 @@ import { verifyPeer } from '../identity/index.ts';
 import type { PeerIdentity, PeerRefusal, PeerRules } from '../identity/index.ts';
 import type { SecurePeer } from '../lib/network.ts';
 
-/** What may be inside: HTTP/1.1; TCP connections as streams of HTTP/2. */
-export type TunnelProtocol = 'weft-h1/1' | 'weft-h2/1';
+/**
+ * What may be inside: a connection of HTTP/1.1; many such connections as streams of HTTP/2; TCP
+ * connections and flows of datagrams as such streams.
+ */
+export type TunnelProtocol = 'weft-h1/1' | 'weft-h1/2' | 'weft-h2/1';
 
-export const tunnelProtocols: readonly TunnelProtocol[] = ['weft-h1/1', 'weft-h2/1'];
+/** What a server takes: of those that it is offered the first. */
+export const tunnelProtocols: readonly TunnelProtocol[] = ['weft-h1/2', 'weft-h1/1', 'weft-h2/1'];
+
+/** What a tunnel is opened for; long bodies go by themselves. */
+export type TunnelUse = 'requests' | 'bodies' | 'flows';
+
+/** What a client offers. A peer of an older build knows nothing of `weft-h1/2`. */
+export const offeredFor: Readonly<Record<TunnelUse, readonly TunnelProtocol[]>> = {
+  requests: ['weft-h1/2', 'weft-h1/1'],
+  bodies: ['weft-h1/1'],
+  flows: ['weft-h2/1'],
+};
 
 /** What the handshake has agreed on; undefined: nothing of ours. */
 export function protocolOf(peer: SecurePeer | undefined): TunnelProtocol | undefined {
@@ -22,19 +36,19 @@ export type PeerFault = {
 };
 
 /**
- * The identity that the peer has proven, or why it has none. `protocol`: what a client has offered;
- * a server takes whichever is known.
+ * The identity that the peer has proven, or why it has none. `offered`: by a client; a server takes
+ * whichever is known.
  */
 export function judgePeer(
   peer: SecurePeer | undefined,
   rules: PeerRules,
-  protocol = protocolOf(peer),
+  offered = tunnelProtocols,
 ): PeerIdentity | PeerFault {
   if (peer === undefined) return fault('NotSecured', 'nothing was shown');
   if (peer.isResumed) return fault('SessionResumed', 'the session was resumed');
   // A client that offers no protocol at all gets through the handshake.
-  if (protocol === undefined || peer.alpn !== protocol) {
-    return fault('ProtocolRefused', `the protocol is not ${protocol ?? 'one of ours'}`);
+  if (!offered.some((one) => one === peer.alpn)) {
+    return fault('ProtocolRefused', `the protocol is none of ${offered.join(', ')}`);
   }
   return verifyPeer(peer.certificateDer, rules);
 }

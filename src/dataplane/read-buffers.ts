@@ -16,7 +16,7 @@ const ownersMax = 256;
 const idleMax = 32;
 
 /** A read that brings as much says that more of the body is coming than the next few packets. */
-export const longReadBytes = 16 * 1024;
+export const longReadBytes = 16_000;
 
 /** Up to here copying a piece into a text is cheaper than handing the kernel another buffer. */
 export const joinBytesMax = 16_000;

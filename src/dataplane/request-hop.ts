@@ -9,7 +9,7 @@ import type { Engine } from './engine.ts';
 import type { Hop, TunnelHop } from './hop.ts';
 import type { HttpRequestHead } from './http1/request-head.ts';
 import { renderTunnelFields } from './tunnel-fields.ts';
-import { tunnelName } from './tunnel-pool.ts';
+import { tunnelName } from './tunnel-key.ts';
 
 export type Asking = {
   readonly table: RouteTable;

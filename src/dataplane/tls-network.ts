@@ -101,6 +101,9 @@ function clientContext(terms: TlsTerms, carry: CarrierMaker): TlsContext {
       ...(to.localAddress === undefined ? {} : { localAddress: to.localAddress }),
     };
     const socket = tls.connect(options);
+    // Node 20 forgets both options.
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
     const peer: Securing = (connected) => {
       socket.once('secureConnect', () => {
         allowHalves(socket);

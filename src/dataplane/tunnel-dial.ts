@@ -6,8 +6,8 @@ import type { SecureSocket, TlsContext } from '../lib/network.ts';
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 import { errorCode } from './node-error.ts';
-import { judgePeer } from './peer-check.ts';
-import type { TunnelProtocol } from './peer-check.ts';
+import { judgePeer, offeredFor } from './peer-check.ts';
+import type { TunnelUse } from './peer-check.ts';
 import { readGreeting } from './tunnel-greeting.ts';
 
 /** The server's own deadline is as long. */
@@ -34,8 +34,8 @@ export type DialOptions = {
   /** Wall time. */
   readonly nowMs: () => number;
   readonly context: TlsContext;
-  /** What the context offers. */
-  readonly protocol: TunnelProtocol;
+  /** What the context is for. */
+  readonly use: TunnelUse;
   readonly address: string;
   readonly port: number;
   readonly localAddress: string | undefined;
@@ -75,10 +75,10 @@ export class TunnelDial {
   }
 
   #secured(): void {
-    const { trustDomain, proxyId, node, protocol } = this.#options;
+    const { trustDomain, proxyId, node, use } = this.#options;
     const nowMs = this.#options.nowMs();
     const rules = { trustDomain, nodes: new Set([node]), identity: proxyId, nowMs };
-    const peer = judgePeer(this.#socket.peer, rules, protocol);
+    const peer = judgePeer(this.#socket.peer, rules, offeredFor[use]);
     if (peer.kind === 'refused') {
       this.#fail(peer.reason, peer.message);
       return;

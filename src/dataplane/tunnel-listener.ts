@@ -46,7 +46,18 @@ export type ArrivedSocket = {
   /** Normalised. */
   readonly remoteAddress: string;
   readonly arrived: ArrivedHeads;
+  readonly share: PeerShare;
   readonly closed: () => void;
+};
+
+/** What a connection of HTTP/1.1 needs of it, which may be a lane of it. */
+export type ArrivedPart = Pick<ArrivedSocket, 'engine' | 'remoteAddress' | 'arrived' | 'closed'>;
+
+/** What its node may have of this worker's connections, of whatever kind. */
+export type PeerShare = {
+  /** One more; false: there are too many. */
+  takes(): boolean;
+  gives(): void;
 };
 
 export class TunnelListener {
@@ -173,7 +184,7 @@ export class TunnelListener {
     const { clock, deadlines, random, observer } = engine;
     this.#count('ok', address, '');
     observer.tunnelOpened('server');
-    this.#byNode.set(peer.node, (this.#byNode.get(peer.node) ?? 0) + 1);
+    this.#countUp(peer.node);
     socket.write(renderGreeting({ kind: 'ok', build }), 'latin1');
     const name = `${peer.spiffeId} ${address}`;
     const arrived = this.#headsOf(name, address, peer);
@@ -184,7 +195,8 @@ export class TunnelListener {
       this.#leave(peer.node);
     };
     const protocol = protocolOf(socket.peer) ?? 'weft-h1/1';
-    const made = { engine, protocol, socket, remoteAddress: address, arrived, closed };
+    const share = this.#shareOf(peer.node);
+    const made = { engine, protocol, socket, remoteAddress: address, arrived, share, closed };
     const connection = connect(made);
     const life = new TunnelLife({
       pool: connection,
@@ -220,8 +232,27 @@ export class TunnelListener {
     this.#heads.delete(name);
   }
 
+  #shareOf(node: string): PeerShare {
+    return {
+      takes: () => {
+        if (this.#isFull(node)) return false;
+        this.#countUp(node);
+        return true;
+      },
+      gives: () => this.#countDown(node),
+    };
+  }
+
   #leave(node: string): void {
     this.#options.engine.observer.tunnelClosed('server');
+    this.#countDown(node);
+  }
+
+  #countUp(node: string): void {
+    this.#byNode.set(node, (this.#byNode.get(node) ?? 0) + 1);
+  }
+
+  #countDown(node: string): void {
     const left = (this.#byNode.get(node) ?? 1) - 1;
     if (left === 0) this.#byNode.delete(node);
     else this.#byNode.set(node, left);

@@ -8,10 +8,12 @@ import type { SecurePeer, SecureSocket, SocketReader } from '../lib/network.ts';
 import type { PeerPart } from '../snapshot/index.ts';
 import type { UsableCredential } from './credentials.ts';
 import { Deadlines } from './deadlines.ts';
+import { FrameBuffers } from './http2/frame-writer.ts';
 import { BodyBuffers } from './read-buffers.ts';
 import { TunnelPools } from './tunnel-pool.ts';
 import type { TunnelWait } from './tunnel-wait.ts';
 import { TurnClock } from './turn-clock.ts';
+import { TurnEnd } from './turn-end.ts';
 import type { UpstreamFailure, UpstreamUser } from './upstream.ts';
 
 const authority = new TestAuthority();
@@ -86,12 +88,14 @@ beforeEach(() => {
   certify(shop.id, 86_400_000);
   const clock = new TurnClock(time.clock);
   pools = new TunnelPools({
-    credentials: { of: (id) => credentials.get(id), own: undefined },
+    credentials: { of: (id) => credentials.get(id), own: () => undefined },
     identities: { trustDomain, proxyId, port: 15_008 },
     peers: () => peers,
     deadlines: new Deadlines(clock, time.timers),
     limits: { headBytesMax: 1024, targetBytesMax: 512, fieldsMax: 32 },
     buffers: new BodyBuffers(),
+    frameBuffers: new FrameBuffers(),
+    turnEnd: new TurnEnd(),
     clock,
     random: () => 0.5,
     localAddress: undefined,

@@ -1,18 +1,15 @@
 // Open tunnels to other nodes' proxies, by (identity of the caller, node): identities never share a
 // connection. A request takes whichever connection of its key is free first – one that comes back,
-// or one that has just been greeted – and what it waits for is bounded in time. Handshakes at once
-// are bounded per key and per worker. A connection is replaced in order when its certificate, its
-// bundle or its peer is; one that is busy then serves its request to the end.
+// a new lane of a session, or one that has just been greeted – and what it waits for is bounded in
+// time. Long bodies have tunnels of their own (tunnel-bodies.ts). Handshakes at once are bounded
+// per key and per worker. A tunnel is replaced in order when its certificate, its bundle or its
+// peer is; what is busy then serves its request to the end.
 // Invariant: whoever waits is told once, by a connection or a failure, or leaves by itself.
 import { backoffMs } from '../lib/backoff.ts';
-import type { Clock, Random } from '../lib/clock.ts';
-import type { PeerIdentity, SpiffeId } from '../identity/index.ts';
-import type { SecureSocket } from '../lib/network.ts';
-import type { PeerPart } from '../snapshot/index.ts';
-import type { Credentials, CredentialChange, UsableCredential } from './credentials.ts';
+import type { PeerIdentity } from '../identity/index.ts';
+import type { NetworkSocket, SecureSocket } from '../lib/network.ts';
+import type { CredentialChange, UsableCredential } from './credentials.ts';
 import { Deadline } from './deadlines.ts';
-import type { Deadlines } from './deadlines.ts';
-import type { HeadLimits } from './http1/limits.ts';
 import {
   idlePerEndpointMax,
   lingerMs,
@@ -20,19 +17,27 @@ import {
   rootSpreadMs,
   unusedTunnelMs,
 } from './limits.ts';
-import type { BodyBuffers } from './read-buffers.ts';
-import type { TurnClock } from './turn-clock.ts';
+import { protocolOf } from './peer-check.ts';
+import type { TunnelUse } from './peer-check.ts';
+import { LongBodies } from './tunnel-bodies.ts';
 import { TunnelDial } from './tunnel-dial.ts';
 import type { DialFailure } from './tunnel-dial.ts';
+import { dialsPerKeyMax, freeSession, newKeyPool } from './tunnel-key-pool.ts';
+import type { KeyPool, Member, TunnelPoolsOptions } from './tunnel-key-pool.ts';
+import { nameOf } from './tunnel-key.ts';
+import type { TunnelKey } from './tunnel-key.ts';
 import { lifeLeftMs, TunnelLife } from './tunnel-life.ts';
+import { LaneSession } from './tunnel-lanes.ts';
+import type { SessionShared } from './tunnel-session.ts';
 import { TunnelWait } from './tunnel-wait.ts';
 import type { TunnelTaker } from './tunnel-wait.ts';
 import { UpstreamConnection } from './upstream.ts';
 import type { UpstreamOwner } from './upstream.ts';
 
-/** Handshakes at once for one key, and of one worker: each costs a millisecond of CPU. */
-const dialsPerKeyMax = 8;
+/** Handshakes at once of one worker. */
 const dialsMax = 64;
+/** Of 256 lanes each. */
+const sessionsPerKeyMax = 16;
 /**
  * After a failed handshake, with jitter: requests wait for it, so that it is short; and one dial at
  * a time until one succeeds, so that a node that answers nobody is not stormed.
@@ -43,64 +48,20 @@ const identityWaitMs = 2_000;
 /** Replaced connections end within this time, not all at once. */
 const replaceSpreadMs = 10_000;
 
-export type TunnelIdentities = {
-  readonly trustDomain: string;
-  readonly proxyId: SpiffeId;
-  /** Port of every peer. */
-  readonly port: number;
-};
-
-export type TunnelPoolsOptions = {
-  readonly credentials: Pick<Credentials, 'of' | 'own'>;
-  readonly identities: TunnelIdentities;
-  readonly peers: () => PeerPart | undefined;
-  readonly deadlines: Deadlines;
-  readonly limits: HeadLimits;
-  readonly buffers: BodyBuffers;
-  readonly clock: TurnClock & Clock;
-  readonly random: Random;
-  readonly localAddress: string | undefined;
-  readonly bugFound: (error: unknown) => void;
-  /** A handshake has ended: `ok`, or what went wrong. */
-  readonly dialled: (node: string, result: string, message: string) => void;
-  readonly opened: () => void;
-  readonly closed: () => void;
-};
-
-/** Whose tunnel, and whereto. `id` undefined: nobody's, under the proxy's own certificate. */
-export type TunnelKey = {
-  readonly id: SpiffeId | undefined;
-  readonly node: string;
-  /** From `tunnelName`, where a key is used again and again. */
-  readonly name?: string;
-};
-
-/** What is known of one key. */
-type Pool = TunnelKey & {
-  /** Newest last. */
-  readonly idle: UpstreamConnection[];
-  readonly waiting: Set<TunnelWait>;
-  readonly dials: Set<TunnelDial>;
-  /** Connections that were greeted and have not closed. */
-  open: number;
-  /** Which of the node's addresses is dialled next. */
-  turn: number;
-  /** Rounds of all addresses that have failed since one was greeted. */
-  failures: number;
-  /** A round has failed; the next one has to wait for this. */
-  readonly redial: Deadline;
-};
-
 export class TunnelPools implements UpstreamOwner {
   readonly #options: TunnelPoolsOptions;
-  readonly #pools = new Map<string, Pool>();
-  readonly #lives = new Map<UpstreamConnection, TunnelLife<Pool>>();
+  readonly #pools = new Map<string, KeyPool>();
+  readonly #shared: SessionShared;
+  readonly #members = new Map<UpstreamConnection, Member>();
+  readonly #lives = new Set<TunnelLife<KeyPool>>();
+  readonly #long = new LongBodies();
   /** Pools that may not dial because the worker dials enough. */
-  readonly #hungry = new Set<Pool>();
+  readonly #hungry = new Set<KeyPool>();
   #dials = 0;
 
   constructor(options: TunnelPoolsOptions) {
     this.#options = options;
+    this.#shared = { ...options, observer: options };
   }
 
   get trustDomain(): string {
@@ -122,28 +83,30 @@ export class TunnelPools implements UpstreamOwner {
     return sum;
   }
 
-  /** A connection that is free now, or undefined. */
-  take(key: TunnelKey): UpstreamConnection | undefined {
-    const idle = this.#pools.get(nameOf(key))?.idle;
-    while (idle !== undefined && idle.length > 0) {
-      const connection = idle.pop();
-      if (connection === undefined) break;
-      this.#options.deadlines.disarm(connection.deadline);
-      if (connection.isUsable) return connection;
-      connection.destroy();
-    }
-    return undefined;
+  /** A connection that is free now, or undefined. `isLong`: the request's body is. */
+  take(key: TunnelKey, isLong = false): UpstreamConnection | undefined {
+    const pool = this.#pools.get(nameOf(key, this.#useOf(key, isLong)));
+    if (pool === undefined) return undefined;
+    const connection = this.#takeIdle(pool) ?? this.#openLane(pool);
+    this.#call(connection, key);
+    return connection;
   }
 
   /** Waits for a connection, `waitMs` at most; the taker is told later, never from within. */
   await(key: TunnelKey, waitMs: number, taker: TunnelTaker): TunnelWait {
-    const pool = this.#poolOf(key);
+    const pool = this.#poolOf(key, this.#useOf(key, taker.isLong === true));
     const { deadlines, buffers } = this.#options;
     const wait = new TunnelWait({
-      taker,
+      taker: {
+        isPatient: taker.isPatient === true,
+        tunnelOpened: (connection, isReused) => {
+          this.#call(connection, key);
+          taker.tunnelOpened(connection, isReused);
+        },
+      },
       deadlines,
       buffers,
-      isCertified: this.#credential(key) !== undefined,
+      isCertified: this.#credential(pool) !== undefined,
       identityWaitMs,
       waitMs,
       left: () => {
@@ -157,9 +120,29 @@ export class TunnelPools implements UpstreamOwner {
     return wait;
   }
 
+  #useOf({ lines }: TunnelKey, isLong: boolean): TunnelUse {
+    return isLong || (lines !== undefined && this.#long.expects(lines)) ? 'bodies' : 'requests';
+  }
+
+  #call(connection: UpstreamConnection | undefined, { lines }: TunnelKey): void {
+    const member = connection && this.#members.get(connection);
+    if (member !== undefined) member.lines = lines;
+  }
+
+  #takeIdle({ idle }: KeyPool): UpstreamConnection | undefined {
+    while (idle.length > 0) {
+      const connection = idle.pop();
+      if (connection === undefined) break;
+      this.#options.deadlines.disarm(connection.deadline);
+      if (connection.isUsable) return connection;
+      connection.destroy();
+    }
+    return undefined;
+  }
+
   /** Certificates or roots are others now. */
   credentialsChanged(change: CredentialChange): void {
-    for (const life of [...this.#lives.values()]) {
+    for (const life of [...this.#lives]) {
       const { id } = life.pool;
       const isReplaced = id === undefined ? change.isOwnReplaced : change.replaced.has(id);
       const random = this.#options.random();
@@ -178,7 +161,7 @@ export class TunnelPools implements UpstreamOwner {
   peersChanged(): void {
     const peers = this.#options.peers();
     for (const pool of [...this.#pools.values()]) this.#beginAnew(pool);
-    for (const life of [...this.#lives.values()]) {
+    for (const life of [...this.#lives]) {
       const best = peers?.dial.get(life.pool.node)?.[0];
       if (best !== undefined && best !== life.address) life.retireIn(0);
     }
@@ -187,12 +170,14 @@ export class TunnelPools implements UpstreamOwner {
   // ---- what connections tell --------------------------------------------------------------------
 
   keepIdle(connection: UpstreamConnection, idleMs: number): void {
-    const life = this.#lives.get(connection);
-    if (life === undefined || life.isRetiring || idleMs === 0) {
+    const member = this.#members.get(connection);
+    if (member?.lines !== undefined) this.#long.note(member.lines, connection.hasBeenLong);
+    const isLeaving = member?.session?.isLeaving ?? member?.life.isRetiring ?? true;
+    if (member === undefined || isLeaving || idleMs === 0) {
       connection.destroy();
       return;
     }
-    const { pool } = life;
+    const { pool } = member.life;
     const wait = first(pool.waiting);
     if (wait !== undefined) {
       wait.opened(connection, true);
@@ -208,17 +193,14 @@ export class TunnelPools implements UpstreamOwner {
 
   forget(connection: UpstreamConnection): void {
     this.#options.deadlines.disarm(connection.deadline);
-    const life = this.#lives.get(connection);
-    if (life === undefined) return;
-    this.#lives.delete(connection);
-    life.end();
-    this.#options.closed();
+    const member = this.#members.get(connection);
+    if (member === undefined) return;
+    this.#members.delete(connection);
+    const { life, session } = member;
     const { pool } = life;
-    pool.open -= 1;
     const index = pool.idle.indexOf(connection);
     if (index >= 0) pool.idle.splice(index, 1);
-    this.#dispatch(pool);
-    this.#forgetEmpty(pool);
+    if (session === undefined) this.#closed(life);
   }
 
   connected(connection: UpstreamConnection): void {
@@ -239,40 +221,41 @@ export class TunnelPools implements UpstreamOwner {
       for (const wait of [...pool.waiting]) wait.destroy();
       for (const dial of pool.dials) dial.cancel();
     }
-    for (const connection of [...this.#lives.keys()]) connection.destroy();
+    for (const connection of [...this.#members.keys()]) connection.destroy();
+    for (const { sessions } of [...this.#pools.values()]) {
+      for (const session of [...sessions]) session.destroy();
+    }
   }
 
   // ---- dialling ---------------------------------------------------------------------------------
 
-  #credential({ id }: TunnelKey): UsableCredential | undefined {
+  #credential({ id, use }: Pick<KeyPool, 'id' | 'use'>): UsableCredential | undefined {
     const { credentials } = this.#options;
-    return id === undefined ? credentials.own : credentials.of(id);
+    return id === undefined ? credentials.own(use) : credentials.of(id, use);
   }
 
-  #poolOf(key: TunnelKey): Pool {
-    const name = nameOf(key);
+  #poolOf(key: TunnelKey, use: TunnelUse): KeyPool {
+    const name = nameOf(key, use);
     const pool = this.#pools.get(name);
     if (pool === undefined) {
-      const { id, node } = key;
-      const live = { idle: [], waiting: new Set<TunnelWait>(), dials: new Set<TunnelDial>() };
       const redial = new Deadline(() => {
         this.#dispatch(made);
         this.#forgetEmpty(made);
       });
-      const made: Pool = { id, node, ...live, open: 0, turn: 0, failures: 0, redial };
+      const made: KeyPool = newKeyPool(key, use, redial);
       this.#pools.set(name, made);
       return made;
     }
     return pool;
   }
 
-  #forgetEmpty(pool: Pool): void {
+  #forgetEmpty(pool: KeyPool): void {
     const isEmpty = pool.open === 0 && pool.dials.size === 0 && pool.waiting.size === 0;
-    if (isEmpty && !pool.redial.isArmed) this.#pools.delete(nameOf(pool));
+    if (isEmpty && !pool.redial.isArmed) this.#pools.delete(pool.name);
   }
 
   /** What has failed before may succeed now. */
-  #beginAnew(pool: Pool): void {
+  #beginAnew(pool: KeyPool): void {
     pool.turn = 0;
     pool.failures = 0;
     this.#options.deadlines.disarm(pool.redial);
@@ -280,12 +263,33 @@ export class TunnelPools implements UpstreamOwner {
     this.#forgetEmpty(pool);
   }
 
-  /** Opens as many connections as wait, within the limits. */
-  #dispatch(pool: Pool): void {
+  /** Lanes for all who wait; else as many tunnels as they need, within the limits. */
+  #dispatch(pool: KeyPool): void {
+    if (pool.waiting.size === 0) return;
     const credential = this.#credential(pool);
     if (credential === undefined) return;
-    if (pool.redial.isArmed) return;
-    const most = pool.failures > 0 ? 1 : dialsPerKeyMax;
+    if (freeSession(pool) !== undefined) this.#serveSoon(pool);
+    else this.#dialAll(pool, credential);
+  }
+
+  /** Who waits has only just begun to, perhaps. */
+  #serveSoon(pool: KeyPool): void {
+    if (pool.isServeDue) return;
+    pool.isServeDue = true;
+    this.#options.turnEnd.add(() => {
+      pool.isServeDue = false;
+      for (const wait of [...pool.waiting]) {
+        const connection = this.#openLane(pool);
+        if (connection === undefined) break;
+        wait.opened(connection, false);
+      }
+      this.#dispatch(pool);
+    });
+  }
+
+  #dialAll(pool: KeyPool, credential: UsableCredential): void {
+    if (pool.redial.isArmed || pool.sessions.size >= sessionsPerKeyMax) return;
+    const most = pool.failures > 0 ? 1 : pool.dialsMost;
     while (pool.dials.size < Math.min(most, pool.waiting.size)) {
       if (this.#dials >= dialsMax) {
         this.#hungry.add(pool);
@@ -296,7 +300,7 @@ export class TunnelPools implements UpstreamOwner {
   }
 
   /** False: there is nobody to dial. */
-  #dial(pool: Pool, credential: UsableCredential): boolean {
+  #dial(pool: KeyPool, credential: UsableCredential): boolean {
     const { identities, peers, deadlines, clock, localAddress } = this.#options;
     const addresses = peers()?.dial.get(pool.node) ?? [];
     const turn = pool.turn % Math.max(1, addresses.length);
@@ -310,7 +314,7 @@ export class TunnelPools implements UpstreamOwner {
       deadlines,
       nowMs: () => clock.wallMs(),
       context: credential.context,
-      protocol: 'weft-h1/1',
+      use: pool.use,
       address,
       localAddress,
       node: pool.node,
@@ -330,14 +334,14 @@ export class TunnelPools implements UpstreamOwner {
     return true;
   }
 
-  #dialEnded(pool: Pool, dial: TunnelDial): void {
+  #dialEnded(pool: KeyPool, dial: TunnelDial): void {
     pool.dials.delete(dial);
     this.#dials -= 1;
   }
 
-  #greeted(pool: Pool, how: Greeted): void {
-    const { limits, buffers, clock, deadlines, random, dialled, opened } = this.#options;
-    const { socket, peer, address, credential, turn } = how;
+  #greeted(pool: KeyPool, how: Greeted): void {
+    const { clock, deadlines, random, dialled, opened } = this.#options;
+    const { socket, peer, credential, turn } = how;
     const notAfterMs = Math.min(credential.notAfterMs, peer.notAfterMs);
     const leftMs = notAfterMs - clock.wallMs();
     if (leftMs <= 0) {
@@ -348,39 +352,102 @@ export class TunnelPools implements UpstreamOwner {
     }
     dialled(pool.node, 'ok', '');
     opened();
-    const connection = new UpstreamConnection({
-      socket,
-      endpointId: nameOf(pool),
-      limits,
-      buffers,
-      clock,
-      owner: this,
-      isConnected: true,
-    });
+    pool.open += 1;
+    pool.failures = 0;
+    deadlines.disarm(pool.redial);
+    const isShared = protocolOf(socket.peer) === 'weft-h1/2';
+    pool.dialsMost = isShared ? 1 : dialsPerKeyMax;
+    const lifeMs = lifeLeftMs(notAfterMs, clock.wallMs(), random());
+    if (isShared) this.#beginSession(pool, how).endWithin(lifeMs, leftMs);
+    else this.#beginConnection(pool, how, [lifeMs, leftMs]);
+    this.#dispatch(pool);
+  }
+
+  /** A tunnel that carries one request at a time. */
+  #beginConnection(pool: KeyPool, { socket, address }: Greeted, timesMs: Lifetimes): void {
+    const connection = this.#connectionOn(socket, pool);
     const life = new TunnelLife({
       pool,
       address,
-      deadlines,
+      deadlines: this.#options.deadlines,
       retired: () => {
         if (connection.isIdle) connection.destroy();
       },
       // The connection's user hears of it as of any peer that is gone.
       cut: () => socket.destroy(),
     });
-    life.endWithin(lifeLeftMs(notAfterMs, clock.wallMs(), random()), leftMs);
-    this.#lives.set(connection, life);
-    pool.open += 1;
-    pool.failures = 0;
-    deadlines.disarm(pool.redial);
+    life.endWithin(...timesMs);
+    this.#lives.add(life);
+    this.#members.set(connection, { life, session: undefined, lines: undefined });
     // What changed in the meantime: a certificate that is replaced serves what waits for it, once.
     const wait = first(pool.waiting);
     if (wait === undefined) this.keepIdle(connection, unusedTunnelMs);
     else wait.opened(connection, false);
+  }
+
+  /** A tunnel whose lanes carry one request each at a time. */
+  #beginSession(pool: KeyPool, { socket, address }: Greeted): TunnelLife<KeyPool> {
+    const session: LaneSession<KeyPool> = new LaneSession<KeyPool>({
+      shared: this.#shared,
+      pool,
+      address,
+      socket,
+      changed: () => {
+        if (session.isLeaving) this.#dropIdle(session);
+        this.#dispatch(pool);
+      },
+      closed: () => {
+        pool.sessions.delete(session);
+        this.#closed(session.life);
+      },
+    });
+    this.#lives.add(session.life);
+    pool.sessions.add(session);
+    return session.life;
+  }
+
+  #openLane(pool: KeyPool): UpstreamConnection | undefined {
+    const session = freeSession(pool);
+    const lane = session?.open();
+    if (session === undefined || lane === undefined) return undefined;
+    const connection = this.#connectionOn(lane, pool);
+    this.#members.set(connection, { life: session.life, session, lines: undefined });
+    return connection;
+  }
+
+  #connectionOn(socket: NetworkSocket, pool: KeyPool): UpstreamConnection {
+    const { limits, buffers, clock } = this.#options;
+    return new UpstreamConnection({
+      socket,
+      endpointId: pool.name,
+      limits,
+      buffers,
+      clock,
+      owner: this,
+      isConnected: true,
+    });
+  }
+
+  /** Nothing new begins on a session that leaves: its idle lanes go, and with the last one it. */
+  #dropIdle(session: LaneSession<KeyPool>): void {
+    for (const connection of [...session.life.pool.idle]) {
+      if (this.#members.get(connection)?.session === session) connection.destroy();
+    }
+  }
+
+  /** A tunnel is gone. */
+  #closed(life: TunnelLife<KeyPool>): void {
+    const { pool } = life;
+    this.#lives.delete(life);
+    life.end();
+    this.#options.closed();
+    pool.open -= 1;
     this.#dispatch(pool);
+    this.#forgetEmpty(pool);
   }
 
   /** Who waits goes on waiting as long as anything is left that could serve him. */
-  #dialFailed(pool: Pool, turn: number, { result, message }: DialFailure): void {
+  #dialFailed(pool: KeyPool, turn: number, { result, message }: DialFailure): void {
     this.#options.dialled(pool.node, result, message);
     if (turn === pool.turn && !pool.redial.isArmed) this.#turn(pool);
     this.#dispatch(pool);
@@ -390,7 +457,7 @@ export class TunnelPools implements UpstreamOwner {
   }
 
   /** On to the next address; after the last one there is a rest. */
-  #turn(pool: Pool): void {
+  #turn(pool: KeyPool): void {
     const { deadlines, peers, random } = this.#options;
     pool.turn += 1;
     if (pool.turn < (peers()?.dial.get(pool.node)?.length ?? 0)) return;
@@ -399,7 +466,7 @@ export class TunnelPools implements UpstreamOwner {
     pool.failures += 1;
   }
 
-  #failAll(pool: Pool, detail: string): void {
+  #failAll(pool: KeyPool, detail: string): void {
     for (const wait of [...pool.waiting]) wait.dialFailed(detail);
   }
 
@@ -413,6 +480,9 @@ export class TunnelPools implements UpstreamOwner {
   }
 }
 
+/** Until it takes no more requests, and until it is cut. */
+type Lifetimes = readonly [retireMs: number, cutMs: number];
+
 type Greeted = {
   readonly socket: SecureSocket;
   readonly peer: PeerIdentity;
@@ -420,15 +490,6 @@ type Greeted = {
   readonly credential: UsableCredential;
   readonly turn: number;
 };
-
-/** No SPIFFE id and no node's name holds a space. */
-export function tunnelName(id: SpiffeId | undefined, node: string): string {
-  return `${id ?? ''} ${node}`;
-}
-
-function nameOf({ id, node, name }: TunnelKey): string {
-  return name ?? tunnelName(id, node);
-}
 
 function first<T>(set: ReadonlySet<T>): T | undefined {
   for (const one of set) return one;

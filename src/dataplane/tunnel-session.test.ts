@@ -65,15 +65,19 @@ function sessions() {
     frameBuffers: new FrameBuffers(),
     observer: silentObserver,
     counts: { connections: 0, exchanges: 0, lingering: 0, bufferedBytes: 0 },
-    turnEnd: { add: (step: () => void) => steps.push(step) },
+    turnEnd: {
+      add: (step: () => void) => steps.push(step),
+      soon: (step: () => void) => steps.push(step),
+    },
   } as unknown as Engine;
   const ends = [new PipeEnd(), new PipeEnd()] as const;
   [ends[0].other, ends[1].other] = [ends[1], ends[0]];
   const closed: string[] = [];
-  const made = (role: 'client' | 'server', end: PipeEnd): TunnelSession =>
-    new TunnelSession({
+  const made = (role: 'client' | 'server', end: PipeEnd): TunnelSession<TunnelStream> =>
+    new TunnelSession<TunnelStream>({
       role,
       engine,
+      make: () => new TunnelStream(engine.counts),
       // What a session asks of a socket, and no more.
       socket: end as unknown as SecureSocket,
       arrived: (stream) => stream.accept(),

@@ -1,22 +1,45 @@
-// One HTTP/2 session inside a tunnel: it carries TCP connections, each of them a CONNECT stream,
-// and nothing else. Both sides use it; which streams there are is their maker's business. What
+// One HTTP/2 session inside a tunnel: it carries connections, each of them a CONNECT stream, and
+// nothing else. Both sides use it; what is in the streams is their maker's business. What
 // clients do to their connections is no nuisance of the proxy that carries them, so resets are not
 // counted.
 // Invariant: `closed` is told once, when neither session nor socket are alive any more.
 import type { SecureSocket, SocketReader } from '../lib/network.ts';
 import { Deadline } from './deadlines.ts';
 import type { Engine } from './engine.ts';
+import { errorCode } from './http2/frames.ts';
 import type { SessionTransport } from './http2/frame-writer.ts';
 import type { DecodedField } from './http2/hpack-decoder.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
 import { defaultSessionLimits } from './http2/limits.ts';
 import type { SessionLimits } from './http2/limits.ts';
-import type { SessionListener } from './http2/session-types.ts';
+import type { ResetCause, SessionListener } from './http2/session-types.ts';
 import { Http2Session } from './http2/session.ts';
 import type { Http2Stream } from './http2/stream.ts';
 import { tunnelKeepAliveMs } from './limits.ts';
 import { ReadBuffer } from './read-buffers.ts';
-import { TunnelStream } from './tunnel-stream.ts';
+
+/** What a session tells to what one of its streams carries; `Self`: its own type. */
+export type CarriedStream<Self> = {
+  /** Ours: the stream is begun with this head. */
+  call(stream: Http2Stream<Self>, head: readonly HeaderField[]): void;
+  /** The peer's. */
+  arrive(stream: Http2Stream<Self>): void;
+  answered(fields: readonly DecodedField[]): void;
+  /** The bytes are overwritten by the next read. */
+  arrived(buffer: Buffer, start: number, end: number): void;
+  peerEnded(): void;
+  /** `isUnread`: nothing of it was looked at. `streamClosed` follows. */
+  peerReset(isUnread: boolean): void;
+  /** Everything queued has left. */
+  sent(): void;
+  streamClosed(): void;
+};
+
+/** What all sessions of a worker share. */
+export type SessionShared = Pick<
+  Engine,
+  'buffers' | 'clock' | 'deadlines' | 'frameBuffers' | 'turnEnd'
+> & { readonly observer: Pick<Engine['observer'], 'bugFound'> };
 
 /**
  * As many streams as their windows fit into the connection's: one that is not read holds up no
@@ -35,35 +58,37 @@ const tunnelLimits: SessionLimits = {
   youngStreamMs: 0,
 };
 
-export type TunnelSessionOptions = {
+export type TunnelSessionOptions<S> = {
   readonly role: 'client' | 'server';
-  readonly engine: Engine;
+  readonly engine: SessionShared;
   readonly socket: SecureSocket;
+  /** Server: for a stream that arrives; `arrived` follows. */
+  readonly make: () => S;
   /** Server: a stream has arrived. */
-  readonly arrived: (stream: TunnelStream, head: readonly DecodedField[]) => void;
+  readonly arrived: (stream: S, head: readonly DecodedField[]) => void;
   /** A place has become free, or none is given any more. */
   readonly changed: () => void;
   readonly closed: () => void;
 };
 
-type Stream = Http2Stream<TunnelStream>;
-
-export class TunnelSession
-  implements SocketReader, SessionTransport, SessionListener<TunnelStream>
+export class TunnelSession<S extends CarriedStream<S>>
+  implements SocketReader, SessionTransport, SessionListener<S>
 {
-  readonly #options: TunnelSessionOptions;
+  readonly #options: TunnelSessionOptions<S>;
   readonly #socket: SecureSocket;
   readonly #buffer: ReadBuffer;
   /** A server has one as soon as its client speaks: nothing must follow the greeting before. */
-  #session: Http2Session<TunnelStream> | undefined;
+  #session: Http2Session<S> | undefined;
   #isFlushDue = false;
+  /** It has written in this turn of the event loop. */
+  #isResting = false;
   #isLeaving = false;
   #isClosed = false;
   /** Something has come since it was looked at last. */
   #isHeard = true;
   readonly #look = new Deadline(() => this.#guard(() => this.#lookAtPeer()));
 
-  constructor(options: TunnelSessionOptions) {
+  constructor(options: TunnelSessionOptions<S>) {
     const { socket, engine, role } = options;
     this.#options = options;
     this.#socket = socket;
@@ -97,7 +122,7 @@ export class TunnelSession
   }
 
   /** False: there is no place. */
-  open(stream: TunnelStream, head: readonly HeaderField[]): boolean {
+  open(stream: S, head: readonly HeaderField[]): boolean {
     const opened = this.canOpen ? this.#session?.openStream(stream) : undefined;
     if (opened === undefined) return false;
     stream.call(opened, head);
@@ -152,19 +177,34 @@ export class TunnelSession
     this.#socket.write(bytes);
   }
 
-  /** What one turn has to say leaves in one write. */
+  /**
+   * What is said first in a turn leaves at once, and what is said behind that at its end, in one
+   * write: a request that is alone waits for nobody. (A write at the end of a turn costs the loop
+   * one more turn, in which TLS says that it is over.)
+   */
   flushSoon(): void {
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    this.#options.engine.turnEnd.add(() => {
-      this.#isFlushDue = false;
-      this.#guard(() => this.#session?.flush());
-    });
+    if (this.#isResting) return;
+    this.#isResting = true;
+    const { turnEnd } = this.#options.engine;
+    turnEnd.soon(this.#flushNow);
+    turnEnd.add(this.#turnEnded);
   }
 
-  #begin(): Http2Session<TunnelStream> {
+  readonly #flushNow = (): void => {
+    this.#isFlushDue = false;
+    this.#guard(() => this.#session?.flush());
+  };
+
+  readonly #turnEnded = (): void => {
+    this.#isResting = false;
+    if (this.#isFlushDue) this.#flushNow();
+  };
+
+  #begin(): Http2Session<S> {
     const { role, engine } = this.#options;
-    const session = new Http2Session<TunnelStream>({
+    const session = new Http2Session<S>({
       role,
       transport: this,
       listener: this,
@@ -203,34 +243,34 @@ export class TunnelSession
 
   // ---- its streams ------------------------------------------------------------------------------
 
-  headers(stream: Stream, fields: readonly DecodedField[]): void {
+  headers(stream: Http2Stream<S>, fields: readonly DecodedField[]): void {
     if (stream.user !== undefined) {
       stream.user.answered(fields);
       return;
     }
-    const arrived = new TunnelStream(this.#options.engine.counts);
+    const arrived = this.#options.make();
     stream.user = arrived;
     arrived.arrive(stream);
     this.#options.arrived(arrived, fields);
   }
 
-  data(stream: Stream, buffer: Buffer, start: number, end: number): void {
+  data(stream: Http2Stream<S>, buffer: Buffer, start: number, end: number): void {
     stream.user?.arrived(buffer, start, end);
   }
 
-  ended(stream: Stream): void {
+  ended(stream: Http2Stream<S>): void {
     stream.user?.peerEnded();
   }
 
-  reset(stream: Stream): void {
-    stream.user?.peerReset();
+  reset(stream: Http2Stream<S>, code: number, cause: ResetCause): void {
+    stream.user?.peerReset(cause === 'peer' && code === errorCode.refusedStream);
   }
 
-  drained(stream: Stream): void {
+  drained(stream: Http2Stream<S>): void {
     stream.user?.sent();
   }
 
-  closed(stream: Stream): void {
+  closed(stream: Http2Stream<S>): void {
     stream.user?.streamClosed();
     if (this.#isClosed) return;
     if (this.isLeaving) this.closeIfIdle();

@@ -14,13 +14,13 @@ import { rootGoneMs, rootSpreadMs, upstreamIdleMs } from './limits.ts';
 import { TunnelDial } from './tunnel-dial.ts';
 import type { DialFailure, DialOptions } from './tunnel-dial.ts';
 import { lifeLeftMs, TunnelLife } from './tunnel-life.ts';
-import type { TunnelIdentities, TunnelKey } from './tunnel-pool.ts';
+import type { TunnelIdentities, TunnelKey } from './tunnel-key.ts';
 import { noTunnel } from './tunnel-refusal.ts';
 import type { RefusedThere } from './tunnel-refusal.ts';
 import { TunnelSession } from './tunnel-session.ts';
 import { TunnelStream } from './tunnel-stream.ts';
 
-const protocol = 'weft-h2/1';
+const use = 'flows';
 /** After all addresses of a node have failed, with jitter. */
 const rest = { baseMs: 25, maxMs: 500 } as const;
 /** A pod's first connections may come before its certificate does (contract §3). */
@@ -37,7 +37,7 @@ const pending: RefusedThere = {
 
 export type TunnelSessionsOptions = {
   readonly engine: Engine;
-  readonly credentials: Pick<Credentials, 'of' | 'ownFor'>;
+  readonly credentials: Pick<Credentials, 'of' | 'own'>;
   readonly identities: TunnelIdentities;
   readonly peers: () => PeerPart | undefined;
   readonly localAddress: string | undefined;
@@ -52,7 +52,7 @@ type Waiting = {
 
 /** What is known of one key. */
 type Pool = TunnelKey & {
-  readonly lives: Map<TunnelSession, TunnelLife<Pool>>;
+  readonly lives: Map<TunnelSession<TunnelStream>, TunnelLife<Pool>>;
   readonly waiting: Set<Waiting>;
   /** One at a time: all who wait fit on one session. */
   dial: TunnelDial | undefined;
@@ -182,7 +182,7 @@ export class TunnelSessions {
 
   #credential({ id }: TunnelKey): UsableCredential | undefined {
     const { credentials } = this.#options;
-    return id === undefined ? credentials.ownFor(protocol) : credentials.of(id, protocol);
+    return id === undefined ? credentials.own(use) : credentials.of(id, use);
   }
 
   #dial(pool: Pool): void {
@@ -204,7 +204,7 @@ export class TunnelSessions {
       deadlines: engine.deadlines,
       nowMs: () => engine.clock.wallMs(),
       context: credential.context,
-      protocol,
+      use,
       address,
       localAddress,
       node: pool.node,
@@ -229,10 +229,11 @@ export class TunnelSessions {
     pool.turn = 0;
     pool.failures = 0;
     const idle = new Deadline(() => session.closeIfIdle());
-    const session: TunnelSession = new TunnelSession({
+    const session: TunnelSession<TunnelStream> = new TunnelSession<TunnelStream>({
       role: 'client',
       engine,
       socket,
+      make: () => new TunnelStream(engine.counts),
       arrived: (stream) => stream.destroy(),
       changed: () => {
         if (session.streamCount > 0) deadlines.disarm(idle);
@@ -320,7 +321,7 @@ type Greeted = {
   readonly notAfterMs: number;
 };
 
-function freeSession({ lives }: Pool): TunnelSession | undefined {
+function freeSession({ lives }: Pool): TunnelSession<TunnelStream> | undefined {
   for (const session of lives.keys()) if (session.canOpen) return session;
   return undefined;
 }

@@ -16,13 +16,14 @@ import { joinBytesMax } from './read-buffers.ts';
 import { reasonStatus } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import { readTunnelRefusal, tunnelRefusalFields } from './tunnel-fields.ts';
+import type { CarriedStream } from './tunnel-session.ts';
 import { refusedThere } from './tunnel-refusal.ts';
 import type { RefusedThere } from './tunnel-refusal.ts';
 
 const noop = (): void => undefined;
 const accepted: readonly HeaderField[] = [{ name: ':status', value: '200' }];
 
-export class TunnelStream implements NetworkSocket {
+export class TunnelStream implements NetworkSocket, CarriedStream<TunnelStream> {
   destroyed = false;
   errored: Error | null = null;
   /** Why it was not opened; undefined: as far as is known it could not be reached. */

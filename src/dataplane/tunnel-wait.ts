@@ -33,6 +33,8 @@ export type Carriage = Pick<
 export type TunnelTaker = {
   /** There is no other endpoint to try: a dial that fails is no news for `patienceMs`. */
   readonly isPatient?: boolean;
+  /** The request's body is long. */
+  readonly isLong?: boolean;
   /** From here on the attempt has this connection. `isReused`: it may be stale. */
   tunnelOpened(connection: UpstreamConnection, isReused: boolean): void;
 };

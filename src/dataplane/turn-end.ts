@@ -11,6 +11,11 @@ export class TurnEnd {
     if (this.#waiting.length === 1) setImmediate(() => this.#run());
   }
 
+  /** Runs `step` as soon as whoever is telling something now has told it all. */
+  soon(step: () => void): void {
+    queueMicrotask(step);
+  }
+
   #run(): void {
     const steps = this.#waiting;
     this.#waiting = [];

@@ -16,6 +16,7 @@ import { upstreamIdleMs } from './limits.ts';
 import { errorCode } from './node-error.ts';
 import { joinBytesMax, longReadBytes, ReadBuffer, writable } from './read-buffers.ts';
 import type { BodyBuffers } from './read-buffers.ts';
+import { longBodyBytes } from './tunnel-bodies.ts';
 import type { TurnClock } from './turn-clock.ts';
 
 export type UpstreamFailure = {
@@ -98,6 +99,7 @@ export class UpstreamConnection implements SocketReader {
   #isTunnel = false;
   #isReusable = false;
   #isClosed = false;
+  #isLong = false;
 
   constructor(options: UpstreamOptions) {
     this.endpointId = options.endpointId;
@@ -129,6 +131,11 @@ export class UpstreamConnection implements SocketReader {
     return this.#isConnected;
   }
 
+  /** The body of the last answer was long. */
+  get hasBeenLong(): boolean {
+    return this.#isLong;
+  }
+
   /** No attempt works with it. */
   get isIdle(): boolean {
     return this.#user === undefined;
@@ -152,6 +159,7 @@ export class UpstreamConnection implements SocketReader {
     this.#user = user;
     this.#isSent = false;
     this.#isReusable = false;
+    this.#isLong = false;
     this.#head = undefined;
     this.#decoder = undefined;
   }
@@ -296,7 +304,13 @@ export class UpstreamConnection implements SocketReader {
     user.upstreamReadEnded();
     // A connection that was cut in this read owns nothing any more.
     if (this.#decoder === undefined || this.#isClosed) this.buffer.release();
-    else if (bytes >= longReadBytes) this.buffer.own();
+    else if (bytes >= longReadBytes) this.#flowLong();
+  }
+
+  /** What is told of no length is long when it flows like that. */
+  #flowLong(): void {
+    this.#isLong ||= this.#head?.framing.kind !== 'length';
+    this.buffer.own();
   }
 
   #parse(user: UpstreamUser, buffer: Buffer, end: number): void {
@@ -350,6 +364,7 @@ export class UpstreamConnection implements SocketReader {
       return;
     }
     this.#head = head;
+    this.#isLong = head.framing.kind === 'length' && head.framing.length > longBodyBytes;
     this.#decoder = createBodyDecoder(head.framing, {
       limits: this.#limits,
       headBytes: head.bytes,
@@ -394,12 +409,14 @@ export class UpstreamConnection implements SocketReader {
       this.destroy();
       return;
     }
-    this.#fail(this.#isConnected ? this.#cutKind() : 'connect', errorCode(error) ?? 'closed');
+    const isUnread = this.#socket.isUnread === true;
+    const kind = isUnread ? 'tunnel' : this.#isConnected ? this.#cutKind() : 'connect';
+    this.#fail(kind, errorCode(error) ?? 'closed');
   }
 
   #fail(kind: UpstreamFailure['kind'], detail: string): void {
     const user = this.#user;
-    const isUnsent = !this.#isSent;
+    const isUnsent = !this.#isSent || this.#socket.isUnread === true;
     this.destroy();
     user?.upstreamFailed({ kind, isUnsent, detail });
   }

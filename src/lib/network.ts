@@ -18,6 +18,8 @@ export type NetworkSocket = {
   readonly destroyed: boolean;
   /** Set as soon as a read or write failed, before the event. */
   readonly errored: Error | null;
+  /** It was closed by a peer that says that it has looked at nothing; absent: nobody can tell. */
+  readonly isUnread?: boolean;
   /** Bytes that the kernel has not taken yet. */
   readonly writableLength: number;
   /** A write has answered false, and `drain` has not come yet. */

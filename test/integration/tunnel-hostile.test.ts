@@ -195,7 +195,7 @@ describe('TLS', () => {
     expect(mesh.b.results('server')).toEqual(['HandshakeFailed']);
   });
 
-  test.each(['h2', 'http/1.1', 'weft-h1/2'])('with protocol %s is refused', async (id) => {
+  test.each(['h2', 'http/1.1', 'weft-h1/9'])('with protocol %s is refused', async (id) => {
     const outcome = await trial({ ALPNProtocols: [id] });
     expect(outcome).toMatchObject({ isSecured: false, text: '' });
     expect(mesh.b.results('server')).toEqual(['HandshakeFailed']);

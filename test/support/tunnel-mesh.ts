@@ -388,6 +388,23 @@ const fastest = fastestNetwork();
 // Trials of one process do not run at the same time.
 const fastestSecure = fastest.then(() => fastestTlsNetwork());
 
+/** What builds speak that know no lanes (docs/design/0013). */
+export async function olderNetwork(): Promise<SecureNetwork> {
+  const { network } = await fastestSecure;
+  const known = (name: string): boolean => name !== 'weft-h1/2';
+  return {
+    listen: network.listen,
+    context: (terms) => network.context({ ...terms, alpn: terms.alpn.filter(known) }),
+  };
+}
+
+/** How requests go between nodes: on lanes of one session, or each on a tunnel of its own. */
+export const carriers = ['lanes', 'tunnels of their own'] as const;
+
+export async function carriedOn(how: (typeof carriers)[number]) {
+  return how === 'lanes' ? {} : { secureNetwork: await olderNetwork() };
+}
+
 /** Two nodes with one authority; certificates of the given accounts on node-a. */
 export class TunnelMesh {
   readonly a: TestNode;

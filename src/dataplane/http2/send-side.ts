@@ -2,7 +2,7 @@
 // the transport takes. What cannot leave waits in its stream; streams that only the connection
 // holds up take turns of one frame each, so that none starves another.
 import type { FloodGuard } from './flood-guard.ts';
-import { errorCode, frameBytesMax } from './frames.ts';
+import { errorCode, frameBytesMax, frameHeadBytes } from './frames.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { HpackEncoder, RecentLists } from './hpack-encoder.ts';
 import type { HeaderField } from './hpack-table.ts';
@@ -18,6 +18,9 @@ import type { Http2Stream } from './stream.ts';
 const windowsPerFrame = 2;
 const windowStepBytes = 1_024;
 const smallFrameBytes = 256;
+
+/** With its head a full frame is just one record of TLS (16 KiB), and is read as one. */
+const dataBytesMax = frameBytesMax - frameHeadBytes;
 
 export type SendSideOptions<User> = {
   readonly isServer: boolean;
@@ -61,7 +64,7 @@ export class SendSide<User> {
     const { writer, guard } = this.#options;
     let at = start;
     while (at < end && stream.sendWindow > 0 && this.#takesData()) {
-      const window = Math.min(stream.sendWindow, this.#window, frameBytesMax);
+      const window = Math.min(stream.sendWindow, this.#window, dataBytesMax);
       const bytes = Math.min(end - at, window);
       writer.data(stream.id, buffer, at, at + bytes);
       stream.sendWindow -= bytes;
@@ -129,7 +132,7 @@ export class SendSide<User> {
   }
 
   #pump(stream: Http2Stream<User>): void {
-    stream.pump(frameBytesMax);
+    stream.pump(dataBytesMax);
     // Also where the end of the message has just left: whoever waits is to be told.
     if (stream.isClosed) return;
     if (stream.isSendable) this.#waiting.add(stream);
