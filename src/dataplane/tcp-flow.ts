@@ -316,6 +316,11 @@ export class TcpFlow implements TcpFacts, GatedFlow, SideOwner {
     this.cut(verdict.reason);
   }
 
+  /** The client learns first of what is cut next. */
+  resetClient(): void {
+    this.#guard(() => this.#client.reset());
+  }
+
   /** Ends it now, for this reason. */
   cut(reason: Reason | undefined): void {
     this.reason = reason;
