@@ -177,6 +177,25 @@ describe('counting', () => {
     ]);
   });
 
+  test('a try of a call of gRPC counts by what the pod said as well', async () => {
+    const { observer, samples } = metered();
+    for (const grpcStatus of [14, 0, 0]) {
+      observer.attemptFinished(exchange(), attempt({ grpcStatus }));
+    }
+    // It has no answer.
+    observer.attemptFinished(exchange(), attempt({ status: 502 }));
+    const tries =
+      'destination_namespace="shop",destination_workload="web-v2",destination_service="web"';
+    expect(await samples('weft_grpc_attempts_total')).toEqual([
+      `weft_grpc_attempts_total{${tries},grpc_status="14"} 1`,
+      `weft_grpc_attempts_total{${tries},grpc_status="0"} 2`,
+    ]);
+    expect(await samples('weft_http_attempts_total')).toEqual([
+      `weft_http_attempts_total{${tries},code="200"} 3`,
+      `weft_http_attempts_total{${tries},code="502"} 1`,
+    ]);
+  });
+
   test('an exchange with a retry counts once, each try once more', async () => {
     const { observer, samples } = metered();
     const facts = exchange({ attempts: 2 });

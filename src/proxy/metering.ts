@@ -231,6 +231,8 @@ function countAttempt(http: KnownMeters, facts: ExchangeFacts, attempt: AttemptF
   if (attempt.isCancelled) return;
   const { workload } = http.of(facts.host).at(attempt.destination);
   workload.attempted(attempt.status, attempt.durationMs / 1_000);
+  const { grpcStatus } = attempt;
+  if (grpcStatus !== undefined) workload.answeredCall(grpcStatus);
 }
 
 function countExchange(http: KnownMeters, facts: ExchangeFacts): void {

@@ -144,6 +144,8 @@ export class WorkloadMeters {
   readonly #arena: MeterArena;
   readonly #labels: WorkloadLabels;
   readonly #attempts = new Map<number, Cell>();
+  /** By grpc-status. */
+  readonly #answers = new Map<number, Cell>();
   #duration: Cell | undefined;
 
   constructor(arena: MeterArena, labels: WorkloadLabels) {
@@ -163,6 +165,17 @@ export class WorkloadMeters {
     arena.add(this.#attempt(status), 1);
     this.#duration ??= arena.histogram('weft_http_attempt_duration_seconds', this.#labels);
     arena.observe(this.#duration, seconds);
+  }
+
+  /** It was a call of gRPC, and has its answer. */
+  answeredCall(grpcStatus: number): void {
+    let cell = this.#answers.get(grpcStatus);
+    if (cell === undefined) {
+      const labels = { ...this.#labels, grpc_status: String(grpcStatus) };
+      cell = this.#arena.counter('weft_grpc_attempts_total', labels);
+      this.#answers.set(grpcStatus, cell);
+    }
+    this.#arena.add(cell, 1);
   }
 
   #attempt(status: number): Cell {

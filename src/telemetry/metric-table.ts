@@ -45,6 +45,13 @@ export const metricTable = {
     help: 'Tries at an endpoint, retries among them, by their own outcome',
     labels: [...destination, 'code'],
   },
+  weft_grpc_attempts_total: {
+    type: 'counter',
+    help:
+      'Tries of gRPC calls that a pod has answered, by grpc-status, 0 to 16; their HTTP code ' +
+      'is 200 however the call went',
+    labels: [...destination, 'grpc_status'],
+  },
   weft_http_attempt_duration_seconds: {
     type: 'histogram',
     help: 'Time of one try at an endpoint',
