@@ -15,8 +15,10 @@ const knownNames: ReadonlyMap<string, KnownField> = new Map(
 export class FieldLines {
   #text = '';
   readonly #marks: number[] = [];
+  #neverIndexed: Set<string> | undefined;
 
-  add(name: string, value: string): void {
+  add(name: string, value: string, isSensitive = false): void {
+    if (isSensitive) this.neverIndex(name);
     const nameStart = this.#text.length;
     const nameEnd = nameStart + name.length;
     const valueStart = nameEnd + 2;
@@ -30,15 +32,21 @@ export class FieldLines {
     this.#text += `${name}: ${value}\r\n`;
   }
 
+  /** Also for what is no line here, as are pseudo fields. */
+  neverIndex(name: string): void {
+    this.#neverIndexed ??= new Set();
+    this.#neverIndexed.add(name);
+  }
+
   fields(): Fields {
-    return new Fields(this.#text, this.#marks);
+    return new Fields(this.#text, this.#marks, this.#neverIndexed);
   }
 }
 
 /** Trailers as they came. */
 export function trailersOf(lines: readonly HeaderField[]): Fields {
   const fields = new FieldLines();
-  for (const { name, value } of lines) fields.add(name, value);
+  for (const { name, value, isSensitive } of lines) fields.add(name, value, isSensitive);
   return fields.fields();
 }
 
@@ -61,7 +69,21 @@ function linesOf(trailers: Fields, nominated: ReadonlySet<string>): readonly Hea
   const lines: HeaderField[] = [];
   for (let index = 0; index < trailers.size; index += 1) {
     if (!passesAsTrailer(trailers, index, nominated)) continue;
-    lines.push({ name: trailers.lowerNameAt(index), value: trailers.valueAt(index) });
+    lines.push(lineAt(trailers, index));
   }
   return lines;
+}
+
+/** A line as it is sent. */
+export function lineAt(fields: Fields, index: number): HeaderField {
+  return lineOf(fields.lowerNameAt(index), fields.valueAt(index), fields.neverIndexed);
+}
+
+/** The same, with what its sender wants in no table. */
+export function lineOf(
+  name: string,
+  value: string,
+  neverIndexed: ReadonlySet<string> | undefined,
+): HeaderField {
+  return neverIndexed?.has(name) === true ? { name, value, isSensitive: true } : { name, value };
 }

@@ -9,16 +9,21 @@ import type { ResponseFraming } from './http1/framing.ts';
 import { isBodyless } from './http1/response-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { RequestHeadParts, RequestIds } from './http1/serialise.ts';
-import { FieldLines, trailersOf } from './http2-fields.ts';
+import { FieldLines, lineOf, trailersOf } from './http2-fields.ts';
 import { fieldRule, lastPseudo } from './http2/field-rules.ts';
 import type { DecodedField } from './http2/hpack-decoder.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
 
 type Lines = readonly HeaderField[];
+type Names = ReadonlySet<string>;
 
-type KnownRequest = {
+type AroundIds = {
   readonly before: Lines;
   readonly behind: Lines;
+  readonly neverIndexed: Names | undefined;
+};
+
+type KnownRequest = AroundIds & {
   ids: RequestIds;
   lines: Lines;
 };
@@ -42,31 +47,33 @@ export class RequestLines {
     const { requestId, traceparent } = known.ids;
     if (requestId === ids.requestId && traceparent === ids.traceparent) return known.lines;
     known.ids = { requestId: ids.requestId, traceparent: ids.traceparent };
-    known.lines = withIds(known.before, ids, known.behind);
+    known.lines = withIds(known, ids);
     return known.lines;
   }
 
   #add(parts: RequestHeadParts, { requestId, traceparent }: RequestIds): Lines {
-    const before = requestLines(parts.before);
-    const behind = fieldLines(parts.behind);
+    const { neverIndexed } = parts;
+    const before = requestLines(parts.before, neverIndexed);
+    const behind = fieldLines(parts.behind, neverIndexed);
     const ids = { requestId, traceparent };
-    const lines = withIds(before, ids, behind);
-    this.#known.set(parts, { before, behind, ids, lines });
+    const around = { before, behind, neverIndexed };
+    const lines = withIds(around, ids);
+    this.#known.set(parts, { ...around, ids, lines });
     return lines;
   }
 }
 
-function withIds(before: Lines, { requestId, traceparent }: RequestIds, behind: Lines): Lines {
+function withIds({ before, behind, neverIndexed }: AroundIds, ids: RequestIds): Lines {
   return [
     ...before,
-    { name: 'x-request-id', value: requestId },
-    { name: 'traceparent', value: traceparent },
+    lineOf('x-request-id', ids.requestId, neverIndexed),
+    lineOf('traceparent', ids.traceparent, neverIndexed),
     ...behind,
   ];
 }
 
 /** The text is ours (http1/serialise.ts): `METHOD target HTTP/1.1`, `host: …`, plain lines. */
-function requestLines(text: string): Lines {
+function requestLines(text: string, neverIndexed: Names | undefined): Lines {
   const lineEnd = text.indexOf('\r\n');
   const [method = '', target = ''] = text.slice(0, lineEnd).split(' ');
   const rest = text.slice(lineEnd + 2);
@@ -74,20 +81,20 @@ function requestLines(text: string): Lines {
   return [
     { name: ':method', value: method },
     { name: ':scheme', value: 'http' },
-    { name: ':path', value: target },
-    { name: ':authority', value: host.trimEnd() },
-    ...fieldLines(rest),
+    lineOf(':path', target, neverIndexed),
+    lineOf(':authority', host.trimEnd(), neverIndexed),
+    ...fieldLines(rest, neverIndexed),
   ];
 }
 
-function fieldLines(text: string): Lines {
+function fieldLines(text: string, neverIndexed: Names | undefined): Lines {
   const lines: HeaderField[] = [];
   for (const line of text.split('\r\n')) {
     const colon = line.indexOf(':');
     if (colon <= 0) continue;
     const name = line.slice(0, colon).toLowerCase();
     if (notSent.has(name)) continue;
-    lines.push({ name, value: trimWhitespace(line.slice(colon + 1)) });
+    lines.push(lineOf(name, trimWhitespace(line.slice(colon + 1)), neverIndexed));
   }
   return lines;
 }
@@ -134,11 +141,13 @@ function answerHead(
   let status = 0;
   let contentLength: number | undefined;
   let bytes = 0;
-  for (const { name, value, rule } of fields) {
+  for (const { name, value, rule, isSensitive } of fields) {
     bytes += name.length + value.length + 4;
     if (rule === fieldRule.status) status = Number(value);
     if (rule === fieldRule.contentLength) contentLength = Number(value);
-    if (rule === fieldRule.ordinary || rule > lastPseudo) lines.add(name, value);
+    if (rule === fieldRule.ordinary || rule > lastPseudo) {
+      lines.add(name, value, isSensitive);
+    }
   }
   const hasNone = isOfHead || isBodyless(status);
   const known = lines.fields();

@@ -158,7 +158,8 @@ function linesOf(
   const lines = new FieldLines();
   let hasCookie = false;
   lines.add('host', authority);
-  for (const { name, value, rule } of fields) {
+  for (const { name, value, rule, isSensitive } of fields) {
+    if (isSensitive) lines.neverIndex(name);
     if (rule !== fieldRule.ordinary && rule < fieldRule.contentLength) continue;
     if (rule === fieldRule.host) continue;
     if (name !== 'cookie') lines.add(name, value);

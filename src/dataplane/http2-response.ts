@@ -3,6 +3,7 @@
 // because the encoder copies a list that it has seen before.
 import { field } from './http1/field-names.ts';
 import { passesDownstream } from './http1/forwarding.ts';
+import { lineAt } from './http2-fields.ts';
 import { isBodyless } from './http1/response-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
@@ -17,7 +18,7 @@ export function http2Response(head: HttpResponseHead, date: string): readonly He
   for (let index = 0; index < fields.size; index += 1) {
     if (!passesDownstream(fields, index, nominated)) continue;
     if (fields.knownAt(index) === field.trailer && !isChunked) continue;
-    lines.push({ name: fields.lowerNameAt(index), value: fields.valueAt(index) });
+    lines.push(lineAt(fields, index));
   }
   if (status < 200) return lines;
   // That of a HEAD or 304 says what a GET would get; a 204 must not have one.

@@ -154,6 +154,6 @@ export class MirrorPlan implements Plan {
     const parts = renderUpstreamHead(engine, written, forwarding, this);
     const { namespace, service } = original.decision.host ?? this.host;
     const before = `${parts.before}${mirrorField}: ${namespace}/${service}\r\n`;
-    return { before, behind: parts.behind };
+    return { ...parts, before };
   }
 }

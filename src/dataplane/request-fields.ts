@@ -36,13 +36,15 @@ export function renderUpstreamHead(
   client: Pick<Client, 'forwarded'>,
   facts: CallerFacts,
 ): RequestHeadParts {
-  return renderRequestParts({
+  const parts = renderRequestParts({
     head,
     authority: facts.host?.rules.upstreamHost ?? head.authority,
     forwarded: forwardedOf(engine, head, client, facts),
     keepsTrace: facts.sentTraceparent !== undefined,
     connection: 'keep-alive',
   });
+  const { neverIndexed } = head.fields;
+  return neverIndexed === undefined ? parts : { ...parts, neverIndexed };
 }
 
 /** Replaced by what we know; appended to what a trusted source sent. */

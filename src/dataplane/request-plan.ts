@@ -179,8 +179,7 @@ export class RequestPlan implements Plan {
     if (this.#parts === undefined) {
       this.#parts = renderUpstreamHead(this.#engine, this.head, this.#client, this);
     } else if (!this.#isFlat) {
-      const { before, behind } = this.#parts;
-      this.#parts = { before: flatText(before), behind };
+      this.#parts = { ...this.#parts, before: flatText(this.#parts.before) };
       this.#isFlat = true;
     }
     const text = withIds(this.#parts, ids);

@@ -1,6 +1,7 @@
 // Pods of HTTP/2 behind clients of either HTTP: translation, trailers, streaming both ways under
 // back-pressure, cancellation, what is retried and what is not, and connections that are shared.
 // The pods are Node's own server, or raw frames where a pod does what no good one does.
+import http2 from 'node:http2';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { nodeNetwork } from '../../src/dataplane/index.ts';
 import { startHarness } from '../support/dataplane-harness.ts';
@@ -121,6 +122,25 @@ describe('a client of HTTP/1.1', () => {
 });
 
 describe('a client of HTTP/2', () => {
+  test('and its pod may keep what they like out of all tables', async () => {
+    const one = caller();
+    const never = { [http2.sensitiveHeaders]: [':path', 'x-key', 'x-request-id'] };
+    // Lines that come again are inserted, unless they are marked.
+    for (let round = 0; round < 3; round += 1) {
+      const reply = one.get('/?token=1', { 'x-key': 'k', 'x-other': 'o', ...never });
+      const call = await pod.accept();
+      expect(call.headers[http2.sensitiveHeaders]).toEqual([':path', 'x-key']);
+      expect(call.headers['x-other']).toBe('o');
+      const head = { 'x-token': 't', 'x-open': '1', [http2.sensitiveHeaders]: ['x-token'] };
+      call.answer('', head, { 'x-last': 'l', 'x-end': 'e', [http2.sensitiveHeaders]: ['x-last'] });
+      const { headers, trailers } = await reply;
+      expect(headers[http2.sensitiveHeaders]).toEqual(['x-token']);
+      expect(headers).toMatchObject({ 'x-token': 't', 'x-open': '1' });
+      expect(trailers[http2.sensitiveHeaders]).toEqual(['x-last']);
+      expect(trailers).toMatchObject({ 'x-last': 'l', 'x-end': 'e' });
+    }
+  });
+
   test('calls a gRPC method: metadata, message and status pass', async () => {
     const call = caller().open({
       ':method': 'POST',

@@ -25,13 +25,19 @@ export class Fields {
   readonly #marks: readonly number[];
   /** Number of field lines. */
   readonly size: number;
+  /**
+   * Names (lower case) that their sender wants in no table of HPACK, on no hop (RFC 7541 section
+   * 7.1.3); pseudo fields of its message as well. HTTP/1.1 has no such mark.
+   */
+  readonly neverIndexed: ReadonlySet<string> | undefined;
   /** Memos of what others have found in it, which is always the same (grpc.ts, http2-fields.ts). */
   isGrpc: boolean | undefined;
   grpcStatus: number | 'none' | undefined;
   asTrailers: TrailerLines | undefined;
 
   /** `marks`: `marksPerField` numbers per field, offsets in `text`. */
-  constructor(text: string, marks: readonly number[]) {
+  constructor(text: string, marks: readonly number[], neverIndexed?: ReadonlySet<string>) {
+    this.neverIndexed = neverIndexed;
     this.#text = text;
     this.#marks = marks;
     this.size = marks.length / marksPerField;

@@ -54,7 +54,12 @@ export function renderRequestHead(rendering: RequestRendering): string {
 }
 
 /** The text before and behind the ids. */
-export type RequestHeadParts = { readonly before: string; readonly behind: string };
+export type RequestHeadParts = {
+  readonly before: string;
+  readonly behind: string;
+  /** As `Fields` has them, of a request that has such. */
+  readonly neverIndexed?: ReadonlySet<string>;
+};
 
 export function withIds({ before, behind }: RequestHeadParts, ids: RequestIds): string {
   const requestId = fieldLine('x-request-id', ids.requestId);
