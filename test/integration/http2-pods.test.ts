@@ -129,14 +129,14 @@ describe('a client of HTTP/2', () => {
     for (let round = 0; round < 3; round += 1) {
       const reply = one.get('/?token=1', { 'x-key': 'k', 'x-other': 'o', ...never });
       const call = await pod.accept();
-      expect(call.headers[http2.sensitiveHeaders]).toEqual([':path', 'x-key']);
+      expect(Reflect.get(call.headers, http2.sensitiveHeaders)).toEqual([':path', 'x-key']);
       expect(call.headers['x-other']).toBe('o');
       const head = { 'x-token': 't', 'x-open': '1', [http2.sensitiveHeaders]: ['x-token'] };
       call.answer('', head, { 'x-last': 'l', 'x-end': 'e', [http2.sensitiveHeaders]: ['x-last'] });
       const { headers, trailers } = await reply;
-      expect(headers[http2.sensitiveHeaders]).toEqual(['x-token']);
+      expect(Reflect.get(headers, http2.sensitiveHeaders)).toEqual(['x-token']);
       expect(headers).toMatchObject({ 'x-token': 't', 'x-open': '1' });
-      expect(trailers[http2.sensitiveHeaders]).toEqual(['x-last']);
+      expect(Reflect.get(trailers, http2.sensitiveHeaders)).toEqual(['x-last']);
       expect(trailers).toMatchObject({ 'x-last': 'l', 'x-end': 'e' });
     }
   });
