@@ -10,9 +10,8 @@ spelling counts, then the Namespace, then the default. A \`policy\` or \`mtls\` 
 counts as \`enforce\` or \`strict\`. The label \`weft.dev/mesh\` (\`enabled\`, \`disabled\`)
 on a Service or a Namespace opts in or out; the Service's beats its Namespace's.
 
-What is marked "not yet" is understood and checked, but changes no traffic in this version: using it
-is a problem (\`UnsupportedField\`) that says so. Of several spellings on one object the first that
-can be read counts, in the order of the table. Generated from \`src/api/defaults.ts\`; do not edit.
+Of several spellings on one object the first that can be read counts, in the order of the table.
+Generated from \`src/api/defaults.ts\`; do not edit.
 `;
 
 /** The whole page. */
@@ -29,17 +28,16 @@ export function annotationReference(): string {
 
 function table(settings: readonly Setting<unknown>[]): string {
   const rows = settings.map(row).join('\n');
-  const head = '| key | values | meaning | in force | other spellings |\n|---|---|---|---|---|';
+  const head = '| key | values | meaning | other spellings |\n|---|---|---|---|';
   return `${head}\n${rows}\n`;
 }
 
-function row({ spellings, values, doc, isInForce }: Setting<unknown>): string {
+function row({ spellings, values, doc }: Setting<unknown>): string {
   const [canonical = '', ...others] = spellings.map((spelling) => `\`${spelling.key}\``);
   const cells = [
     canonical,
     escaped(values),
     escaped(doc),
-    isInForce ? 'yes' : 'not yet',
     others.join(', '),
   ];
   return `| ${cells.join(' | ')} |`;

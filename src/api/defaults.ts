@@ -51,8 +51,6 @@ export type Setting<T> = {
   readonly doc: string;
   /** What is wrong with a text that cannot be read, where more can be said than `values`. */
   readonly faultOf: ((text: string) => string | undefined) | undefined;
-  /** False: parsed and checked, but this version does nothing with it, and says so. */
-  readonly isInForce: boolean;
 };
 
 const prefix = 'weft.dev/';
@@ -64,7 +62,6 @@ type Definition<T> = {
   readonly initial: T;
   readonly doc: string;
   readonly on?: 'namespace';
-  readonly isInForce?: false;
   readonly faultOf?: (text: string) => string | undefined;
   /** Further names below our own prefix. */
   readonly also?: readonly string[];
@@ -78,8 +75,8 @@ function define<T>(name: string, definition: Definition<T>): Setting<T> {
   const theirs = maeshPrefixes.flatMap((start) =>
     (maesh?.names ?? []).map((key) => ({ key: start + key, read: maesh?.read ?? read })),
   );
-  const { values, initial, doc, on = 'both', isInForce = true, faultOf } = definition;
-  return { spellings: [...own, ...theirs], on, values, initial, doc, isInForce, faultOf };
+  const { values, initial, doc, on = 'both', faultOf } = definition;
+  return { spellings: [...own, ...theirs], on, values, initial, doc, faultOf };
 }
 
 /** As above, for a setting that has no value unless somebody writes one. */
@@ -116,14 +113,17 @@ export const settingTable = {
     doc:
       'how to speak to the pods; unset: h2c where `appProtocol` of the port is ' +
       '`kubernetes.io/h2c` or `grpc`, or the name of the port begins so, else http. ' +
-      '`https` is not built yet',
+      '`https` is HTTP/1.1 in TLS 1.2 or 1.3, under the name ' +
+      '`SERVICE.NAMESPACE.svc.CLUSTER-DOMAIN`',
   }),
   tlsVerify: define<ServiceSettings['tlsVerify']>('tls-verify', {
-    isInForce: false,
     read: readTlsVerify,
     values: 'off, system or configmap/NAME',
     initial: 'off',
-    doc: 'with `scheme: https`: whose signature the pod certificate needs',
+    doc:
+      'with `scheme: https`: whose signature the pod certificate needs: anybody’s, that of a ' +
+      'public authority, or that of a CA of yours. `configmap/NAME` is not built yet: no ' +
+      'certificate is believed',
   }),
   retryAttempts: optional<number>('retry-attempts', {
     read: readAttempts,

@@ -27,7 +27,6 @@ export function resolveServiceSettings(
     return readFrom(namespace, setting, ignore) ?? setting.initial;
   };
   checkKeys(service, report);
-  checkInForce(service, report);
   readFrom(service, settingTable.trafficType, report);
   const value = assembleSettings(read);
   checkTogether(service, value, report);
@@ -81,9 +80,10 @@ function checkTogether(service: Service, value: ServiceSettings, report: Report)
   if (has(settingTable.retryOn) && value.retryAttempts === undefined) {
     report('retry-on has no effect without retry-attempts: set the number of extra attempts too');
   }
-  if (has(settingTable.scheme) && value.scheme === 'https') {
-    const what = 'annotation weft.dev/scheme https has no effect in this version of weft';
-    report(`${what}: calls are answered 502 UpstreamProtocol`, 'UnsupportedField');
+  if (value.scheme === 'https' && typeof value.tlsVerify === 'object') {
+    const what = 'roots of a ConfigMap are not read in this version of weft';
+    const effect = 'no certificate is believed, and calls are answered 502 UpstreamConnect';
+    report(`annotation weft.dev/tls-verify: ${what}: ${effect}`, 'UnsupportedField');
   }
   if (has(settingTable.tlsVerify) && value.scheme !== 'https') {
     report('tls-verify has no effect without scheme https: set the scheme too');
@@ -146,7 +146,6 @@ export function namespaceProblems(namespace: Namespace): readonly Problem[] {
   const problems: Problem[] = [];
   const report = reporter(namespace, problems);
   checkKeys(namespace, report);
-  checkInForce(namespace, report);
   for (const setting of allSettings()) {
     if (setting.on === 'both') readFrom(namespace, setting, report);
   }
@@ -189,23 +188,6 @@ export function reporter(object: Annotated, problems: Problem[]): Report {
 
 /** For look-ups whose problems somebody else reports. */
 export function ignore(): void {}
-
-/** Settings that this version understands without doing anything: silence would be a lie. */
-function checkInForce(object: Annotated, report: Report): void {
-  if (object.meta.annotations.size === 0) return;
-  for (const setting of allSettings()) {
-    if (setting.isInForce) continue;
-    const value = readFrom(object, setting, ignore);
-    if (value === undefined || isSame(value, setting.initial)) continue;
-    const key = setting.spellings[0]?.key ?? '';
-    report(`annotation ${key} has no effect in this version of weft`, 'UnsupportedField');
-  }
-}
-
-/** Values of settings are JSON. */
-function isSame(left: unknown, right: unknown): boolean {
-  return left === right || JSON.stringify(left) === JSON.stringify(right);
-}
 
 /** Annotations of ours that nobody reads, and an opt-in label that is neither yes nor no. */
 function checkKeys(object: Annotated, report: Report): void {

@@ -12,6 +12,8 @@ import type { HttpRequestHead } from './http1/request-head.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { AttemptFacts, ExchangeFacts } from './observer.ts';
 import type { Ticket } from './places.ts';
+import { poolsTo } from './pod-pools.ts';
+import type { Pools } from './pool.ts';
 import type { Reason } from './refusals.ts';
 import { noteLatency, noteWaited } from './slow-mark.ts';
 import { longBodyBytes } from './tunnel-bodies.ts';
@@ -84,13 +86,14 @@ export class Attempt implements AttemptFacts, TunnelTaker {
       : undefined;
     const wantsIdle = !this.mayBeRefused && !options.wantsFresh;
     this.isLong = isLong(options.facts.request);
-    const idle = wantsIdle ? takeIdle(engine, endpoint, hop, this.isLong) : undefined;
+    this.hop = hop;
+    const pools = poolsTo(engine, options.backend);
+    const idle = wantsIdle ? takeIdle(engine, pools, endpoint, this) : undefined;
     this.connection = stream
       ?? idle
       ?? this.#openTunnel(engine, hop, connectTimeoutMs)
-      ?? engine.pools.open(endpoint, connectTimeoutMs, ticket);
+      ?? pools.open(endpoint, connectTimeoutMs, ticket);
     this.isReused = idle !== undefined || stream?.isReady === true;
-    this.hop = hop;
     this.backend = options.backend;
     this.endpoint = endpoint;
     this.destination = options.destination;
@@ -237,13 +240,13 @@ function isHttp2To({ scheme }: Backend, { tunnel }: Hop): boolean {
 }
 
 function takeIdle(
-  engine: Engine,
+  { tunnels }: Engine,
+  pools: Pools,
   endpoint: Endpoint,
-  { tunnel }: Hop,
-  isLong: boolean,
+  { hop, isLong: isLongBody }: Attempt,
 ): UpstreamConnection | undefined {
-  if (tunnel === undefined) return engine.pools.take(endpoint);
-  return engine.tunnels?.take(tunnel, isLong);
+  if (hop.tunnel === undefined) return pools.take(endpoint);
+  return tunnels?.take(hop.tunnel, isLongBody);
 }
 
 function isLong({ framing }: HttpRequestHead): boolean {

@@ -3,7 +3,7 @@
 // happens to a request is exchange.ts. Traffic never waits for anything here.
 import { normaliseAddress } from '../lib/address.ts';
 import type { Clock, Runtime } from '../lib/clock.ts';
-import type { Network, NetworkSocket } from '../lib/network.ts';
+import type { Network, NetworkSocket, SecureNetwork } from '../lib/network.ts';
 import { listenersOf } from '../route/index.ts';
 import type { RouteTable } from '../route/index.ts';
 import type { FlowListenerSpec, ListenerSpec } from '../snapshot/index.ts';
@@ -22,16 +22,15 @@ import type { Counts, Engine, IdMakers } from './engine.ts';
 import type { DataplaneLimits } from './limits.ts';
 import { FrameBuffers } from './http2/frame-writer.ts';
 import { defaultSessionLimits } from './http2/limits.ts';
-import { Http2Pools } from './http2-pool.ts';
 import { Listeners } from './listener.ts';
 import type { ListenerState } from './listener.ts';
 import { Mirrors } from './mirrors.ts';
 import type { MirrorState } from './mirrors.ts';
 import { copyParts } from './mirror-engine.ts';
-import type { CopyParts, MirrorPools } from './mirror-engine.ts';
+import type { CopyParts } from './mirror-engine.ts';
 import type { ExchangeObserver } from './observer.ts';
 import { OpenConnections } from './open-connections.ts';
-import { Pools } from './pool.ts';
+import { closePodPools, countConnections, openPodPools } from './pod-pools.ts';
 import { BodyBuffers } from './read-buffers.ts';
 import { RetryBudgets } from './retries.ts';
 import { reasonStatus } from './refusals.ts';
@@ -55,6 +54,8 @@ import type { UdpOptions, UdpState } from './udp.ts';
 export type DataplaneOptions = {
   readonly runtime: Runtime;
   readonly network: Network;
+  /** For pods that serve HTTPS; undefined: there are none. */
+  readonly secure?: Pick<SecureNetwork, 'toPods'> | undefined;
   readonly ids: IdMakers;
   readonly slots: SlotView;
   readonly limits: DataplaneLimits;
@@ -157,15 +158,12 @@ class RunningDataplane {
     const buffers = new BodyBuffers(options.bufferReturned);
     const sessions = sharedBySessions(limits);
     const { bugFound } = observer;
-    const shared = { network, localAddress, deadlines, buffers, clock, bugFound };
     const opened = new OpenConnections(slots, (id) => this.#engine.gate.connectionFreed(id));
-    const openPools = (): MirrorPools => ({
-      pools: new Pools({ ...shared, opened, limits }),
-      http2Pools: new Http2Pools({ ...shared, opened, ...sessions }),
-    });
-    const toPods = openPools();
-    const toMirrors = openPools();
-    const own = [toPods, toMirrors].flatMap(({ pools, http2Pools }) => [pools, http2Pools]);
+    const { secure } = options;
+    const shared = { network, secure, localAddress, deadlines, buffers, clock, opened, bugFound };
+    const toPods = openPodPools({ ...shared, ...sessions, limits });
+    const toMirrors = openPodPools({ ...shared, ...sessions, limits });
+    const own = [toPods, toMirrors].flatMap((all) => Object.values(all));
     this.#engine = {
       clock,
       random: runtime.random,
@@ -272,21 +270,21 @@ class RunningDataplane {
     this.#connections.forEach((connection) => connection.destroy());
     this.#tcp?.close();
     for (const session of [...this.#sessions]) session.destroy();
-    this.#engine.pools.close();
-    this.#engine.http2Pools.close();
+    closePodPools(this.#engine);
     this.#engine.gate.close();
     this.#engine.deadlines.close();
     this.#engine.fineDeadlines.close();
   }
 
   state(): DataplaneState {
-    const { counts, pools, http2Pools, buffers, isDraining } = this.#engine;
+    const { counts, buffers, isDraining } = this.#engine;
     const { deadlines, fineDeadlines } = this.#engine;
+    const toPods = countConnections(this.#engine);
     return {
       ...counts,
       listeners: this.#listeners.states(),
-      upstreamOpen: pools.openCount + http2Pools.openCount,
-      upstreamIdle: pools.idleCount + http2Pools.idleCount,
+      upstreamOpen: toPods.open,
+      upstreamIdle: toPods.idle,
       deadlines: deadlines.armed + fineDeadlines.armed,
       bodyBuffers: buffers.owners,
       waitingSources: this.#gate.size,

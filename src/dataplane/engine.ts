@@ -17,6 +17,7 @@ import type { OpenConnections } from './open-connections.ts';
 import type { Pools } from './pool.ts';
 import type { BodyBuffers } from './read-buffers.ts';
 import type { RetryBudgets } from './retries.ts';
+import type { SecurePools } from './secure-pools.ts';
 import type { TrafficGate } from './traffic-gate.ts';
 import type { TrustedSources } from './trusted-sources.ts';
 import type { TunnelPools } from './tunnel-pool.ts';
@@ -57,6 +58,8 @@ export type Engine = {
   readonly observer: ExchangeObserver;
   readonly ids: IdMakers;
   readonly pools: Pools;
+  /** Connections to pods that serve HTTPS. */
+  readonly securePools: SecurePools;
   /** Connections to pods that speak HTTP/2. */
   readonly http2Pools: Http2Pools;
   /** Connections to pods, of whatever kind. */

@@ -15,6 +15,7 @@ import type { Fields } from './http1/fields.ts';
 import { interimResponsesMax } from './http1/limits.ts';
 import type { HttpResponseHead } from './http1/response-head.ts';
 import type { ExchangeOutcome } from './observer.ts';
+import { poolsTo } from './pod-pools.ts';
 import { failureReason, reasonStatus, refusalText } from './refusals.ts';
 import type { Reason } from './refusals.ts';
 import type { OwnConnections, Ticket } from './places.ts';
@@ -73,9 +74,10 @@ export class Exchange extends RetriedExchange implements UpstreamUser, WaitsUser
 
   /** Where an attempt may find a connection that is open already. */
   get spare(): OwnConnections | undefined {
-    const { pools, http2Pools } = this.engine;
-    if (this.backend?.scheme === 'h2c') return http2Pools;
-    return this.#wantsFreshConnection ? undefined : pools;
+    const { backend, engine } = this;
+    if (backend?.scheme === 'h2c') return engine.http2Pools;
+    const isUnsettled = this.#wantsFreshConnection || backend === undefined;
+    return isUnsettled ? undefined : poolsTo(engine, backend);
   }
 
   pause(ms: number): void {
@@ -101,8 +103,6 @@ export class Exchange extends RetriedExchange implements UpstreamUser, WaitsUser
     const isNews = this.attempts === 0 || verdict.kind === 'deny';
     if (isNews && hop.isJudgedHere) this.engine.observer.policyDecided(this, verdict);
     if (verdict.kind === 'deny') this.refuse(verdict.reason);
-    // Plain text to a pod that expects TLS would be wrong twice over.
-    else if (backend.scheme === 'https') this.refuse('UpstreamProtocol');
     // No way there is as good as an endpoint that cannot be reached.
     else if (hop.way === 'none') this.#tryElsewhere('TunnelUnavailable', noTunnel);
     else this.#open(backend, endpoint, hop);

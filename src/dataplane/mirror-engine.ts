@@ -8,22 +8,20 @@ import { createSlotMemory, SlotAllocator, SlotView } from '../telemetry/index.ts
 import { EndpointLoads } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
 import type { ExchangeObserver } from './observer.ts';
+import type { PodPools } from './pod-pools.ts';
 import { RetryBudgets } from './retries.ts';
 
 /** Endpoints of mirrors that are remembered; then those are not that came first. */
 const endpointsMax = 1_024;
 
-/** Connections to pods that carry nothing but copies. */
-export type MirrorPools = Pick<Engine, 'pools' | 'http2Pools'>;
-
 /** In the place of those of the originals. */
-export type CopyParts = MirrorPools &
+export type CopyParts = PodPools &
   Pick<Engine, 'loads' | 'budgets' | 'gate' | 'carriesCopies'> & {
     readonly endpoints: CopiedEndpoints;
   };
 
 export function copyParts(
-  pools: MirrorPools,
+  pools: PodPools,
   { clock, random, gate }: Pick<Engine, 'clock' | 'random' | 'gate'>,
 ): CopyParts {
   const endpoints = new CopiedEndpoints(random);

@@ -17,6 +17,7 @@ import type { CopiedEndpoints, CopyParts } from './mirror-engine.ts';
 import type { MirrorOutcome } from './mirror-outcome.ts';
 import { MirrorPlans } from './mirror-plan.ts';
 import type { MirrorPlan } from './mirror-plan.ts';
+import { closePodPools, countConnections } from './pod-pools.ts';
 import type { RequestBody } from './request-body.ts';
 
 /**
@@ -141,17 +142,15 @@ export class Mirrors implements CopyOwner {
   }
 
   state(): MirrorState {
-    const { pools, http2Pools } = this.engine;
-    const upstreamOpen = pools.openCount + http2Pools.openCount;
-    return { copies: this.#copies.size, bytes: this.#bytes, upstreamOpen };
+    const { open } = countConnections(this.engine);
+    return { copies: this.#copies.size, bytes: this.#bytes, upstreamOpen: open };
   }
 
   /** Nothing is copied any more, and what was is given up. Idempotent. */
   close(): void {
     this.#isClosed = true;
     for (const copy of [...this.#copies]) copy.end();
-    this.engine.pools.close();
-    this.engine.http2Pools.close();
+    closePodPools(this.engine);
     this.engine.tunnels?.close();
   }
 }

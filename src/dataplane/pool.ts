@@ -14,7 +14,7 @@ import { UpstreamConnection } from './upstream.ts';
 import type { UpstreamOwner } from './upstream.ts';
 
 export type PoolsOptions = {
-  readonly network: Network;
+  readonly network: Pick<Network, 'connect'>;
   readonly deadlines: Deadlines;
   readonly limits: HeadLimits;
   readonly buffers: BodyBuffers;

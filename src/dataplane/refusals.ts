@@ -15,7 +15,12 @@ const table = {
   NoEndpoints: { status: 503, cause: 'the service has no ready endpoint' },
   NoBackendWeight: { status: 503, cause: 'all weights of the TrafficSplit are zero' },
   Stopped: { status: 503, cause: 'its owner has stopped traffic to the service' },
-  UpstreamConnect: { status: 502, cause: 'no connection to an endpoint could be opened' },
+  UpstreamConnect: {
+    status: 502,
+    cause:
+      'no connection to an endpoint could be opened, or none in which it showed the certificate ' +
+      'that weft.dev/tls-verify asks for',
+  },
   UpstreamReset: { status: 502, cause: 'the endpoint closed the connection before it answered' },
   UpstreamProtocol: {
     status: 502,

@@ -31,6 +31,9 @@ export class SecureStream implements SecureSocket {
   readonly #carry: CarrierMaker;
   /** Undefined while connecting. */
   #carrier: Carrier | undefined;
+  /** Who reads once it is secured, and whether he wants to wait. */
+  #reader: SocketReader | undefined;
+  #isPaused = false;
   #peer: SecurePeer | undefined;
   #queue: Piece[] = [];
   /** Written, but not taken by the kernel. */
@@ -124,15 +127,18 @@ export class SecureStream implements SecureSocket {
   }
 
   readInto(reader: SocketReader): void {
-    if (!this.destroyed) this.#secure().readInto(reader);
+    if (this.#carrier === undefined) this.#reader = reader;
+    else if (!this.destroyed) this.#carrier.readInto(reader);
   }
 
   pause(): void {
-    if (!this.destroyed) this.#secure().pause();
+    this.#isPaused = true;
+    if (!this.destroyed) this.#carrier?.pause();
   }
 
   resume(): void {
-    if (!this.destroyed) this.#secure().resume();
+    this.#isPaused = false;
+    if (!this.destroyed) this.#carrier?.resume();
   }
 
   setKeepAlive(isOn: boolean, delayMs: number): void {
@@ -182,6 +188,9 @@ export class SecureStream implements SecureSocket {
 
   #secured(peer: SecurePeer): void {
     this.#begin(peer);
+    const reader = this.#reader;
+    if (reader !== undefined) this.readInto(reader);
+    if (this.#isPaused) this.pause();
     this.#connected();
     this.#writeNext();
   }
@@ -192,11 +201,6 @@ export class SecureStream implements SecureSocket {
       written: () => this.#written(),
       ended: () => this.#peerEnded(),
     });
-  }
-
-  #secure(): Carrier {
-    if (this.#carrier === undefined) throw new Error('BUG: reading before the handshake is over');
-    return this.#carrier;
   }
 
   #peerEnded(): void {

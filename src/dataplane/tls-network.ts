@@ -1,17 +1,20 @@
-// Tunnels' TLS over `node:tls` (docs/design/0008). `main` asks for it once and hands it on (A12).
-// TLS 1.3, a certificate from both sides, path validated by OpenSSL; no tickets, because a resumed
-// session would outlive its certificate; no SNI. What a certificate says is judged elsewhere
-// (peer-check.ts). Facts that are built on, tried on Node 20 and 24: a `tls.Server` that a raw
-// socket is given to as `connection` judges its client, which `new TLSSocket` does not.
-// Handshakes are public API only; what comes behind them goes past Node's streams where this Node
-// has passed the trial: so a new release of Node costs speed at worst, never service.
+// TLS over `node:tls`: that of tunnels (docs/design/0008), and that of pods which serve HTTPS.
+// `main` asks for it once and hands it on (A12). Tunnels: TLS 1.3, a certificate from both sides,
+// path validated by OpenSSL; no tickets, because a resumed session would outlive its certificate;
+// no SNI. What a certificate says is judged elsewhere (peer-check.ts). Facts that are built on,
+// tried on Node 20 and 24: a `tls.Server` that a raw socket is given to as `connection` judges its
+// client, which `new TLSSocket` does not. Handshakes are public API only; what comes behind them
+// goes past Node's streams where this Node has passed the trial: so a new release of Node costs
+// speed at worst, never service.
 import { constants } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import type {
   AcceptEvents,
   ConnectOptions,
+  Network,
   NetworkSocket,
+  PodTlsTerms,
   SecureNetwork,
   SecurePeer,
   SecureSocket,
@@ -69,6 +72,7 @@ function networkOf(carry: CarrierMaker): SecureNetwork {
     context: (terms) => {
       return terms.side === 'client' ? clientContext(terms, carry) : serverContext(terms, carry);
     },
+    toPods: (terms) => podContext(terms, carry),
   };
 }
 
@@ -85,34 +89,61 @@ function credentialsOf(terms: TlsTerms): tls.SecureContextOptions {
 
 function clientContext(terms: TlsTerms, carry: CarrierMaker): TlsContext {
   const secureContext = tls.createSecureContext(credentialsOf(terms));
-  const connect = (to: ConnectOptions): SecureSocket => {
-    // What is for the TCP socket reaches it, though the types of Node do not say so.
-    const options: tls.ConnectionOptions & net.TcpSocketConnectOpts = {
-      host: to.address,
-      port: to.port,
-      secureContext,
-      ALPNProtocols: [...terms.alpn],
-      rejectUnauthorized: true,
-      // Names are judged by our own rules, on the certificate's own bytes.
-      checkServerIdentity: () => undefined,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: 30_000,
-      ...(to.localAddress === undefined ? {} : { localAddress: to.localAddress }),
-    };
-    const socket = tls.connect(options);
-    // Node 20 forgets both options.
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 30_000);
-    const peer: Securing = (connected) => {
-      socket.once('secureConnect', () => {
-        allowHalves(socket);
-        connected(peerOf(socket));
-      });
-    };
-    return new SecureStream({ socket, peer, carry });
+  const options: tls.ConnectionOptions = {
+    secureContext,
+    ALPNProtocols: [...terms.alpn],
+    rejectUnauthorized: true,
+    // Names are judged by our own rules, on the certificate's own bytes.
+    checkServerIdentity: () => undefined,
   };
-  return { connect, accept: (raw) => raw.destroy() };
+  return {
+    connect: (to) => connectSecurely(to, options, carry),
+    accept: (raw) => raw.destroy(),
+  };
+}
+
+/** TLS 1.2 or 1.3, as the pod likes: its certificate and its ciphers are its owner's. */
+function podContext({ serverName, trust }: PodTlsTerms, carry: CarrierMaker): PodNetwork {
+  const roots = typeof trust === 'string' ? { ca: [] } : { ca: trust.pem };
+  const options: tls.ConnectionOptions = {
+    // Without a word about roots, those of Node are meant.
+    secureContext: tls.createSecureContext(trust === 'system' ? {} : roots),
+    servername: serverName,
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: trust !== 'anyone',
+    checkServerIdentity: (_, certificate) => tls.checkServerIdentity(serverName, certificate),
+  };
+  return { connect: (to) => connectSecurely(to, options, carry) };
+}
+
+type PodNetwork = Pick<Network, 'connect'>;
+
+function connectSecurely(
+  to: ConnectOptions,
+  how: tls.ConnectionOptions,
+  carry: CarrierMaker,
+): SecureSocket {
+  // What is for the TCP socket reaches it, though the types of Node do not say so.
+  const options: tls.ConnectionOptions & net.TcpSocketConnectOpts = {
+    ...how,
+    host: to.address,
+    port: to.port,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+    ...(to.localAddress === undefined ? {} : { localAddress: to.localAddress }),
+  };
+  const socket = tls.connect(options);
+  // Node 20 forgets both options.
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 30_000);
+  const peer: Securing = (connected) => {
+    socket.once('secureConnect', () => {
+      allowHalves(socket);
+      connected(peerOf(socket));
+    });
+  };
+  return new SecureStream({ socket, peer, carry });
 }
 
 function serverContext(terms: TlsTerms, carry: CarrierMaker): TlsContext {

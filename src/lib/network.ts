@@ -128,10 +128,23 @@ export type TlsContext = {
   readonly accept: (raw: NetworkSocket, events: AcceptEvents) => void;
 };
 
-/** TLS 1.3 with certificates on both sides, no tickets, no names: what tunnels run on. */
+/** How pods that serve HTTPS are spoken to. */
+export type PodTlsTerms = {
+  /** Sent as SNI, and what a certificate has to be for where it is verified. */
+  readonly serverName: string;
+  /** Whose signature it needs; `system`: of a root that every client knows. */
+  readonly trust: 'anyone' | 'nobody' | 'system' | { readonly pem: string };
+};
+
+/**
+ * What tunnels run on: TLS 1.3 with certificates on both sides, no tickets, no names. And what pods
+ * of their own TLS are reached by.
+ */
 export type SecureNetwork = {
   /** Accepted sockets are paused: not a byte of them has been read. */
   readonly listen: (options: ListenOptions, events: ListenEvents) => NetworkListener;
   /** Throws where certificate, key or roots cannot be read. */
   readonly context: (terms: TlsTerms) => TlsContext;
+  /** A socket connects when its handshake is over. Throws where the roots cannot be read. */
+  readonly toPods: (terms: PodTlsTerms) => Pick<Network, 'connect'>;
 };

@@ -64,7 +64,7 @@ function targetsOf(
   const isHttp = (port: number): boolean =>
     ports.some((one) => one.port === port && one.protocol === 'http');
   return backends.flatMap(({ port, transport, scheme, endpoints }) => {
-    if (transport !== undefined || scheme === 'https' || !isHttp(port)) return [];
+    if (transport !== undefined || !isHttp(port)) return [];
     return endpoints
       .filter((endpoint) => isOwnPod(endpoint, namespace, node))
       .map((endpoint) => ({
@@ -73,7 +73,7 @@ function targetsOf(
         service: name,
         address: endpoint.address,
         port: endpoint.port,
-        kind: scheme === 'h2c' ? ('connect' as const) : ('http' as const),
+        kind: scheme === 'http' ? ('http' as const) : ('connect' as const),
         host: rules.upstreamHost ?? hostnames[0] ?? endpoint.address,
         rule,
       }));

@@ -114,13 +114,12 @@ class Worker {
       onBug,
     };
     this.#metering = meteringObserver(metering);
+    const secure = boundSecureNetwork(platform.secureNetwork, fromHere);
     this.#dataplane = startDataplane({
       runtime: platform.runtime,
       network: boundNetwork(platform.network, fromHere),
-      tunnels: settings.tunnel && {
-        ...settings.tunnel,
-        network: boundSecureNetwork(platform.secureNetwork, fromHere),
-      },
+      secure,
+      tunnels: settings.tunnel && { ...settings.tunnel, network: secure },
       udp: {
         network: boundDatagrams(platform.datagrams, fromHere),
         observer: meteringUdp({ meters, onBug }),
@@ -306,6 +305,10 @@ function boundSecureNetwork(network: SecureNetwork, fromHere: Bound): SecureNetw
     context: (terms) => {
       const { accept, connect } = network.context(terms);
       return { accept, connect: (to) => connect(fromHere(to)) };
+    },
+    toPods: (terms) => {
+      const { connect } = network.toPods(terms);
+      return { connect: (to) => connect(fromHere(to)) };
     },
   };
 }

@@ -1,6 +1,12 @@
 // What the data plane asks and is told. All functions of this module are pure: live counters, load
 // and chance come in as arguments.
-import type { BackendId, FlowProtocol, ServiceRules, Transport } from '../snapshot/index.ts';
+import type {
+  BackendId,
+  FlowProtocol,
+  PodTlsSpec,
+  ServiceRules,
+  Transport,
+} from '../snapshot/index.ts';
 
 /** The caller, from its connection's address or certificate, never from a header (A8). */
 export type Source =
@@ -51,12 +57,20 @@ export type Endpoint = {
   readonly podName: string;
 };
 
+/** How pods that serve HTTPS are spoken to. */
+export type PodTls = PodTlsSpec & {
+  /** Connections that were opened under the same key may be used by the same backends. */
+  readonly key: string;
+};
+
 export type Backend = {
   readonly id: BackendId;
   readonly namespace: string;
   readonly service: string;
   readonly port: number;
   readonly scheme: 'http' | 'h2c' | 'https';
+  /** With `https`, and only then. */
+  readonly tls?: PodTls;
   readonly endpoints: readonly Endpoint[];
 };
 

@@ -38,6 +38,7 @@ import type {
   NamespacesSection,
   PermissionSpec,
   PermissionsSection,
+  PodTlsSpec,
   PortSet,
   RetryCondition,
   RouteSpec,
@@ -245,6 +246,12 @@ function backendsOf(shares: RouteText[2]): readonly WeightedBackend[] {
   return backends;
 }
 
+const isRoots = hasShape<{ readonly pem: string }>({ pem: isText });
+
+function isTrust(value: unknown): value is PodTlsSpec['trust'] {
+  return isOneOf('anyone', 'nobody', 'system')(value) || isRoots(value);
+}
+
 const isEndpointsText = hasShape<EndpointsText>({
   kind: isOneOf('endpoints'),
   namespace: isText,
@@ -254,6 +261,7 @@ const isEndpointsText = hasShape<EndpointsText>({
       port: isPort,
       transport: isAbsentOr(isOneOf('udp')),
       scheme: isOneOf('http', 'h2c', 'https'),
+      tls: isAbsentOr(hasShape<PodTlsSpec>({ serverName: isText, trust: isTrust })),
       endpoints: isEndpointValues,
     }),
   ),
@@ -270,7 +278,7 @@ function endpointsOf({ kind, namespace, service, backends }: EndpointsText): End
 }
 
 function backendOf(text: BackendText): BackendSpec {
-  const { port, scheme, endpoints: values } = text;
+  const { port, scheme, tls, endpoints: values } = text;
   const endpoints: EndpointSpec[] = [];
   for (let at = 0; at < values.length; at += endpointWidth) {
     const [address, number, nodeName, podName] = values.slice(at, at + endpointWidth);
@@ -281,9 +289,8 @@ function backendOf(text: BackendText): BackendSpec {
       podName: String(podName),
     });
   }
-  return text.transport === undefined
-    ? { port, scheme, endpoints }
-    : { port, transport: text.transport, scheme, endpoints };
+  if (text.transport !== undefined) return { port, transport: text.transport, scheme, endpoints };
+  return tls === undefined ? { port, scheme, endpoints } : { port, scheme, tls, endpoints };
 }
 
 function isPorts(value: unknown): boolean {

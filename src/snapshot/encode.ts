@@ -238,12 +238,14 @@ export type MatchesText = readonly MatchText[number][];
 /** How many values stand for one match. */
 export const matchWidth = 4;
 
-function backendText({ endpoints, port, scheme, transport }: BackendSpec): BackendText {
+function backendText({ endpoints, port, scheme, tls, transport }: BackendSpec): BackendText {
   const values: (string | number)[] = [];
   for (const endpoint of endpoints) {
     values.push(endpoint.address, endpoint.port, endpoint.nodeName, endpoint.podName);
   }
-  return { endpoints: values, port, scheme, transport };
+  if (tls === undefined) return { endpoints: values, port, scheme, transport };
+  const { serverName, trust } = tls;
+  return { endpoints: values, port, scheme, tls: { serverName, trust }, transport };
 }
 
 function permissionsText(permissions: readonly PermissionSpec[]): PermissionText[number][] {

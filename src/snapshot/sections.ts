@@ -157,11 +157,21 @@ export type EndpointSpec = {
   readonly podName: string;
 };
 
+/** Of pods that serve HTTPS. */
+export type PodTlsSpec = {
+  /** Sent as SNI, and what a certificate has to be for where it is verified. */
+  readonly serverName: string;
+  /** Whose signature a certificate needs; `nobody`: the roots are not known, so none will do. */
+  readonly trust: 'anyone' | 'nobody' | 'system' | { readonly pem: string };
+};
+
 export type BackendSpec = {
   readonly port: number;
   readonly transport?: Transport;
   /** How to speak to the pods. */
   readonly scheme: 'http' | 'h2c' | 'https';
+  /** With `https`. */
+  readonly tls?: PodTlsSpec | undefined;
   /** Sorted by address, then port. Ready ones; where none is ready, those that still serve. */
   readonly endpoints: readonly EndpointSpec[];
 };

@@ -6,6 +6,7 @@ import type {
   BalancerRule,
   BreakerRule,
   MirrorRule,
+  PodTlsSpec,
   ServiceRules,
   ShapingRules,
 } from '../snapshot/index.ts';
@@ -77,5 +78,25 @@ function upstreamHostOf(
 ): string | undefined {
   if (upstreamHost === 'preserve') return undefined;
   if (upstreamHost !== 'service') return upstreamHost.literal;
-  return `${meta.name}.${meta.namespace}.svc.${clusterDomain}`;
+  return serviceHost(meta, clusterDomain);
+}
+
+/** What clients outside of the mesh call a service by. */
+function serviceHost({ name, namespace }: Service['meta'], clusterDomain: string): string {
+  return `${name}.${namespace}.svc.${clusterDomain}`;
+}
+
+/** Undefined: its pods serve no HTTPS. Their certificates are for the Service, for no mesh name. */
+export function podTlsOf(
+  { meta }: Service,
+  { scheme, tlsVerify }: ServiceSettings,
+  { clusterDomain }: MeshSettings,
+): PodTlsSpec | undefined {
+  if (scheme !== 'https') return undefined;
+  return { serverName: serviceHost(meta, clusterDomain), trust: trustOf(tlsVerify) };
+}
+
+function trustOf(verify: ServiceSettings['tlsVerify']): PodTlsSpec['trust'] {
+  if (verify === 'off') return 'anyone';
+  return verify === 'system' ? 'system' : 'nobody';
 }

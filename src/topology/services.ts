@@ -22,7 +22,7 @@ import { hostnamesOf, nameEnds } from './hostnames.ts';
 import { portsMax } from './limits.ts';
 import { problemOf } from './problems.ts';
 import { plainPortsOf } from './routes.ts';
-import { rulesOf } from './rules.ts';
+import { podTlsOf, rulesOf } from './rules.ts';
 import type {
   Built,
   MeshService,
@@ -274,7 +274,8 @@ function serviceCore(inputs: PartInputs, context: PartContext): ServiceCore {
     },
   };
   const problems = [...resolved.problems, ...tooMany, ...spoken.problems];
-  return { service, served, problems: problems.length > 0 ? problems : noProblems };
+  const tls = podTlsOf(object, resolved.value, context.settings);
+  return { service, served, tls, problems: problems.length > 0 ? problems : noProblems };
 }
 
 const noNames: readonly string[] = [];
@@ -282,7 +283,7 @@ const noProblems: readonly Problem[] = [];
 
 function joinEndpoints(
   { object, slices }: PartInputs,
-  { service, served }: ServiceCore,
+  { service, served, tls }: ServiceCore,
   checkExternal: ExternalCheck,
 ): Built<readonly BackendSpec[]> {
   const problems: Problem[] = [];
@@ -296,7 +297,9 @@ function joinEndpoints(
   const value = served.map((port, index): BackendSpec => {
     const endpoints = endpointsOf(port, input);
     if (port.protocol !== 'UDP') {
-      return { endpoints, port: port.port, scheme: service.ports[index]?.scheme ?? 'http' };
+      const scheme = service.ports[index]?.scheme ?? 'http';
+      if (scheme === 'https') return { endpoints, port: port.port, scheme, tls };
+      return { endpoints, port: port.port, scheme };
     }
     return { endpoints, port: port.port, transport: 'udp', scheme: 'http' };
   });

@@ -21,6 +21,7 @@ import type {
   MatchSpec,
   NamespaceModes,
   PermissionsSection,
+  PodTlsSpec,
   ServicePortSpec,
   ServiceRules,
   ServiceSection,
@@ -137,6 +138,8 @@ export type ServiceCore = {
   readonly service: MeshService;
   /** The ports that the mesh serves, in the order of the service's `ports`. */
   readonly served: readonly ServicePort[];
+  /** Of pods that serve HTTPS. */
+  readonly tls: PodTlsSpec | undefined;
   readonly problems: readonly Problem[];
 };
 

@@ -192,6 +192,22 @@ export const attemptRows: readonly SettingRow[] = [
     isInForce: (world) => wasAskedIn(world, '1.1'),
   },
   {
+    setting: 'scheme',
+    value: 'https',
+    bad: 'tls',
+    isInForce: async (world) => {
+      const told = await world.ask();
+      return isWell(told) && world.requests.at(-1)?.isSecure === true;
+    },
+  },
+  {
+    setting: 'tlsVerify',
+    value: 'system',
+    bad: 'on',
+    beside: { 'weft.dev/scheme': 'https' },
+    isInForce: async (world) => isRefused(await world.ask(), 'UpstreamConnect'),
+  },
+  {
     setting: 'trafficType',
     value: 'tcp',
     bad: 'sctp',

@@ -2,7 +2,12 @@
 // endpoints that a test gives it. Policy is off unless a test says otherwise. The clock is the real
 // one; time-outs are short where a test waits for them.
 import { performance } from 'node:perf_hooks';
-import { fastestNetwork, startDataplane, silentObserver } from '../../src/dataplane/index.ts';
+import {
+  fastestNetwork,
+  fastestTlsNetwork,
+  startDataplane,
+  silentObserver,
+} from '../../src/dataplane/index.ts';
 import type { Dataplane, DataplaneLimits, ExchangeObserver } from '../../src/dataplane/index.ts';
 import type { Runtime, Timers } from '../../src/lib/clock.ts';
 import type { Network } from '../../src/lib/network.ts';
@@ -12,6 +17,7 @@ import type { RouteTable, SectionRecords } from '../../src/route/index.ts';
 import { backendId } from '../../src/snapshot/index.ts';
 import type {
   AddressBinding,
+  PodTlsSpec,
   Section,
   SectionId,
   SectionRecord,
@@ -70,7 +76,9 @@ export type MeshOptions = {
   readonly allowedPath?: string;
   readonly targetPort?: number;
   /** How its pods are spoken to; `http` unless said. */
-  readonly scheme?: 'http' | 'h2c';
+  readonly scheme?: 'http' | 'h2c' | 'https';
+  /** With `https`. */
+  readonly tls?: PodTlsSpec;
   /** Of the only backend; 1 unless said. */
   readonly weight?: number;
   /** Another name of the service, for programs that call what they connect to. */
@@ -143,6 +151,7 @@ export function meshTable(options: MeshOptions): RouteTable {
           {
             port: 80,
             scheme: options.scheme ?? 'http',
+            tls: options.tls,
             endpoints: options.endpoints.map((one) => ({ ...one, nodeName: 'n', podName: 'p' })),
           },
         ],
@@ -217,6 +226,7 @@ export function harnessMemory(): SlotMemory {
 
 /** What a worker uses; a test that wants plain sockets says so. */
 const fastest = fastestNetwork();
+const fastestTls = fastestTlsNetwork();
 
 /** Slot 0 is nobody's own. */
 const firstEndpointSlot = 1;
@@ -254,6 +264,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const dataplane = startDataplane({
     runtime: { ...testRuntime, timers: options.timers ?? testRuntime.timers },
     network: { ...(await fastest).network, ...options.network },
+    secure: (await fastestTls).network,
     ids: {
       requestId: () => `request-${(count += 1)}`,
       traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',

@@ -3,9 +3,15 @@
 // `answer`. Waiting is for events; a pod that takes its time is one that a test made so.
 import http from 'node:http';
 import http2 from 'node:http2';
+import https from 'node:https';
 import net from 'node:net';
 import type { Writable } from 'node:stream';
 import type { TestEndpoint } from './dataplane-harness.ts';
+import { PodAuthority } from './pod-certificates.ts';
+
+const tlsHandshake = 22;
+/** Of an authority that nobody knows. */
+const ownCertificate = new PodAuthority().issue('pod.example');
 
 type Request = http.IncomingMessage | http2.Http2ServerRequest;
 type Response = http.ServerResponse | http2.Http2ServerResponse;
@@ -26,6 +32,8 @@ export class PodRequest {
   readonly host: string;
   readonly headers: http.IncomingHttpHeaders;
   readonly isGrpc: boolean;
+  /** It came in TLS. */
+  readonly isSecure: boolean;
   /** Whether whoever asked has gone before the answer. */
   isGone = false;
   readonly #pod: SettingsPod;
@@ -43,6 +51,7 @@ export class PodRequest {
     this.path = request.url ?? '';
     this.host = typeof authority === 'string' ? authority : (headers.host ?? '');
     this.headers = headers;
+    this.isSecure = Reflect.get(request.socket, 'encrypted') === true;
     this.isGrpc = headers['content-type'] === 'application/grpc';
     request.on('error', () => undefined);
     response.on('error', () => undefined);
@@ -139,6 +148,7 @@ export class SettingsPod {
       socket.write(['HTTP/1.1 101 Switching Protocols', ...lines].join('\r\n'));
       socket.pipe(socket);
     });
+    const secure = https.createServer(ownCertificate, asked);
     const h2c = (): http2.Http2Server => {
       const { streamsMax } = this;
       const settings = streamsMax === undefined ? {} : { maxConcurrentStreams: streamsMax };
@@ -149,8 +159,10 @@ export class SettingsPod {
       this.#open.push(socket);
       socket.on('error', () => undefined);
       socket.once('data', (first) => {
-        // The preface of HTTP/2 begins with a method that HTTP/1.1 does not have.
-        const speaks = first.toString('latin1', 0, 3) === 'PRI' ? h2c() : http1;
+        // The preface of HTTP/2 begins with a method that HTTP/1.1 does not have; TLS with what is
+        // no letter (RFC 8446 section 5.1).
+        const plain = first.toString('latin1', 0, 3) === 'PRI' ? h2c() : http1;
+        const speaks = first[0] === tlsHandshake ? secure : plain;
         socket.pause();
         speaks.emit('connection', socket);
         socket.unshift(first);

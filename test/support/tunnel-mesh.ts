@@ -30,6 +30,7 @@ import type {
   MtlsMode,
   PeerPart,
   PermissionSpec,
+  PodTlsSpec,
   PolicyMode,
   Section,
   ServiceRules,
@@ -136,7 +137,9 @@ export type WorldOptions = {
   readonly allowedHost?: string;
   readonly mtls?: MtlsMode;
   /** What the pods of `t/h1` speak. */
-  readonly scheme?: 'http' | 'h2c';
+  readonly scheme?: 'http' | 'h2c' | 'https';
+  /** With `https`. */
+  readonly tls?: PodTlsSpec;
   readonly rules?: Partial<ServiceRules>;
   readonly peers?: PeerPart;
   /** Where node-a listens for TCP service `t/db`, which has the same endpoints; absent: nowhere. */
@@ -241,7 +244,7 @@ function endpointsIn(world: WorldOptions, service: string, port: number): Endpoi
   });
   const transport = service === 'dns' ? ({ transport: 'udp' } as const) : {};
   const scheme = world.scheme ?? 'http';
-  const backend = { port, scheme, endpoints, ...transport } as const;
+  const backend = { port, scheme, tls: world.tls, endpoints, ...transport } as const;
   return { kind: 'endpoints', namespace: 't', service, backends: [backend] };
 }
 
@@ -286,6 +289,7 @@ export class TestNode {
     this.dataplane = startDataplane({
       runtime: testRuntime,
       network: networks.plain,
+      secure: networks.secure,
       ids: {
         requestId: () => `request-${(count += 1)}`,
         traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -393,7 +397,7 @@ export async function olderNetwork(): Promise<SecureNetwork> {
   const { network } = await fastestSecure;
   const known = (name: string): boolean => name !== 'weft-h1/2';
   return {
-    listen: network.listen,
+    ...network,
     context: (terms) => network.context({ ...terms, alpn: terms.alpn.filter(known) }),
   };
 }

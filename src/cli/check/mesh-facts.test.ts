@@ -32,6 +32,7 @@ const good: MeshFacts = {
   },
   dns: [],
   refused: [],
+  unverified: [],
 };
 
 function finding(check: string, facts: Partial<MeshFacts>) {
@@ -129,5 +130,14 @@ describe('an installed mesh', () => {
     expect(message).toContain('TrafficSplit shop/s4');
     expect(message).not.toContain('shop/s5');
     expect(message).toContain('and 2 more');
+  });
+
+  test('Services whose pods nobody verifies are a warning, and no line without them', () => {
+    const found = finding('tls-verify', { unverified: ['shop/pay', 'shop/api'] });
+    expect([found?.state, found?.message]).toEqual([
+      'warning',
+      'nobody verifies who answers for shop/pay, shop/api (weft.dev/scheme: https)',
+    ]);
+    expect(finding('tls-verify', {})).toBeUndefined();
   });
 });

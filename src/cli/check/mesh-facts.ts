@@ -45,6 +45,8 @@ export type MeshFacts = {
   readonly dns: readonly Finding[];
   /** SMI objects that are not accepted: `TrafficSplit shop/reviews: …`. */
   readonly refused: readonly string[];
+  /** `namespace/name` of Services whose pods serve HTTPS, and nobody verifies who they are. */
+  readonly unverified: readonly string[];
 };
 
 /** A leader renews every few seconds; after this the next one should have taken over. */
@@ -66,6 +68,7 @@ export function meshFindings(facts: MeshFacts): readonly Finding[] {
     ...certificateFindings(facts.certificates),
     policyVersions(facts),
     refusedObjects(facts),
+    ...unverifiedPods(facts),
   ];
 }
 
@@ -174,10 +177,21 @@ function policyVersions({ proxies }: MeshFacts): Finding {
   return warning('configuration', `proxies use ${versions.size} different sets of objects`, fix);
 }
 
+/** Nothing where no pod serves HTTPS: most meshes have no such pods. */
+function unverifiedPods({ unverified }: MeshFacts): readonly Finding[] {
+  if (unverified.length === 0) return [];
+  const message = `nobody verifies who answers for ${shownOf(unverified)} (weft.dev/scheme: https)`;
+  const fix = 'weft.dev/tls-verify: system, where a public authority signs what their pods show';
+  return [warning('tls-verify', message, fix)];
+}
+
+function shownOf(names: readonly string[], separator = ', '): string {
+  const more = names.length > shownMax ? ` and ${names.length - shownMax} more` : '';
+  return names.slice(0, shownMax).join(separator) + more;
+}
+
 function refusedObjects({ refused }: MeshFacts): Finding {
   if (refused.length === 0) return ok('objects', 'every SMI object is accepted');
-  const shown = refused.slice(0, shownMax).join('; ');
-  const more = refused.length > shownMax ? ` and ${refused.length - shownMax} more` : '';
   const fix = 'kubectl describe shows why, and what to change';
-  return warning('objects', `not accepted: ${shown}${more}`, fix);
+  return warning('objects', `not accepted: ${shownOf(refused, '; ')}`, fix);
 }

@@ -1,7 +1,7 @@
 // Reads what an installed mesh says of itself: its pods, its Lease, its Services, the version of
 // each proxy (through the API server, so that it works from anywhere) and the conditions of SMI
 // objects. IO without judgement: see mesh-facts.ts.
-import { proxyObstacleOf } from '../../api/index.ts';
+import { parsers, proxyObstacleOf, resolveServiceSettings } from '../../api/index.ts';
 import { resourcePath, type Connection } from '../../kube/index.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { listAt, textAt, valueAt } from '../../lib/raw-object.ts';
@@ -69,6 +69,7 @@ export async function readMeshFacts(
     services: new Map(services),
     dns: question.dns,
     refused: await readRefused(connection),
+    unverified: await readUnverified(connection),
   };
 }
 
@@ -193,4 +194,20 @@ function refusalOf(object: unknown): string {
   const kind = textAt(object, 'kind') ?? 'object';
   const path = `${textAt(object, 'metadata', 'namespace') ?? ''}/${nameOf(object)}`;
   return `${kind} ${path}: ${textAt(first, 'message') ?? textAt(first, 'reason') ?? ''}`;
+}
+
+/** Services whose pods are taken by their word. */
+async function readUnverified(connection: Connection): Promise<readonly string[]> {
+  const read = <T>(plural: string, take: (object: unknown) => T) =>
+    readAll(connection, { ...core, plural }, take);
+  const namespaces = await read('namespaces', (one) => parsers.Namespace(one).value);
+  const byName = new Map(namespaces.map((one) => [one?.meta.name, one]));
+  const services = await read('services', (one) => parsers.Service(one).value);
+  return services.flatMap((service) => {
+    if (service === undefined) return [];
+    const { name, namespace } = service.meta;
+    const { value } = resolveServiceSettings(service, byName.get(namespace));
+    const isUnverified = value.scheme === 'https' && value.tlsVerify === 'off';
+    return isUnverified ? [`${namespace}/${name}`] : [];
+  });
 }
