@@ -41,6 +41,8 @@ export type MeshWish = {
   readonly apiAddress?: string;
   /** Of the namespace: defaults of all services. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Of single services that have no split. */
+  readonly ofServices?: ReadonlyMap<number, Readonly<Record<string, string>>>;
 };
 
 export type BenchMesh = {
@@ -75,7 +77,7 @@ export async function startBenchMesh(
   writeFileSync(kubeconfig, server.kubeconfig(), { mode: 0o600 });
   const source = { kind: 'kubeconfig', file: kubeconfig, context: undefined } as const;
   const connection = await openConnection(source, realRuntime);
-  for (const stage of [definitions(), ground(wish), callers(), services(size)]) {
+  for (const stage of [definitions(), ground(wish), callers(), services(size, wish)]) {
     await createAll(connection, stage);
   }
   await connection.close();
@@ -186,11 +188,16 @@ function isSplit(index: number): boolean {
   return index % 10 === measuredService % 10;
 }
 
-function services(size: MeshSize): readonly KubeObject[] {
-  return Array.from({ length: size.services }, (_, index) => serviceObjects(index, size)).flat();
+function services(size: MeshSize, wish: MeshWish): readonly KubeObject[] {
+  const of = (index: number): readonly KubeObject[] => serviceObjects(index, size, wish);
+  return Array.from({ length: size.services }, (_, index) => of(index)).flat();
 }
 
-function serviceObjects(index: number, size: MeshSize): readonly KubeObject[] {
+function serviceObjects(
+  index: number,
+  size: MeshSize,
+  { ofServices }: MeshWish,
+): readonly KubeObject[] {
   const name = serviceName(index);
   const addresses = addressesOf(index, size);
   const half = Math.ceil(addresses.length / 2);
@@ -201,7 +208,7 @@ function serviceObjects(index: number, size: MeshSize): readonly KubeObject[] {
         service(name),
         trafficSplit(name),
       ]
-    : backend(name, name, addresses);
+    : backend(name, name, addresses, ofServices?.get(index));
   return [...backends, routeGroup(name), trafficTarget(name)];
 }
 
@@ -217,11 +224,11 @@ function addressesOf(index: number, size: MeshSize): readonly string[] {
   );
 }
 
-function service(name: string): KubeObject {
+function service(name: string, annotations: object = {}): KubeObject {
   return core('services', {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name },
+    metadata: { name, annotations },
     spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: podPort }] },
   });
 }
@@ -230,6 +237,7 @@ function backend(
   name: string,
   account: string,
   addresses: readonly string[],
+  annotations?: object,
 ): readonly KubeObject[] {
   const slice = {
     apiVersion: 'discovery.k8s.io/v1',
@@ -252,7 +260,7 @@ function backend(
   };
   const path = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespace };
   return [
-    service(name),
+    service(name, annotations),
     ...addresses.map((address, index) => pod({ workload: name, account, address, index })),
     { path, object: slice },
   ];
@@ -304,9 +312,7 @@ function trafficTarget(name: string): KubeObject {
       spec: {
         destination: account(name),
         sources: [account('monitoring'), account('client')],
-        rules: [
-          { kind: 'HTTPRouteGroup', name, matches: ['health', 'items', 'bytes'] },
-        ],
+        rules: [{ kind: 'HTTPRouteGroup', name, matches: ['health', 'items', 'bytes'] }],
       },
     },
   };
