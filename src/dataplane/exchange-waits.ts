@@ -2,8 +2,9 @@
 // retry or the time-out of one try, the moment for a second attempt beside a slow one. Made once
 // per client connection and used by one exchange after the other, so that a request makes no timer
 // and no closure. All but the last share one deadline, armed for what is due first. Progress is
-// noted, not armed, and so is the end of a wait: the deadline looks at the notes when it is due,
-// and goes on to what is due next.
+// noted, not armed, and so is the end of a wait or of an exchange: a deadline looks at the notes
+// when it is due, and goes on to what is due next. Hence requests that are answered in time arm
+// nothing, whatever time-outs their service has, but once in the time of the shortest one.
 import { Deadline } from './deadlines.ts';
 import type { Deadlines } from './deadlines.ts';
 
@@ -25,6 +26,10 @@ export class ExchangeWaits {
   readonly #deadline: Deadline;
   /** Rare, hence made when it is first needed. */
   #hedge: Deadline | undefined;
+  /** When a second attempt is due; Infinity: never. */
+  #hedgeAtMs = Infinity;
+  /** What its deadline is armed for; it is due no earlier. */
+  #hedgeDueMs = Infinity;
   readonly #guard: (step: () => void) => void;
   #user: WaitsUser | undefined;
   /** What the deadline is armed for; nothing is due before. */
@@ -50,7 +55,7 @@ export class ExchangeWaits {
     this.#idleMs = idleMs;
     this.touch();
     this.#totalAtMs = totalMs === undefined ? Infinity : this.#activeMs + totalMs;
-    this.#arm(this.#activeMs, Math.min(this.#activeMs + idleMs, this.#totalAtMs));
+    this.#armBy(this.#activeMs, Math.min(this.#activeMs + idleMs, this.#totalAtMs));
   }
 
   /** Something was sent or received. */
@@ -71,7 +76,7 @@ export class ExchangeWaits {
   wait(delayMs: number): void {
     const nowMs = this.#deadlines.nowMs();
     this.#waitAtMs = nowMs + delayMs;
-    if (this.#waitAtMs < this.#dueMs) this.#arm(nowMs, this.#waitAtMs);
+    this.#armBy(nowMs, this.#waitAtMs);
   }
 
   /** What is waited for is there before its time. */
@@ -85,28 +90,53 @@ export class ExchangeWaits {
   }
 
   waitForHedge(delayMs: number): void {
-    this.#hedge ??= new Deadline(() => this.#guard(() => this.#user?.hedgeDue()));
-    this.#fine.arm(this.#hedge, delayMs);
+    const nowMs = this.#fine.nowMs();
+    this.#hedgeAtMs = nowMs + delayMs;
+    if (this.#hedgeAtMs < this.#hedgeDueMs) this.#armHedge(nowMs);
   }
 
   stopHedge(): void {
-    if (this.#hedge !== undefined) this.#fine.disarm(this.#hedge);
+    this.#hedgeAtMs = Infinity;
   }
 
-  /** Nothing expires any more. Idempotent. */
+  /** Nothing expires any more; the next exchange may begin. Idempotent. */
   end(): void {
     this.#user = undefined;
     this.#idleMs = Infinity;
     this.#totalAtMs = Infinity;
     this.#waitAtMs = Infinity;
-    this.#dueMs = Infinity;
-    this.#deadlines.disarm(this.#deadline);
     this.stopHedge();
   }
 
-  #arm(nowMs: number, dueMs: number): void {
+  /** The same for who may have no exchange again, or not for long: nothing is armed. */
+  close(): void {
+    this.end();
+    this.#dueMs = Infinity;
+    this.#deadlines.disarm(this.#deadline);
+    this.#hedgeDueMs = Infinity;
+    if (this.#hedge !== undefined) this.#fine.disarm(this.#hedge);
+  }
+
+  #armBy(nowMs: number, dueMs: number): void {
+    if (dueMs >= this.#dueMs) return;
     this.#dueMs = dueMs;
     this.#deadlines.arm(this.#deadline, dueMs - nowMs);
+  }
+
+  #armHedge(nowMs: number): void {
+    this.#hedge ??= new Deadline(() => this.#guard(() => this.#hedgeExpired()));
+    this.#hedgeDueMs = this.#hedgeAtMs;
+    this.#fine.arm(this.#hedge, this.#hedgeAtMs - nowMs);
+  }
+
+  /** The exchange that it was armed for may be over, and another one under way. */
+  #hedgeExpired(): void {
+    this.#hedgeDueMs = Infinity;
+    if (this.#hedgeAtMs === Infinity) return;
+    const nowMs = this.#fine.nowMs();
+    if (nowMs < this.#hedgeAtMs) return this.#armHedge(nowMs);
+    this.#hedgeAtMs = Infinity;
+    this.#user?.hedgeDue();
   }
 
   /** Of several that are due the first of these; what follows may end the exchange. */
@@ -119,7 +149,7 @@ export class ExchangeWaits {
     else if (nowMs >= idleAtMs) this.#idleMs = Infinity;
     this.#dueMs = Infinity;
     const nextMs = Math.min(this.#totalAtMs, this.#waitAtMs, this.#activeMs + this.#idleMs);
-    if (nextMs !== Infinity) this.#arm(nowMs, nextMs);
+    this.#armBy(nowMs, nextMs);
     if (nowMs >= totalAtMs) user?.totalExpired();
     else if (nowMs >= waitAtMs) user?.waitExpired();
     else if (nowMs >= idleAtMs) user?.idleExpired();

@@ -404,6 +404,7 @@ export class Http1Downstream implements DownstreamSide, Client, RequestTaker {
     this.#unsent.set(0);
     this.#intake.forgetBody();
     this.#exchange?.clientGone();
+    this.waits.close();
   }
 
   /** A bug on this connection ends this connection, not the worker. */

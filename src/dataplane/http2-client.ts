@@ -134,6 +134,7 @@ export class Http2Client implements Client {
   exchangeEnded(fate: ConnectionFate): void {
     this.#exchange = undefined;
     const { idleWaits } = this.#owner;
+    this.waits.close();
     if (idleWaits.length < idleWaitsMax) idleWaits.push(this.waits);
     this.#disarm();
     // An answer that has begun must not look complete.

@@ -214,6 +214,7 @@ export class MirrorCopy implements Client, BodyTaker {
     this.#isOver = true;
     this.#body = nothing;
     this.#owner.engine.deadlines.disarm(this.#deadline);
+    this.waits.close();
     this.buffer.close();
     this.#owner.ended(this, outcome);
   }

@@ -42,6 +42,7 @@ export class PlaceLines {
   }
 
   isWaitedFor(endpointId: string): boolean {
+    if (this.#byEndpoint.size === 0) return false;
     const lines = this.#byEndpoint.get(endpointId);
     return lines !== undefined && lines.some(({ waiting }) => waiting.length > 0);
   }

@@ -60,7 +60,6 @@ export class Places {
 
   /** `placed`: its ticket has the place · `waits`: it will be asked again · `full`. */
   take(exchange: Waiting, id: string, wish: Wish): 'placed' | 'waits' | 'full' {
-    const nowMs = this.#clock.nowMs();
     const ticket = (exchange.ticket ??= new Ticket());
     const hasWaited = ticket.isInLine || ticket.wokenAt !== undefined;
     this.leave(exchange);
@@ -70,6 +69,7 @@ export class Places {
       ticket.sinceMs = undefined;
       return 'placed';
     }
+    const nowMs = this.#clock.nowMs();
     ticket.sinceMs ??= nowMs;
     const leftMs = ticket.sinceMs + waitMaxMs - nowMs;
     if (leftMs <= 0 || this.#lines.lengthOf(wish) >= lineMax) return 'full';
@@ -90,6 +90,7 @@ export class Places {
   leave({ ticket }: Pick<Waiting, 'ticket'>): void {
     if (ticket === undefined) return;
     this.#stepBack(ticket);
+    if (!ticket.isInLine) return;
     const line = this.#lines.leave(ticket);
     if (line !== undefined) this.#show(line);
   }
@@ -101,10 +102,12 @@ export class Places {
   freed(id: string, connectionsMax = Infinity): void {
     const offset = this.#slots.offset('endpoint', id);
     const isTold = this.#bells.tellOthers(offset);
-    if (!this.#lines.isWaitedFor(id) && connectionsMax === Infinity) return;
+    const isTheirs = isTold && connectionsMax !== Infinity;
+    const isAwaited = isTheirs || this.#lines.isWaitedFor(id);
+    // Mostly nobody waits: a turn of the microtasks costs more than all the counting.
+    if (!isAwaited && !this.#isOverfull(id, offset, connectionsMax)) return;
     queueMicrotask(() => {
-      const open = this.#slots.inFlight(this.#slots.connectionsAt(offset));
-      const isOverfull = open - (this.#leaving.get(id) ?? 0) > connectionsMax;
+      const isOverfull = this.#isOverfull(id, offset, connectionsMax);
       this.#share(id, offset, { isTold, isOverfull });
     });
   }
@@ -168,6 +171,13 @@ export class Places {
       if (this.#slots.inFlight(at) >= max) return undefined;
     }
     return undefined;
+  }
+
+  /** There are more connections than may be, as after a change of the limit. */
+  #isOverfull(id: string, offset: number, connectionsMax: number): boolean {
+    if (connectionsMax === Infinity) return false;
+    const open = this.#slots.inFlight(this.#slots.connectionsAt(offset));
+    return open > connectionsMax && open - (this.#leaving.get(id) ?? 0) > connectionsMax;
   }
 
   /** Gives back what nobody has used. */

@@ -33,13 +33,17 @@ export function paceOf({ average, burst }: RateLimitRule): Pace {
 /** Takes one request out of the bucket at `at`; 0: it may pass, else how long until one may. */
 export function takeFrom(cells: BigInt64Array, at: number, pace: Pace, nowNs: bigint): bigint {
   const { intervalNs, toleranceNs } = pace;
-  // Each of these numbers is an object on the heap: nothing is computed that is not needed.
-  const latestNs = nowNs + toleranceNs;
+  // Each of these numbers is an object on the heap: nothing is computed that is not needed, and of
+  // a bucket that is empty, as nearly all are, next to nothing is.
   for (;;) {
     const emptyAt = Atomics.load(cells, at);
-    const isAhead = emptyAt > latestNs;
-    if (isAhead && emptyAt - latestNs <= intervalNs + clockSlackNs) return emptyAt - latestNs;
-    const from = isAhead || emptyAt < nowNs ? nowNs : emptyAt;
+    let from = nowNs;
+    if (emptyAt > nowNs) {
+      const latestNs = nowNs + toleranceNs;
+      const isAhead = emptyAt > latestNs;
+      if (isAhead && emptyAt - latestNs <= intervalNs + clockSlackNs) return emptyAt - latestNs;
+      if (!isAhead) from = emptyAt;
+    }
     if (Atomics.compareExchange(cells, at, emptyAt, from + intervalNs) === emptyAt) return 0n;
   }
 }
@@ -76,8 +80,13 @@ function keyOf(host: VirtualHost, source: Source): bigint {
   return BigInt.asIntN(64, BigInt(`0x${contentHash(text)}`) | 1n);
 }
 
-/** A caller's key, and where its bucket was last; it may belong to somebody else by now. */
-type Caller = { readonly key: bigint; at: number };
+/** Its two halves are as memory has them; its bucket may be another's by now. */
+type Caller = {
+  readonly key: bigint;
+  readonly first: number;
+  readonly second: number;
+  at: number;
+};
 
 type Limit = {
   readonly rule: RateLimitRule;
@@ -88,6 +97,9 @@ type Limit = {
 /** Lives as long as its worker; what it remembers lives as long as the table's objects. */
 export class RateLimits {
   readonly #cells: BigInt64Array;
+  /** The same cells, each as its two halves. */
+  readonly #halves: Int32Array;
+  readonly #now = new NowNs();
   readonly #clock: Clock;
   readonly #limits = new WeakMap<VirtualHost, Limit>();
   /** The last one asked for, which is often the next one, too. */
@@ -98,6 +110,7 @@ export class RateLimits {
 
   constructor(cells: BigInt64Array, clock: Clock) {
     this.#cells = cells;
+    this.#halves = new Int32Array(cells.buffer, cells.byteOffset, 2 * cells.length);
     this.#clock = clock;
   }
 
@@ -107,14 +120,20 @@ export class RateLimits {
     const { pace, callers } = this.#limitOf(host, rule);
     let caller = callers.get(source);
     if (caller === undefined) {
-      caller = { key: keyOf(host, source), at: 0 };
+      caller = callerOfKey(keyOf(host, source));
       callers.set(source, caller);
     }
-    const { key } = caller;
-    const isThere = caller.at > 0 && Atomics.load(this.#cells, caller.at - 1) === key;
-    if (!isThere) caller.at = bucketOf(this.#cells, key, nowNs);
+    if (!this.#isThere(caller)) caller.at = bucketOf(this.#cells, caller.key, nowNs);
     const waitNs = takeFrom(this.#cells, caller.at, pace, nowNs);
     return waitNs === 0n ? 0 : Math.ceil(Number(waitNs) / nsPerSecond);
+  }
+
+  /** Its place has its key still. Looked at in halves, which takes no object on the heap. */
+  #isThere({ at, first, second }: Caller): boolean {
+    if (at === 0) return false;
+    const half = 2 * (at - 1);
+    if (Atomics.load(this.#halves, half) !== first) return false;
+    return Atomics.load(this.#halves, half + 1) === second;
   }
 
   #limitOf(host: VirtualHost, rule: RateLimitRule): Limit {
@@ -136,6 +155,30 @@ export class RateLimits {
       this.#wallMinusNowMs = this.#clock.wallMs() - nowMs;
       this.#syncedMs = nowMs;
     }
-    return BigInt(Math.round((nowMs + this.#wallMinusNowMs) * 1_000)) * 1_000n;
+    return this.#now.of(nowMs + this.#wallMinusNowMs);
   }
+}
+
+/** Nanoseconds of a time in milliseconds, at a quarter of a microsecond: a double has no more. */
+class NowNs {
+  readonly #cell = new BigInt64Array(1);
+  readonly #halves = new Int32Array(this.#cell.buffer);
+
+  /** One object on the heap; arithmetic on big numbers would make three. */
+  of(ms: number): bigint {
+    const ns = Math.round(ms * 1_000) * 1_000;
+    const high = Math.floor(ns / halfValues);
+    this.#halves[lowHalf] = ns - high * halfValues;
+    this.#halves[1 - lowHalf] = high;
+    return this.#cell[0] ?? 0n;
+  }
+}
+
+const halfValues = 2 ** 32;
+/** Which half of a 64-bit number comes first is the machine's business. */
+const lowHalf = new Int32Array(new BigInt64Array([1n]).buffer)[0] === 1 ? 0 : 1;
+
+function callerOfKey(key: bigint): Caller {
+  const halves = new Int32Array(new BigInt64Array([key]).buffer);
+  return { key, first: halves[0] ?? 0, second: halves[1] ?? 0, at: 0 };
 }
