@@ -2,7 +2,8 @@
 // for each of them, two without any and one with all, which differ in nothing else – so that no two
 // runs of the program are compared – asked in turns, each round in the opposite order of the one
 // before. What many services have in common is compiled for all of them here, so that the service
-// without settings is a little dearer than in a mesh without any: the sum says less than `features`.
+// without settings is a little dearer than in a mesh without any: the sum says less than
+// `features`.
 import { hostOf, servedPods, sources, startBenchMesh, startWeft } from './dataplane-mesh.ts';
 import type { RunningWeft } from './dataplane-mesh.ts';
 import { median, tableLines } from './dataplane-rows.ts';

@@ -1,9 +1,9 @@
 // `npm run bench -- features [--keys KEY,…] [--starts N] [--rounds N] [--seconds N] [--alone]`:
 // what the settings of a service cost while none of them has anything to do. Two proxies with the
-// same objects, one of which finds every setting on the namespace, with values that nothing reaches;
-// and a third one without settings, whose distance to the first says what chance does. GET 200 B,
-// one worker each, same core and flags, many short rounds, each in the opposite order of the one
-// before; proxies are started anew a few times, because two runs of one program are compiled
+// same objects, one of which finds every setting on the namespace, with values that nothing
+// reaches; and a third one without settings, whose distance to the first says what chance does. GET
+// 200 B, one worker each, same core and flags, many short rounds, each in the opposite order of the
+// one before; proxies are started anew a few times, because two runs of one program are compiled
 // differently. Ratios within a round count, and their median, since others on the machine disturb
 // single rounds. With --alone one proxy has a service for each setting (features-alone.ts).
 import { mkdtempSync, rmSync } from 'node:fs';
