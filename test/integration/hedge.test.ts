@@ -363,6 +363,38 @@ describe('a hedge ends with its exchange', () => {
     await client.see('second');
   });
 
+  test('it leads no longer than its own time, which began with it', async () => {
+    const rules = { shaping: { hedgeAfterMs: 100 }, perTryTimeoutMs: 200 };
+    const world = await start(2, { ...rules, retryAttempts: 0 });
+    const { client, first, second } = await race(world);
+    await first.peer.closed();
+    expect(world.hedges).toEqual(['won']);
+    expect(client.text).toBe('');
+    await client.see('TimeoutRequest');
+    await second.peer.closed();
+    expect(world.finished[0]).toMatchObject({ status: 504, attempts: 2 });
+  });
+
+  test('nor than the time of the whole, which began with the first', async () => {
+    const world = await start(2, { ...soon, timeoutMs: 300 });
+    const { client, first, second } = await race(world);
+    first.peer.reset();
+    await eventually(() => world.hedges.length === 1, 'the hedge leads');
+    await client.see('TimeoutRequest');
+    await second.peer.closed();
+    expect(world.finished[0]).toMatchObject({ status: 504, attempts: 2 });
+    expect(world.retries()).toBe(0);
+  });
+
+  test('none is made that would come after the end', async () => {
+    const world = await start(2, { shaping: { hedgeAfterMs: 150 }, timeoutMs: 50 });
+    const client = await send();
+    await client.see('TimeoutRequest');
+    await new Promise((done) => setTimeout(done, 150));
+    expect(world.arrived.length).toBe(1);
+    expect(world.hedges).toEqual([]);
+  });
+
   test('it takes a place at its endpoint, and gives it back', async () => {
     const world = await start(2, { shaping: { hedgeAfterMs: 10, maxRequests: 1 } });
     const { client, second } = await race(world);

@@ -24,6 +24,8 @@ let connection: Connection;
 let directory: string;
 let pod: http.Server;
 const running: LaunchedProxy[] = [];
+/** What the pod sees of active checks, and what it says to them. */
+const checks = { seen: 0, pass: true };
 
 beforeAll(async () => {
   server = await startApiServer({ runtime: realRuntime });
@@ -58,7 +60,13 @@ beforeAll(async () => {
       },
     ],
   });
-  pod = http.createServer((request, response) => request.resume() && response.end('well'));
+  pod = http.createServer((request, response) => {
+    request.resume();
+    const isCheck = request.url === '/health';
+    checks.seen += isCheck ? 1 : 0;
+    response.statusCode = isCheck && !checks.pass ? 500 : 200;
+    response.end('well');
+  });
   await new Promise<void>((resolve) => pod.listen(8_080, podAddress, resolve));
 }, 60_000);
 
@@ -111,6 +119,15 @@ async function create(group: string, plural: string, object: Created): Promise<v
   const apiVersion = group === '' ? 'v1' : `${group}/v1`;
   const path = resourcePath({ group, version: 'v1', plural, ...place });
   await connection.create(path, { apiVersion, ...object });
+}
+
+/** Of Service `web`; null takes one away. */
+async function annotate(annotations: Readonly<Record<string, string | null>>): Promise<void> {
+  const place = { group: '', version: 'v1', plural: 'services', namespace: 'shop', name: 'web' };
+  await connection.patch(resourcePath(place), {
+    kind: 'merge',
+    body: { metadata: { annotations } },
+  });
 }
 
 function start(flags: Readonly<Record<string, readonly string[]>> = {}): LaunchedProxy {
@@ -182,6 +199,24 @@ describe('a running proxy', () => {
     start();
     await ready();
     expect(await call()).toEqual({ status: 200, body: 'well' });
+  });
+
+  test('checks the pods of its node as long as their Service asks for it', async () => {
+    start();
+    await ready();
+    const checkedOut = (): Promise<number> =>
+      metric(/^weft_endpoints_checked_out\{.*destination_service="web"/);
+    await annotate({ 'weft.dev/health-check': '/health@1s' });
+    await until('it is checked', () => checks.seen > 0);
+    expect(await checkedOut()).toBe(0);
+    checks.pass = false;
+    await until('it is known to fail', async () => (await checkedOut()) === 1);
+    // The only one: all serve.
+    expect(await call()).toEqual({ status: 200, body: 'well' });
+    checks.pass = true;
+    await until('it is known to be well', async () => (await checkedOut()) === 0);
+    await annotate({ 'weft.dev/health-check': null });
+    await until('nothing is said of it', async () => Number.isNaN(await checkedOut()));
   });
 
   test('serves traffic, names and pages on each of its addresses', async () => {
