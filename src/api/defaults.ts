@@ -189,7 +189,9 @@ export const settingTable = {
     read: oneOf('on', 'off'),
     values: 'on or off',
     initial: 'on',
-    doc: 'ejection of single endpoints that fail',
+    doc:
+      'ejection of single endpoints that fail; of TCP, those that take no connection: what a ' +
+      'connection ends with says nothing of the pod',
   }),
   rateLimitAverage: optional<number>('rate-limit-average', {
     read: readRate,
@@ -197,7 +199,9 @@ export const settingTable = {
     maesh: { names: ['ratelimit-average', 'rate-limit-average'], read: readRate },
     values: 'a number of requests a second, more than 0',
     doc:
-      'requests a second for each source identity, over TCP new connections; no limit by default',
+      'requests a second for each source identity, over TCP new connections; no limit by ' +
+      'default. Counted where the pod is: a retry or hedge that comes from another node counts ' +
+      'again',
   }),
   rateLimitBurst: optional<number>('rate-limit-burst', {
     read: readCount,
@@ -248,7 +252,9 @@ export const settingTable = {
   healthCheck: optional<NonNullable<ServiceSettings['healthCheck']>>('health-check', {
     read: readHealthCheck,
     values: '/path@5s',
-    doc: 'an active check of each pod by the proxy of its own node; none by default',
+    doc:
+      'an active check of each pod by the proxy of its own node, for the callers of that node; ' +
+      'those of other nodes go by what the pod answers them (`outlier-detection`); none by default',
   }),
   hedgeAfter: optional<NonNullable<ServiceSettings['hedgeAfter']>>('hedge-after', {
     read: readHedgeAfter,

@@ -1,6 +1,7 @@
 // Limits of a service whose pod is on another node: they hold at the pod's own proxy, for callers
 // of all nodes together, and the caller's proxy passes on what that one says.
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { endpointCells } from '../../src/dataplane/endpoint-cells.ts';
 import type { ServiceRules } from '../../src/snapshot/index.ts';
 import { CountingPod, type PodHabits } from '../support/counting-pod.ts';
 import { eventually, okAnswer, RawUpstream, request } from '../support/dataplane-sockets.ts';
@@ -93,5 +94,15 @@ test('who finds no connection within a second is told so by his own proxy', asyn
   counted.answerAll();
   await served.see('ok');
   expect(counted.connections.most).toBe(1);
+  counted.close();
+});
+
+// Why, and what it would take to refuse at once: docs/design/0008, open issues.
+test('a pod that fails its active checks is asked for other nodes all the same', async () => {
+  const counted = await startCounted({ serviceMs: 0 }, { maxConnections: 9 });
+  const { address, port } = counted.endpoint;
+  const at = mesh.b.slots.offset('endpoint', `${address}:${port}`);
+  Atomics.store(mesh.b.slots.cells.endpoint, at + endpointCells.checkedOut, 1);
+  expect(await ask(await mesh.client())).toMatch(/^HTTP\/1\.1 200 /);
   counted.close();
 });
