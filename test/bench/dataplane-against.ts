@@ -16,14 +16,27 @@ function git(...args: readonly string[]): string {
   return execFileSync('git', args, { encoding: 'utf8' }).trim();
 }
 
-/** Builds the point where this branch left `ref`: what came later over there is not our loss. */
-export function buildOther(ref: string): OtherBuild {
+/** The sources of the point where this branch left another. */
+export type OtherTree = {
+  readonly commit: string;
+  readonly place: string;
+  readonly remove: () => void;
+};
+
+/** Not the end of `ref` itself: what came later over there is not our loss. */
+export function otherTree(ref: string): OtherTree {
   const commit = git('merge-base', 'HEAD', ref);
   const place = `build/against/${commit.slice(0, 12)}-${process.pid}`;
   git('worktree', 'add', '--detach', '--force', place, commit);
   const remove = (): void => {
     git('worktree', 'remove', '--force', place);
   };
+  return { commit, place, remove };
+}
+
+/** Builds the program of that point. */
+export function buildOther(ref: string): OtherBuild {
+  const { commit, place, remove } = otherTree(ref);
   try {
     const packages = JSON.parse(readFileSync('node_modules/rolldown/package.json', 'utf8')) as {
       readonly bin: { readonly rolldown: string };

@@ -5,10 +5,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { allocator, nodeFlags } from '../../scripts/image/weft-image.ts';
+import { otherTree } from './dataplane-against.ts';
 import { haproxyDefaults, nginxConfig } from './dataplane-rivals.ts';
 import {
   buildTool,
@@ -70,11 +71,19 @@ const rows: readonly Row[] = [
   { title: 'GET 200 B, 1 000 connections x 10', connections: 1_000, streams: 10, bytes: 200 },
 ];
 
-/** Flags: `--only TEXT` rows whose title has it, `--rounds N`, `--with NAME` rivals (all). */
+/**
+ * Flags: `--only TEXT` rows whose title has it, `--rounds N`, `--with NAME` rivals (all, or `none`),
+ * `--against REF`: beside the data plane of the point where this branch left another.
+ */
 export async function benchHttp2(flags: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...flags],
-    options: { only: { type: 'string' }, rounds: { type: 'string' }, with: { type: 'string' } },
+    options: {
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      with: { type: 'string' },
+      against: { type: 'string' },
+    },
   });
   const asked = rows.filter(({ title }) => title.includes(values.only ?? ''));
   const rounds = Number(values.rounds ?? 3);
@@ -82,8 +91,11 @@ export async function benchHttp2(flags: readonly string[]): Promise<number> {
   const tools = { load: buildTool('load2'), pod: buildTool('up2') };
   moveToLoadCore();
   const proxies: Proxy[] = [];
+  const other = values.against === undefined ? undefined : otherTree(values.against);
   try {
-    proxies.push(await startWeft(directory), ...startRivals(directory, values.with));
+    proxies.push(await startWeft(directory, 'weft', '.'));
+    if (other !== undefined) proxies.push(await startWeft(directory, 'before', other.place));
+    proxies.push(...startRivals(directory, values.with));
     await wait(500);
     for (const row of asked) {
       for (const line of await measureRow(row, proxies, { tools, rounds, directory })) {
@@ -93,15 +105,18 @@ export async function benchHttp2(flags: readonly string[]): Promise<number> {
     return 0;
   } finally {
     for (const proxy of proxies) await proxy.stop();
+    other?.remove();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function startWeft(directory: string): Promise<Proxy> {
+/** `tree`: where its sources are. */
+async function startWeft(directory: string, name: string, tree: string): Promise<Proxy> {
   const options = { endpoints: [{ address, port: podPort }], scheme: 'h2c' };
-  const bundle = join(directory, 'dataplane.mjs');
+  const bundle = join(directory, `${name}.mjs`);
   const asked = ['--platform', 'node', '--format', 'esm', '--file', bundle];
-  execFileSync(process.execPath, [bundler, childFile, ...asked], { stdio: 'ignore' });
+  const bundling = [resolve(bundler), childFile, ...asked];
+  execFileSync(process.execPath, bundling, { stdio: 'ignore', cwd: tree });
   const command = [process.execPath, ...nodeFlags, bundle, JSON.stringify(options), 'unwatched'];
   // It lives as long as its standard input.
   const child = spawn('taskset', ['-c', String(proxyCore), ...command], {
@@ -118,7 +133,7 @@ async function startWeft(directory: string): Promise<Proxy> {
     child.stdin.end();
     await ended;
   };
-  return { name: 'weft', port, pids: [child.pid ?? 0], stop };
+  return { name, port, pids: [child.pid ?? 0], stop };
 }
 
 function startRivals(directory: string, only?: string): readonly Proxy[] {
