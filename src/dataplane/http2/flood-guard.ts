@@ -49,8 +49,18 @@ type Level = { left: number; sinceMs: number };
 
 export class FloodGuard {
   readonly #nowMs: () => number;
-  /** Only of what has occurred. */
-  readonly #levels = new Map<Nuisance, Level>();
+  /** Only of what has occurred. No Map, because every frame asks. */
+  readonly #levels: Record<Nuisance, Level | undefined> = {
+    reset: undefined,
+    provoked: undefined,
+    settings: undefined,
+    ping: undefined,
+    'empty-data': undefined,
+    window: undefined,
+    noise: undefined,
+    late: undefined,
+    'large-head': undefined,
+  };
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -60,9 +70,9 @@ export class FloodGuard {
   allows(nuisance: Nuisance): boolean {
     const { capacity, perSecond } = buckets[nuisance];
     const nowMs = this.#nowMs();
-    const level = this.#levels.get(nuisance);
+    const level = this.#levels[nuisance];
     if (level === undefined) {
-      this.#levels.set(nuisance, { left: capacity - 1, sinceMs: nowMs });
+      this.#levels[nuisance] = { left: capacity - 1, sinceMs: nowMs };
       return true;
     }
     const gained = ((nowMs - level.sinceMs) / 1000) * perSecond;
@@ -73,7 +83,7 @@ export class FloodGuard {
 
   /** Work was done that makes so many of these frames plausible. */
   earn(nuisance: Nuisance, count: number): void {
-    const level = this.#levels.get(nuisance);
+    const level = this.#levels[nuisance];
     if (level !== undefined) level.left = Math.min(buckets[nuisance].capacity, level.left + count);
   }
 }
