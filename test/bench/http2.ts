@@ -72,7 +72,7 @@ const rows: readonly Row[] = [
 ];
 
 /**
- * Flags: `--only TEXT` rows whose title has it, `--rounds N`, `--with NAME` rivals (all, or `none`),
+ * Flags: `--only TEXT` rows whose title has it, `--rounds N`, `--with NAME` rivals (or `none`),
  * `--against REF`: beside the data plane of the point where this branch left another.
  */
 export async function benchHttp2(flags: readonly string[]): Promise<number> {
