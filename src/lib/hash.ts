@@ -15,7 +15,7 @@ export function emptyPart(): HashedPart {
   return { state: createHash('sha256') };
 }
 
-/** `before` with a line for each of `items` after it, ended by a line break. */
+/** `before` with a line for each of `items` after it, which ends it itself. */
 export function withLines<T>(
   before: HashedPart,
   items: Iterable<T>,
@@ -24,7 +24,7 @@ export function withLines<T>(
   const state = before.state.copy();
   let text = '';
   for (const item of items) {
-    text += `${lineOf(item)}\n`;
+    text += lineOf(item);
     // Pieces that fit into a cache; each one costs a call of the engine.
     if (text.length < pieceLength) continue;
     state.update(text);
