@@ -1,7 +1,17 @@
 // Sorting that is free where nothing is to be done gives what sorting always gives.
 // Texts come in any order, with repeats; what is in order already is not copied.
 import { describe, expect, test } from 'vitest';
-import { eachOnce } from './order.ts';
+import { eachOnce, withKeysInOrder } from './order.ts';
+
+describe('withKeysInOrder', () => {
+  test('is the very map where its keys are in order, else a sorted copy', () => {
+    const sorted = new Map(['a', 'a/b', 'b'].map((key) => [key, key.length]));
+    expect(withKeysInOrder(sorted)).toBe(sorted);
+    const shuffled = new Map([...sorted].reverse());
+    expect([...withKeysInOrder(shuffled)]).toEqual([...sorted]);
+    expect([...shuffled.keys()]).toEqual(['b', 'a/b', 'a']);
+  });
+});
 
 describe('eachOnce', () => {
   test.each([
@@ -20,6 +30,11 @@ describe('eachOnce', () => {
       ['c', 'a', 'c', 'b'],
       ['a', 'b', 'c'],
     ],
+    [
+      ['c', 'b', 'a', 'd', 'b', '', 'c'],
+      ['', 'a', 'b', 'c', 'd'],
+    ],
+    [[...'weftbywarpandweft'], [...'abdefnprtwy']],
   ])('of %j is %j', (texts, expected) => {
     expect(eachOnce(texts)).toEqual(expected);
   });

@@ -2,14 +2,14 @@
 // sorted by id and carries its version. A record of the previous snapshot is used again where
 // nothing changed, so that its identity tells every reader (table compiler, diff) "the same".
 import { assert } from '../lib/assert.ts';
-import { byText, inOrder } from '../lib/order.ts';
+import { byText } from '../lib/order.ts';
 import { canonicalText, sectionId } from './encode.ts';
 import type { Section, SectionId, SectionRecord, Snapshot } from './sections.ts';
 import { hashedRuns, versionOf } from './version.ts';
 
 /** The snapshot of `sections`; `previous` only saves work, it never changes the value. */
 export function buildSnapshot(sections: Iterable<Section>, previous?: Snapshot): Snapshot {
-  const records = inOrder(recordsOf(sections, previous), byId);
+  const records = inOrderOfIds(recordsOf(sections, previous));
   const byName = new Map<SectionId, SectionRecord>();
   for (const record of records) byName.set(record.id, record);
   assert(byName.size === records.length, 'two sections of one name');
@@ -28,6 +28,16 @@ export function snapshotOf(
 /** Order of ids: by code unit, so that no locale takes part. */
 export function byId(left: { readonly id: string }, right: { readonly id: string }): number {
   return byText(left.id, right.id);
+}
+
+/** `records` itself where it is in order, as it mostly is: then nothing is called or copied. */
+function inOrderOfIds(records: readonly SectionRecord[]): readonly SectionRecord[] {
+  let before = '';
+  for (const { id } of records) {
+    if (before > id) return [...records].sort(byId);
+    before = id;
+  }
+  return records;
 }
 
 /**

@@ -36,7 +36,8 @@ export function endpointsOf(port: ServicePort, input: JoinInput): readonly Endpo
     }
   }
   const { ready, terminating } = collected;
-  const serving = ready.length > 0 ? ready : terminating;
+  const serving: readonly EndpointSpec[] = ready.length > 0 ? ready : terminating;
+  if (areAscending(serving)) return onePerPod(serving, input);
   return onePerPod(withoutRepeats(inOrder(serving, byAddress)), input);
 }
 
@@ -71,6 +72,16 @@ function mayCall(slice: EndpointSlice, address: string, input: JoinInput): boole
   const refusal = input.checkExternal(address);
   if (refusal !== undefined) input.reportRefused(slice, address, refusal);
   return refusal === undefined;
+}
+
+/** Most are: in order, and none twice. */
+function areAscending(endpoints: readonly EndpointSpec[]): boolean {
+  let before = '';
+  for (const { address } of endpoints) {
+    if (before >= address) return false;
+    before = address;
+  }
+  return true;
 }
 
 /** An endpoint may stand in two slices for a moment; the one with a proof stays. */

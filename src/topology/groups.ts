@@ -57,20 +57,25 @@ function groupPart(object: HttpRouteGroup, faultOf: FaultOf): GroupPart {
   const matches = object.matches.map(({ name, pathRegex, methods, headers }): MatchSpec => {
     return { name: `${object.meta.name}/${name}`, pathRegex, methods, headers };
   });
-  const faults = object.matches.map((match) => firstFault(match, faultOf));
-  if (!faults.some((fault) => fault !== undefined)) {
+  if (areSound(object.matches, faultOf)) {
     return { object, matches, dropped: none, problems: noProblems };
   }
   const problems: Problem[] = [];
   const dropped = new Set<string>();
-  for (const [index, { name }] of object.matches.entries()) {
-    const fault = faults[index];
+  for (const match of object.matches) {
+    const fault = firstFault(match, faultOf);
     if (fault === undefined) continue;
+    const { name } = match;
     dropped.add(name);
     problems.push(problemOf(object, 'InvalidPattern', `match "${name}" is left out: ${fault}`));
   }
-  const sound = matches.filter((_, index) => faults[index] === undefined);
+  const sound = matches.filter((_, index) => !dropped.has(object.matches[index]?.name ?? ''));
   return { object, matches: sound, dropped, problems };
+}
+
+function areSound(matches: readonly HttpMatch[], faultOf: FaultOf): boolean {
+  for (const match of matches) if (firstFault(match, faultOf) !== undefined) return false;
+  return true;
 }
 
 const none: ReadonlySet<string> = new Set();

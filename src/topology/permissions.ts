@@ -116,13 +116,14 @@ function rulesOfKind(rules: readonly TargetRule[], kind: RuleKind): readonly Tar
 const noRules: readonly TargetRule[] = [];
 
 function sourcesOf(target: TrafficTarget, { problems }: PermissionInput): readonly string[] {
-  const known = target.sources.every(isServiceAccount)
-    ? target.sources
-    : target.sources.filter(isServiceAccount);
+  let areKnown = true;
   for (const source of target.sources) {
-    if (!isServiceAccount(source)) problems.push(unknownSource(target, source));
-    else if (source.namespace === undefined) problems.push(defaultedSource(target, source));
+    if (source.kind !== 'ServiceAccount') {
+      problems.push(unknownSource(target, source));
+      areKnown = false;
+    } else if (source.namespace === undefined) problems.push(defaultedSource(target, source));
   }
+  const known = areKnown ? target.sources : target.sources.filter(isServiceAccount);
   const own = target.meta.namespace;
   return eachOnce(known.map(({ namespace, name }) => `${namespace ?? own}/${name}`));
 }
