@@ -11,7 +11,13 @@ import type { Deadlines } from './deadlines.ts';
 import type { Reason } from './refusals.ts';
 import { CapsuleReader, renderDatagram } from './udp-capsules.ts';
 import type { TabledFlow } from './udp-flows.ts';
-import { arrivedIdleFactor, flowIdleMs, touchMs, tunnelledBytesMax } from './udp-limits.ts';
+import {
+  arrivedIdleFactor,
+  flowIdleMs,
+  leavingMs,
+  touchMs,
+  tunnelledBytesMax,
+} from './udp-limits.ts';
 import type { FlowFacts, UdpObserver } from './udp-observer.ts';
 import type { FlowPath, FlowPathEvents } from './udp-upstream.ts';
 
@@ -54,6 +60,10 @@ export class ArrivedFlow implements TabledFlow {
   #idleMs = flowIdleMs * arrivedIdleFactor;
   /** It was let in under this table, or looked at under it last. */
   #table: RouteTable | undefined;
+  /** Which pod it is, and where; undefined: it was not let in. */
+  #pod: { readonly endpoint: Endpoint; readonly uid: string | undefined } | undefined;
+  /** Its pod takes nothing new any more. */
+  #isLeaving = false;
   #usedMs = 0;
   #touchedMs = 0;
   #hasEnded = false;
@@ -79,6 +89,7 @@ export class ArrivedFlow implements TabledFlow {
     }
     if (!this.#isJudgedFine(table, end)) return;
     this.#table = table;
+    this.#pod = { endpoint: end.endpoint, uid: podAt(table, end.endpoint) };
     this.#idleMs = (end.host.rules.idleTimeoutMs ?? flowIdleMs) * arrivedIdleFactor;
     this.#usedMs = deadlines.nowMs();
     this.#touchedMs = this.#usedMs;
@@ -156,18 +167,37 @@ export class ArrivedFlow implements TabledFlow {
     const { table: tableNow, target, source } = this.#options;
     const table = tableNow();
     if (table === undefined || table === this.#table) return true;
-    const end = endpointOfTunnel(table, target);
-    const isFine = end !== undefined
-      && authoriseFlow(table, source, end.endpoint, 'udp').kind !== 'deny';
+    const endpoint = endpointOfTunnel(table, target)?.endpoint ?? this.#leftUnder(table);
+    const isFine = endpoint !== undefined
+      && authoriseFlow(table, source, endpoint, 'udp').kind !== 'deny';
     if (isFine) this.#table = table;
     else this.end();
     return isFine;
   }
 
+  /**
+   * Where its pod is that has left the Service and lives on: what it was asked it still answers,
+   * and the caller's proxy, which may hear of it later, goes elsewhere by itself.
+   */
+  #leftUnder(table: RouteTable): Endpoint | undefined {
+    const pod = this.#pod;
+    if (pod?.uid === undefined || podAt(table, pod.endpoint) !== pod.uid) return undefined;
+    if (!this.#isLeaving) this.#options.deadlines.arm(this.#deadline, leavingMs);
+    this.#isLeaving = true;
+    return pod.endpoint;
+  }
+
   #looked(): void {
     const { deadlines } = this.#options;
-    const leftMs = this.#usedMs + this.#idleMs - deadlines.nowMs();
+    const leftMs = this.#isLeaving ? 0 : this.#usedMs + this.#idleMs - deadlines.nowMs();
     if (leftMs > 0) deadlines.arm(this.#deadline, leftMs);
     else this.end();
   }
+}
+
+/** Which pod of this node has the address; undefined also where it is the node's own. */
+function podAt({ node }: RouteTable, { address }: Endpoint): string | undefined {
+  const binding = node.bindings.get(address);
+  if (binding?.kind !== 'workload' || binding.nodeName !== node.nodeName) return undefined;
+  return binding.workload.podUid;
 }

@@ -56,8 +56,9 @@ export const flowAttemptsMax = 3;
 /**
  * What waits for a tunnel to be opened, of one flow and of all flows of a worker. A resolver asks
  * all its questions from one port: while a busy node shakes hands, a second of them has to wait.
+ * The longest datagram is 64 kB.
  */
-export const untunnelledBytesMax = 64 * 1024;
+export const untunnelledBytesMax = 256 * 1024;
 export const untunnelledOfAllMax = 4 * 1024 * 1024;
 
 /** What the memory of one that waits costs beside its bytes. */

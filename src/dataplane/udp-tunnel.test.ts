@@ -93,7 +93,7 @@ function capsule(text: string): string {
 }
 
 describe('the end of the caller', () => {
-  const roomBytes = 100_000;
+  const roomBytes = 400_000;
 
   function opened(room = { bytes: roomBytes }) {
     const told: string[] = [];
@@ -124,16 +124,16 @@ describe('the end of the caller', () => {
     expect(room.bytes).toBe(roomBytes);
   });
 
-  test('keeps no more than 64 kB, however small or large what comes is', () => {
+  test('keeps no more than 256 kB, however small or large what comes is', () => {
     const [small, large] = [opened(), opened()];
     const count = (send: (text: string) => string, text: string): number => {
       let sent = 0;
       while (sent < 10_000 && send(text) === 'sent') sent += 1;
       return sent;
     };
-    expect(count(small.send, '')).toBe(512);
-    expect(count(large.send, 'x'.repeat(4_000))).toBe(15);
-    expect(small.room.bytes).toBe(roomBytes - 65_536);
+    expect(count(small.send, '')).toBe(2_048);
+    expect(count(large.send, 'x'.repeat(4_000))).toBe(63);
+    expect(small.room.bytes).toBe(roomBytes - 262_144);
   });
 
   test('leaves others of the worker their room, and gives back its own in the end', () => {
@@ -294,6 +294,26 @@ describe('the end of the pod', () => {
       expect(told).toEqual([...begun, 'close', 'ended']);
       expect([stream.written, stream.destroyed, deadlines.armed]).toEqual([[], true, 0]);
     }
+  });
+
+  test('one whose pod has left its Service passes what is under way, for a while', () => {
+    const { stream, told, time, publish, pod, deadlines } = arrived(allowed);
+    stream.datagram('asked before');
+    publish({ ...allowed, pods: [], leaving: [place] });
+    pod()?.received(Buffer.from('answer'));
+    stream.datagram('sent by who has not heard');
+    expect(told).toEqual([...begun, 'asked before', 'sent by who has not heard']);
+    expect(stream.written).toEqual([capsule('answer')]);
+    time.advance(5_100);
+    expect(told.slice(-2)).toEqual(['close', 'ended']);
+    expect(deadlines.armed).toBe(0);
+  });
+
+  test('one whose pod has left passes nothing that policy denies', () => {
+    const { stream, told, publish, pod } = arrived(allowed);
+    publish({ ...allowed, pods: [], leaving: [place], permission: {} });
+    pod()?.received(Buffer.from('answer'));
+    expect([stream.written, told.at(-1)]).toEqual([[], 'ended']);
   });
 
   test('a table that changes nothing for it leaves it alone', () => {

@@ -47,6 +47,8 @@ export type UdpMeshOptions = {
   /** Backend → its pods; the service's own, unless said. */
   readonly backends?: Readonly<Record<string, readonly PodPlace[]>>;
   readonly pods?: readonly PodPlace[];
+  /** Pods that live on and serve no more. */
+  readonly leaving?: readonly PodPlace[];
   readonly weights?: Readonly<Record<string, number>>;
   readonly policy?: PolicyMode;
   /** What `t/client` may do with the pods; nothing unless said. */
@@ -87,7 +89,7 @@ export function udpTable(said: UdpMeshOptions, previous?: RouteTable): RouteTabl
     ]),
   );
   const bindings = new Map<string, AddressBinding>();
-  for (const { address } of Object.values(backends).flat()) {
+  for (const { address } of [...Object.values(backends).flat(), ...(said.leaving ?? [])]) {
     bindings.set(address, binding('t/server', said.podNode ?? node));
   }
   const podUid = said.clientPod ?? 'uid-client';
