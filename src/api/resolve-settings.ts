@@ -80,14 +80,18 @@ function checkTogether(service: Service, value: ServiceSettings, report: Report)
   if (has(settingTable.retryOn) && value.retryAttempts === undefined) {
     report('retry-on has no effect without retry-attempts: set the number of extra attempts too');
   }
-  if (value.scheme === 'https' && typeof value.tlsVerify === 'object') {
-    const what = 'roots of a ConfigMap are not read in this version of weft';
-    const effect = 'no certificate is believed, and calls are answered 502 UpstreamConnect';
-    report(`annotation weft.dev/tls-verify: ${what}: ${effect}`, 'UnsupportedField');
-  }
+  if (value.scheme === 'https') checkRoots(service, report);
   if (has(settingTable.tlsVerify) && value.scheme !== 'https') {
     report('tls-verify has no effect without scheme https: set the scheme too');
   }
+}
+
+/** Told of the object that says it. */
+function checkRoots(object: Annotated, report: Report): void {
+  if (typeof readFrom(object, settingTable.tlsVerify, ignore) !== 'object') return;
+  const what = 'roots of a ConfigMap are not read in this version of weft';
+  const effect = 'no certificate is believed, and calls are answered 502 UpstreamConnect';
+  report(`annotation weft.dev/tls-verify: ${what}: ${effect}`, 'UnsupportedField');
 }
 
 /** What holds for the calls to a namespace, and all that is wrong with its annotations. */
@@ -149,6 +153,7 @@ export function namespaceProblems(namespace: Namespace): readonly Problem[] {
   for (const setting of allSettings()) {
     if (setting.on === 'both') readFrom(namespace, setting, report);
   }
+  checkRoots(namespace, report);
   return problems;
 }
 

@@ -87,7 +87,8 @@ export class Attempt implements AttemptFacts, TunnelTaker {
     const wantsIdle = !this.mayBeRefused && !options.wantsFresh;
     this.isLong = isLong(options.facts.request);
     this.hop = hop;
-    const pools = poolsTo(engine, options.backend);
+    // What goes by tunnel needs no pool of TLS.
+    const pools = hop.tunnel === undefined ? poolsTo(engine, options.backend) : engine.pools;
     const idle = wantsIdle ? takeIdle(engine, pools, endpoint, this) : undefined;
     this.connection = stream
       ?? idle

@@ -1,7 +1,7 @@
 // The pools of pods that serve HTTPS, one per name and trust that their certificates are held to: a
 // connection that was opened under one is never used under another. What to trust is the table's;
 // a changed bundle is another pool, and the connections of the old one end by themselves. Bounds:
-// those of each pool; pools without connections go when another one comes.
+// those of each pool; of many pools, those without connections go when another one comes.
 import { assert } from '../lib/assert.ts';
 import type { SecureNetwork } from '../lib/network.ts';
 import type { PodTls } from '../route/index.ts';
@@ -13,6 +13,9 @@ export type SecurePoolsOptions = Omit<PoolsOptions, 'network'> & {
   /** Undefined: no table here has such pods. */
   readonly secure: Pick<SecureNetwork, 'toPods'> | undefined;
 };
+
+/** As many are kept without a connection: to make a context of TLS takes a millisecond. */
+const poolsMax = 64;
 
 export class SecurePools implements OwnConnections {
   readonly #options: SecurePoolsOptions;
@@ -35,9 +38,7 @@ export class SecurePools implements OwnConnections {
     if (known !== undefined) return known;
     const { secure, ...options } = this.#options;
     assert(secure !== undefined, 'pods of HTTPS where there is no TLS');
-    for (const [other, pools] of this.#pools) {
-      if (pools.openCount === 0) this.#pools.delete(other);
-    }
+    if (this.#pools.size >= poolsMax) this.#forgetUnused();
     const pools = new Pools({ ...options, network: secure.toPods({ serverName, trust }) });
     this.#pools.set(key, pools);
     return pools;
@@ -58,6 +59,12 @@ export class SecurePools implements OwnConnections {
   /** Cuts everything. */
   close(): void {
     for (const pools of this.#pools.values()) pools.close();
+  }
+
+  #forgetUnused(): void {
+    for (const [key, pools] of this.#pools) {
+      if (pools.openCount === 0) this.#pools.delete(key);
+    }
   }
 
   #sum(count: (pools: Pools) => number): number {

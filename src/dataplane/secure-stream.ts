@@ -24,11 +24,14 @@ export type SecureStreamOptions = {
   readonly peer: SecurePeer | Securing;
   /** Called once it is secured. */
   readonly carry: CarrierMaker;
+  /** Everybody who listens for its end is told, not only who took it over last. */
+  readonly tellsAll?: boolean;
 };
 
 export class SecureStream implements SecureSocket {
   readonly #socket: tls.TLSSocket;
   readonly #carry: CarrierMaker;
+  readonly #tellsAll: boolean;
   /** Undefined while connecting. */
   #carrier: Carrier | undefined;
   /** Who reads once it is secured, and whether he wants to wait. */
@@ -56,9 +59,10 @@ export class SecureStream implements SecureSocket {
   #failed: (error: Error) => void = noop;
   #closed = noop;
 
-  constructor({ socket, peer, carry }: SecureStreamOptions) {
+  constructor({ socket, peer, carry, tellsAll = false }: SecureStreamOptions) {
     this.#socket = socket;
     this.#carry = carry;
+    this.#tellsAll = tellsAll;
     if (typeof peer === 'function') peer((shown) => this.#secured(shown));
     else this.#begin(peer);
     socket.on('error', (error: Error) => {
@@ -102,7 +106,7 @@ export class SecureStream implements SecureSocket {
   on(event: 'data', listener: (data: Buffer) => void): void;
   on(event: 'error', listener: (error: Error) => void): void;
   on(event: 'connect' | 'end' | 'drain' | 'close', listener: () => void): void;
-  /** One listener per event, the last one: who takes the socket over hears of it alone. */
+  /** One listener per event, the last one: who takes a tunnel over hears of it alone. */
   on(event: 'data' | 'error' | 'connect' | 'end' | 'drain' | 'close', listener: unknown): void {
     // The overloads say which listener belongs to which event.
     const tell = listener as () => void;
@@ -122,7 +126,7 @@ export class SecureStream implements SecureSocket {
         this.#drained = tell;
         return;
       case 'close':
-        this.#closed = tell;
+        this.#closed = this.#tellsAll ? both(this.#closed, tell) : tell;
     }
   }
 
@@ -260,6 +264,13 @@ export class SecureStream implements SecureSocket {
     this.#hasEnded = true;
     carrier.end(this.#closesSoon || this.#hasPeerEnded);
   }
+}
+
+function both(first: () => void, second: () => void): () => void {
+  return () => {
+    first();
+    second();
+  };
 }
 
 /** Texts are latin1: a character is a byte. */

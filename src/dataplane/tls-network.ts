@@ -27,7 +27,7 @@ import { findInternals } from './kernel-stream.ts';
 import { listenOn } from './node-network.ts';
 import { StreamCarrier } from './secure-carrier.ts';
 import { SecureStream } from './secure-stream.ts';
-import type { CarrierMaker, Securing } from './secure-stream.ts';
+import type { CarrierMaker, SecureStreamOptions, Securing } from './secure-stream.ts';
 import { passesSecureTrial } from './secure-trial.ts';
 
 /** The tunnel's own deadline is shorter; this one only bounds what it forgets. */
@@ -97,7 +97,7 @@ function clientContext(terms: TlsTerms, carry: CarrierMaker): TlsContext {
     checkServerIdentity: () => undefined,
   };
   return {
-    connect: (to) => connectSecurely(to, options, carry),
+    connect: (to) => connectSecurely(to, options, { carry }),
     accept: (raw) => raw.destroy(),
   };
 }
@@ -113,7 +113,7 @@ function podContext({ serverName, trust }: PodTlsTerms, carry: CarrierMaker): Po
     rejectUnauthorized: trust !== 'anyone',
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(serverName, certificate),
   };
-  return { connect: (to) => connectSecurely(to, options, carry) };
+  return { connect: (to) => connectSecurely(to, options, { carry, tellsAll: true }) };
 }
 
 type PodNetwork = Pick<Network, 'connect'>;
@@ -121,7 +121,7 @@ type PodNetwork = Pick<Network, 'connect'>;
 function connectSecurely(
   to: ConnectOptions,
   how: tls.ConnectionOptions,
-  carry: CarrierMaker,
+  stream: Pick<SecureStreamOptions, 'carry' | 'tellsAll'>,
 ): SecureSocket {
   // What is for the TCP socket reaches it, though the types of Node do not say so.
   const options: tls.ConnectionOptions & net.TcpSocketConnectOpts = {
@@ -143,7 +143,7 @@ function connectSecurely(
       connected(peerOf(socket));
     });
   };
-  return new SecureStream({ socket, peer, carry });
+  return new SecureStream({ ...stream, socket, peer });
 }
 
 function serverContext(terms: TlsTerms, carry: CarrierMaker): TlsContext {

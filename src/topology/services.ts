@@ -144,9 +144,12 @@ function sharedSettings(): SettingsSource {
     if (meta.annotations.size + meta.labels.size > 0) {
       return resolveServiceSettings(service, namespace);
     }
-    const known = byNamespace.get(meta.namespace) ?? resolveServiceSettings(service, namespace);
-    byNamespace.set(meta.namespace, known);
-    return known;
+    const known = byNamespace.get(meta.namespace);
+    if (known !== undefined) return known;
+    const resolved = resolveServiceSettings(service, namespace);
+    // A problem names its Service.
+    if (resolved.problems.length === 0) byNamespace.set(meta.namespace, resolved);
+    return resolved;
   };
 }
 

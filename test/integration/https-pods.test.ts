@@ -207,6 +207,20 @@ describe('what holds for plain pods', () => {
     expect(pod.sockets.map((socket) => socket.getProtocol())).toEqual([of]);
   });
 
+  test.each(['close', 'keep-alive'])('max-connections counts them: connection %s', async (how) => {
+    const answer: Answer = (_, response) => {
+      response.setHeader('connection', how);
+      response.end('hello');
+    };
+    const pod = await startPod(good, { answer });
+    const rules = { shaping: { maxConnections: 1 } };
+    const harness = await startMesh({ endpoints: [pod.endpoint], tls: verified, rules });
+    const seen: number[] = [];
+    for (let count = 0; count < 4; count += 1) seen.push((await get(harness)).status);
+    expect(seen).toEqual([200, 200, 200, 200]);
+    expect(pod.sockets.length).toBe(how === 'close' ? 4 : 1);
+  });
+
   test('long bodies pass both ways, byte for byte', async () => {
     const pod = await startPod(good, { answer: (asked, response) => void asked.pipe(response) });
     const harness = await startMesh({ endpoints: [pod.endpoint], tls: verified });
