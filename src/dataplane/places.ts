@@ -188,16 +188,19 @@ export class Places {
     if (connection !== undefined) this.#slots.countDown(connection);
   }
 
-  /** Whether somebody with this wish would find a place at the endpoint, or at any in the line. */
-  #hasPlace({ offsets }: Line, wish: Wish | undefined, id: string | undefined): boolean {
+  /** Whether somebody with this wish would find a place at the endpoint, or at any of its own. */
+  #hasPlace(line: Line, wish: Wish | undefined, id: string | undefined): boolean {
     if (wish === undefined) return false;
-    if (id !== undefined) return this.#hasPlaceAt(id, offsets.get(id), wish);
-    for (const [one, offset] of offsets) if (this.#hasPlaceAt(one, offset, wish)) return true;
-    return false;
+    if (id !== undefined) return ownOf(line, wish).has(id) && this.#hasPlaceAt(id, line, wish);
+    return wish.backend.endpoints.some((one) => this.#hasPlaceAt(one.id, line, wish));
   }
 
-  #hasPlaceAt(id: string, offset: number | undefined, wish: Wish): boolean {
-    if (offset === undefined || this.#slots.inFlight(offset) >= wish.requestsMax) return false;
+  #hasPlaceAt(id: string, { offsets }: Line, wish: Wish): boolean {
+    const offset = offsets.get(id);
+    if (offset === undefined) return false;
+    // As who takes one finds it.
+    if (offset === 0) return true;
+    if (this.#slots.inFlight(offset) >= wish.requestsMax) return false;
     return !this.#lacksConnection(id, offset, wish);
   }
 
@@ -236,14 +239,17 @@ export class Places {
       !this.#hasPlace(line, wish, undefined);
     if (!isLacking && !line.isLacking) return;
     line.isLacking = isLacking;
+    const own = isLacking ? ownOf(line, wish) : undefined;
     for (const [id, offset] of line.offsets) {
-      const isWanted = isLacking && this.#lacksConnection(id, offset, wish);
+      const isWanted =
+        isLacking && own?.has(id) === true && this.#lacksConnection(id, offset, wish);
       this.#slots.setWaiting(offset, 'connection', isWanted);
     }
   }
 
   /** Somebody may have given back a place anywhere. */
   #look(): void {
+    this.#lines.refresh();
     for (const line of this.#lines.inOrder()) {
       this.#wake(line, undefined);
       this.#wishFor(line);
@@ -293,7 +299,8 @@ export class Places {
     const wish = line.waiting[0]?.ticket?.wish;
     if (wish === undefined || wish.connectionsMax === Infinity) return;
     if (this.#hasPlace(line, wish, undefined)) return;
-    for (const [id, offset] of line.offsets) {
+    for (const { id } of wish.backend.endpoints) {
+      const offset = line.offsets.get(id) ?? 0;
       // What is idle here is of no use to who waits, or he would have it.
       if (this.#lacksConnection(id, offset, wish) && this.#giveUp(id)) return;
     }
@@ -351,3 +358,8 @@ export class Places {
 
 /** Where an endpoint was asked for in vain. */
 type Asked = { readonly id: string; readonly wish: Wish };
+
+/** Ids of endpoints; who waits by another table may go to others than the rest of the line. */
+function ownOf({ lists, offsets }: Line, { backend }: Wish): { has: (id: string) => boolean } {
+  return lists.size < 2 ? offsets : new Set(backend.endpoints.map(({ id }) => id));
+}
