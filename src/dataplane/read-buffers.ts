@@ -24,11 +24,16 @@ export const joinBytesMax = 16_000;
 /** What every connection reads into that owns nothing; its bytes are gone when the read is over. */
 const sharedBuffer = Buffer.allocUnsafeSlow(sharedBytes);
 
+/** The next read of any connection overwrites it. */
+export function isShared(buffer: Buffer): boolean {
+  return buffer === sharedBuffer;
+}
+
 /** `buffer[start, end)` as something that may wait in a write queue. */
 export function writable(buffer: Buffer, start: number, end: number): Buffer | string {
   if (end - start <= joinBytesMax) return latin1Text(buffer, start, end);
   const piece = buffer.subarray(start, end);
-  return buffer === sharedBuffer ? Buffer.from(piece) : piece;
+  return isShared(buffer) ? Buffer.from(piece) : piece;
 }
 
 /** The large buffers of a worker. */

@@ -9,7 +9,7 @@ import type { NetworkSocket, SocketReader } from '../lib/network.ts';
 import type { HeaderField } from './http2/hpack-table.ts';
 import { errorCode } from './http2/frames.ts';
 import type { Http2Stream } from './http2/stream.ts';
-import { joinBytesMax, longReadBytes } from './read-buffers.ts';
+import { isShared, joinBytesMax, longReadBytes } from './read-buffers.ts';
 import type { CarriedStream } from './tunnel-session.ts';
 import type { TurnEnd } from './turn-end.ts';
 
@@ -200,8 +200,8 @@ export class TunnelLane implements NetworkSocket, CarriedStream<TunnelLane> {
   #gather(reader: SocketReader, buffer: Buffer, start: number, end: number): boolean {
     if (this.#gathered === undefined) {
       const own = reader.readBuffer();
-      // The one that all share is where these bytes have been read.
-      if (own === buffer) return false;
+      // Between this read and the end of the turn others read into the one that all share.
+      if (isShared(own)) return false;
       this.#gathered = own;
       this.#gatheredBytes = 0;
       this.#turnEnd.add(this.#turnEnded);
