@@ -40,6 +40,14 @@ export type TunnelPoolsOptions = {
 /** Handshakes at once for one key: each costs a millisecond of CPU. */
 export const dialsPerKeyMax = 8;
 
+/** Sessions that give lanes, 256 each. */
+const givingSessionsMax = 16;
+/**
+ * Together with those that only serve what they have to the end: one long request on each session
+ * that was replaced must not keep out all others.
+ */
+const sessionsMax = 64;
+
 /** What is known of one key and use. */
 export type KeyPool = Pick<TunnelKey, 'id' | 'node'> & {
   readonly name: string;
@@ -94,4 +102,12 @@ export function newKeyPool(key: TunnelKey, use: TunnelUse, redial: Deadline): Ke
 export function freeSession({ sessions }: KeyPool): LaneSession<KeyPool> | undefined {
   for (const session of sessions) if (session.hasRoom) return session;
   return undefined;
+}
+
+/** That one more may be dialled. */
+export function maySessionsGrow({ sessions }: KeyPool): boolean {
+  if (sessions.size >= sessionsMax) return false;
+  let giving = 0;
+  for (const session of sessions) if (!session.isLeaving) giving += 1;
+  return giving < givingSessionsMax;
 }

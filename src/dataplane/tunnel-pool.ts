@@ -22,7 +22,7 @@ import type { TunnelUse } from './peer-check.ts';
 import { LongBodies } from './tunnel-bodies.ts';
 import { TunnelDial } from './tunnel-dial.ts';
 import type { DialFailure } from './tunnel-dial.ts';
-import { dialsPerKeyMax, freeSession, newKeyPool } from './tunnel-key-pool.ts';
+import { dialsPerKeyMax, freeSession, maySessionsGrow, newKeyPool } from './tunnel-key-pool.ts';
 import type { KeyPool, Member, TunnelPoolsOptions } from './tunnel-key-pool.ts';
 import { nameOf } from './tunnel-key.ts';
 import type { TunnelKey } from './tunnel-key.ts';
@@ -36,8 +36,6 @@ import type { UpstreamOwner } from './upstream.ts';
 
 /** Handshakes at once of one worker. */
 const dialsMax = 64;
-/** Of 256 lanes each. */
-const sessionsPerKeyMax = 16;
 /**
  * After a failed handshake, with jitter: requests wait for it, so that it is short; and one dial at
  * a time until one succeeds, so that a node that answers nobody is not stormed.
@@ -288,7 +286,7 @@ export class TunnelPools implements UpstreamOwner {
   }
 
   #dialAll(pool: KeyPool, credential: UsableCredential): void {
-    if (pool.redial.isArmed || pool.sessions.size >= sessionsPerKeyMax) return;
+    if (pool.redial.isArmed || !maySessionsGrow(pool)) return;
     const most = pool.failures > 0 ? 1 : pool.dialsMost;
     while (pool.dials.size < Math.min(most, pool.waiting.size)) {
       if (this.#dials >= dialsMax) {

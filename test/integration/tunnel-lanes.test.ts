@@ -197,6 +197,42 @@ describe('a session leaves in order', () => {
   });
 });
 
+describe('sessions that serve long answers to the end', () => {
+  /** A new session each time, of which one lane stays busy. */
+  async function leaveBusy(): Promise<void> {
+    const long = await mesh.client();
+    const before = pod.connections.length;
+    long.send(request('GET /long'));
+    await eventually(() => pod.connections.length > before, 'the pod is asked');
+    const at = pod.connections[before];
+    await at?.see('\r\n\r\n');
+    at?.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n');
+    await long.see('x');
+    const removed = [spiffe('t/client')];
+    const { rootPem } = mesh.authority;
+    mesh.a.dataplane.identify({ trustPem: rootPem, own: undefined, set: [], removed });
+    await mesh.a.identify(mesh.authority, 't/client');
+  }
+
+  test('keep nobody out of new ones', async () => {
+    mesh = await TunnelMesh.start(here());
+    for (let round = 0; round < 16; round += 1) await leaveBusy();
+    expect(tunnels(mesh.a)?.dialled).toBe(16);
+    const client = await mesh.client();
+    pod.answer = (peer) => peer.send(okAnswer('hello'));
+    await client.send(request('GET /short')).see('hello');
+    expect(tunnels(mesh.a)?.dialled).toBe(17);
+  }, 20_000);
+
+  test('are no more than 64', async () => {
+    mesh = await TunnelMesh.start(here(), { limits: { connectTimeoutMs: 500 } });
+    for (let round = 0; round < 64; round += 1) await leaveBusy();
+    const client = await mesh.client();
+    await client.send(request('GET /short')).see('weft-reason: TunnelUnavailable');
+    expect(tunnels(mesh.a)?.dialled).toBe(64);
+  }, 20_000);
+});
+
 describe('a build that knows no lanes', () => {
   test.each([
     ['calls one that does', 'old', 'new'],
