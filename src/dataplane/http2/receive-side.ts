@@ -1,6 +1,8 @@
 // The windows that a session opens for its peer. Nothing is granted ahead: the window of a stream
 // and that of the connection grow by what users say that they have passed on, in steps of half a
 // window, because each update is a frame to write here and to read there.
+// Where the connection's window holds those of all its streams, streams that nobody reads hold up
+// no other: what is passed on and not yet granted never is as much as the window of one stream.
 import type { FrameWriter } from './frame-writer.ts';
 import type { SessionLimits } from './limits.ts';
 import type { Http2Stream } from './stream.ts';
@@ -8,6 +10,8 @@ import type { Http2Stream } from './stream.ts';
 export class ReceiveSide<User> {
   readonly #writer: FrameWriter;
   readonly #limits: SessionLimits;
+  /** Of the connection. */
+  readonly #stepBytes: number;
   #window: number;
   #ungranted = 0;
 
@@ -15,6 +19,7 @@ export class ReceiveSide<User> {
     this.#writer = writer;
     this.#limits = limits;
     this.#window = limits.connectionWindowBytes;
+    this.#stepBytes = stepBytesOf(limits);
   }
 
   /** So many bytes come; false: the peer had no window for them. */
@@ -32,7 +37,7 @@ export class ReceiveSide<User> {
 
   grant(bytes: number): void {
     this.#ungranted += bytes;
-    if (this.#ungranted < this.#limits.connectionWindowBytes / 2) return;
+    if (this.#ungranted < this.#stepBytes) return;
     this.#writer.windowUpdate(0, this.#ungranted);
     this.#window += this.#ungranted;
     this.#ungranted = 0;
@@ -56,4 +61,11 @@ export class ReceiveSide<User> {
     this.grant(stream.unconsumed);
     stream.unconsumed = 0;
   }
+}
+
+function stepBytesOf(limits: SessionLimits): number {
+  const { streamsMax, streamWindowBytes, connectionWindowBytes } = limits;
+  const holdsAll = connectionWindowBytes >= streamsMax * streamWindowBytes;
+  const half = connectionWindowBytes / 2;
+  return holdsAll ? Math.min(half, streamWindowBytes) : half;
 }

@@ -178,6 +178,36 @@ describe('back-pressure', () => {
   });
 });
 
+describe('a connection whose window holds those of all its streams', () => {
+  test.each([0, 16, 31])('carries one on while %d are not read', (unread) => {
+    const streamWindowBytes = 32 * 1024;
+    const streamsMax = 32;
+    const connectionWindowBytes = streamsMax * streamWindowBytes;
+    const { client, server } = pair({ streamsMax, streamWindowBytes, connectionWindowBytes });
+    const streams = Array.from({ length: unread + 1 }, () => open(client));
+    for (const stream of streams) stream.sendHeaders(get);
+    client.consumes = false;
+    settle(client, server);
+    const full = Buffer.alloc(streamWindowBytes);
+    for (let index = 0; index <= unread; index += 1) {
+      only(server, index).sendHeaders(ok);
+      if (index < unread) only(server, index).sendData(full, 0, full.length);
+    }
+    const live = only(server, unread);
+    let got = 0;
+    for (let round = 0; round < 200; round += 1) {
+      if (!live.isFull) live.sendData(full, 0, full.length);
+      settle(client, server);
+      const bytes = client.contentOf(live.id).length;
+      client.received.delete(live.id);
+      streams[unread]?.consumed(bytes);
+      settle(client, server);
+      got += bytes;
+    }
+    expect(got).toBeGreaterThan(3 * connectionWindowBytes);
+  });
+});
+
 describe('the end', () => {
   test('a reset by the user is told to the peer alone, and late frames do no harm', () => {
     const { client, server } = pair();
