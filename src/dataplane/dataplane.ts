@@ -156,8 +156,8 @@ class RunningDataplane {
     const clock = new TurnClock(runtime.clock);
     const deadlines = new Deadlines(clock, runtime.timers);
     const buffers = new BodyBuffers(options.bufferReturned);
-    const sessions = sharedBySessions(limits);
     const { bugFound } = observer;
+    const sessions = sharedBySessions(limits, bugFound);
     const opened = new OpenConnections(slots, (id) => this.#engine.gate.connectionFreed(id));
     const { secure } = options;
     const shared = { network, secure, localAddress, deadlines, buffers, clock, opened, bugFound };
@@ -456,7 +456,8 @@ class RunningDataplane {
   }
 }
 
-function sharedBySessions({ headBytesMax, fieldsMax, streamsMax }: DataplaneLimits) {
+function sharedBySessions(limits: DataplaneLimits, bugFound: (error: unknown) => void) {
+  const { headBytesMax, fieldsMax, streamsMax } = limits;
   return {
     sessionLimits: {
       ...defaultSessionLimits,
@@ -465,7 +466,7 @@ function sharedBySessions({ headBytesMax, fieldsMax, streamsMax }: DataplaneLimi
       streamsMax,
     },
     frameBuffers: new FrameBuffers(),
-    turnEnd: new TurnEnd(),
+    turnEnd: new TurnEnd(bugFound),
   };
 }
 

@@ -95,7 +95,9 @@ beforeEach(() => {
     limits: { headBytesMax: 1024, targetBytesMax: 512, fieldsMax: 32 },
     buffers: new BodyBuffers(),
     frameBuffers: new FrameBuffers(),
-    turnEnd: new TurnEnd(),
+    turnEnd: new TurnEnd((error) => {
+      throw error;
+    }),
     clock,
     random: () => 0.5,
     localAddress: undefined,
