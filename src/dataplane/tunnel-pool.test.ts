@@ -56,8 +56,16 @@ class FakeSocket {
     return;
   }
 
-  greet(): void {
-    this.peer = { certificateDer, alpn: 'weft-h1/1', isResumed: false };
+  destroySoon(): void {
+    this.destroyed = true;
+  }
+
+  write(): boolean {
+    return true;
+  }
+
+  greet(alpn = 'weft-h1/1'): void {
+    this.peer = { certificateDer, alpn, isResumed: false };
     this.#listeners.get('connect')?.(new Error('no error'));
     const text = Buffer.from('ok test\r\n');
     this.#reader?.read(text, text.length);
@@ -143,6 +151,25 @@ function last(): FakeSocket {
   if (socket === undefined) throw new Error('nobody was dialled');
   return socket;
 }
+
+describe('a session', () => {
+  test('is given up where its certificate was replaced while it was dialled', () => {
+    const one = new Waiting();
+    const before = last();
+    certify(shop.id, 86_400_000);
+    before.greet('weft-h1/2');
+    expect([before.destroyed, one.fate, dialled.length]).toEqual([true, 'waits', 2]);
+    last().greet();
+    expect(one.fate).toBe('opened');
+  });
+
+  test('is kept where it was not', () => {
+    const one = new Waiting();
+    one.wait.destroy();
+    last().greet('weft-h1/2');
+    expect([last().destroyed, dialled.length, pools.openCount]).toEqual([false, 1, 1]);
+  });
+});
 
 describe('a node that nobody answers at', () => {
   test('is dialled again only after a rest, which grows', () => {

@@ -356,7 +356,9 @@ export class TunnelPools implements UpstreamOwner {
     const isShared = protocolOf(socket.peer) === 'weft-h1/2';
     pool.dialsMost = isShared ? 1 : dialsPerKeyMax;
     const lifeMs = lifeLeftMs(notAfterMs, clock.wallMs(), random());
-    if (isShared) this.#beginSession(pool, how).endWithin(lifeMs, leftMs);
+    const isCurrent = credential === this.#credential(pool);
+    // Many would share, for an hour, what was replaced while it was dialled.
+    if (isShared) this.#beginSession(pool, how).endWithin(isCurrent ? lifeMs : 0, leftMs);
     else this.#beginConnection(pool, how, [lifeMs, leftMs]);
     this.#dispatch(pool);
   }
