@@ -16,6 +16,8 @@ import { TurnClock } from './turn-clock.ts';
 class PipeEnd {
   other: PipeEnd | undefined;
   isCut = false;
+  /** Its peer takes nothing. */
+  isStuck = false;
   destroyed = false;
   writableLength = 0;
   #reader: SocketReader | undefined;
@@ -42,7 +44,7 @@ class PipeEnd {
   }
 
   destroySoon(): void {
-    this.destroy();
+    if (!this.isStuck) this.destroy();
   }
 
   destroy(): void {
@@ -145,4 +147,34 @@ test('nothing begins on a session that is being closed', () => {
   both.settle();
   both.client.closeIfIdle();
   expect(both.client.canOpen).toBe(false);
+});
+
+test('one whose peer does not take its last bytes is cut, and not before', () => {
+  const both = sessions();
+  open(both).resetAndDestroy();
+  both.settle();
+  const [end] = both.ends;
+  end.isStuck = true;
+  end.writableLength = 4_000;
+  both.client.closeIfIdle();
+  for (const bytesLeft of [3_000, 2_000, 1_000]) {
+    end.writableLength = bytesLeft;
+    both.pass(15);
+    expect(both.closed).toEqual([]);
+  }
+  both.pass(31);
+  expect(both.closed).toEqual(['client']);
+});
+
+test('one that has failed and whose peer does not read why is cut soon', () => {
+  const both = sessions();
+  const [end] = both.ends;
+  open(both);
+  end.isStuck = true;
+  end.writableLength = 1_000;
+  // No frame is that long.
+  end.arrive(Buffer.alloc(9, 0xff));
+  expect(both.closed).toEqual([]);
+  both.pass(3);
+  expect(both.closed).toEqual(['client']);
 });

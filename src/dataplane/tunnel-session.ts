@@ -15,7 +15,7 @@ import type { SessionLimits } from './http2/limits.ts';
 import type { ResetCause, SessionListener } from './http2/session-types.ts';
 import { Http2Session } from './http2/session.ts';
 import type { Http2Stream } from './http2/stream.ts';
-import { tunnelKeepAliveMs } from './limits.ts';
+import { lingerMs, tunnelKeepAliveMs } from './limits.ts';
 import { ReadBuffer } from './read-buffers.ts';
 
 /** What a session tells to what one of its streams carries; `Self`: its own type. */
@@ -84,6 +84,8 @@ export class TunnelSession<S extends CarriedStream<S>>
   #isResting = false;
   #isLeaving = false;
   #isClosed = false;
+  /** It is being closed, when all of this has been taken. */
+  #bytesLeft: number | undefined;
   /** Something has come since it was looked at last. */
   #isHeard = true;
   readonly #look = new Deadline(() => this.#guard(() => this.#lookAtPeer()));
@@ -143,7 +145,7 @@ export class TunnelSession<S extends CarriedStream<S>>
     // No stream may begin on what is being closed.
     this.#isLeaving = true;
     this.#session?.flush();
-    this.#socket.destroySoon();
+    this.#closeSoon(lookMs);
   }
 
   /** Cuts it, with all its streams. Idempotent. */
@@ -216,12 +218,24 @@ export class TunnelSession<S extends CarriedStream<S>>
     return session;
   }
 
+  /** Cut where the peer does not take what is left. */
+  #closeSoon(withinMs: number): void {
+    if (this.#bytesLeft === undefined && !this.#isClosed) {
+      this.#bytesLeft = this.#socket.writableLength;
+      this.#options.engine.deadlines.arm(this.#look, withinMs);
+    }
+    this.#socket.destroySoon();
+  }
+
   /** A peer that has said nothing is asked; one that does not answer either is gone. */
   #lookAtPeer(): void {
-    if (!this.#isHeard) {
+    const { writableLength } = this.#socket;
+    const isStuck = this.#bytesLeft !== undefined && writableLength >= this.#bytesLeft;
+    if (isStuck || !this.#isHeard) {
       this.destroy();
       return;
     }
+    if (this.#bytesLeft !== undefined) this.#bytesLeft = writableLength;
     this.#isHeard = this.streamCount === 0;
     if (!this.#isHeard) this.#session?.ping();
     this.#options.engine.deadlines.arm(this.#look, lookMs);
@@ -278,7 +292,7 @@ export class TunnelSession<S extends CarriedStream<S>>
   }
 
   goAway(): void {
-    if (this.streamCount === 0) this.#socket.destroySoon();
+    if (this.streamCount === 0) this.#closeSoon(lookMs);
     this.#options.changed();
   }
 
@@ -291,7 +305,7 @@ export class TunnelSession<S extends CarriedStream<S>>
   }
 
   failed(): void {
-    this.#socket.destroySoon();
+    this.#closeSoon(lingerMs);
   }
 
   /** A bug ends this session, and not the worker. */
