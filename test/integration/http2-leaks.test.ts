@@ -22,7 +22,7 @@ function answerSomehow(call: PodCall, chance: number): void {
     stream.respond({ ':status': 200 });
     stream.write(body);
     stream.close(8);
-  } else if (chance < 0.72) setImmediate(() => stream.session?.destroy());
+  } else if (chance < 0.72) stream.session?.destroy();
   else if (chance < 0.74) stream.session?.close();
   else if (chance < 0.9) stream.respond({ ':status': 204 }, { endStream: true });
   // Others hear nothing, until their client has had enough.
